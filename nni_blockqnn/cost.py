@@ -1,0 +1,142 @@
+"""What a network costs, from the structure codes alone: no PyTorch, no sampling, exact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block, Layer, LayerType
+from nni_blockqnn.widths import BlockWidths, StageWidths, network_widths
+
+
+class Cost(NamedTuple):
+    """Cost of a network or a part of it: Python integers, which a growing width cannot overflow.
+
+    Attributes:
+        flops: multiply-accumulates of the convolution and linear layers for one image, plus one
+            for each output of a layer with bias: what ptflops counts with its aten backend.
+        params: weights and biases that are trained.
+        activations: elements of all feature maps that one forward pass of one image writes: the
+            outputs of every ReLU, convolution, batch normalisation, pooling, add and concat, the
+            global average pooling and the logits. Identities, poolings of kernel 1 and the
+            "concat" of a single leaf write nothing.
+    """
+
+    flops: int
+    params: int
+    activations: int
+
+
+def estimate_cost(block: Block, spec: NetworkSpec) -> Cost:
+    """Cost of the whole network that `build_network(block, spec)` builds, equal to the unit."""
+    stages = network_widths(block, spec)
+    frame = _total(_frame_costs(stages, spec))
+    return _total((_stem_cost(spec), _blocks_cost(block, stages, spec), frame, _head(stages, spec)))
+
+
+def block_cost(block: Block, spec: NetworkSpec) -> Cost:
+    """The blocks' own share: all repetitions with their input projections.
+
+    Left out are the stem, the poolings between stages, what the frame adds, and the head.
+    """
+    return _blocks_cost(block, network_widths(block, spec), spec)
+
+
+def _blocks_cost(block: Block, stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
+    return _total(
+        _times(repeats, _one_block(block, widths, area))
+        for stage, area in zip(stages, _stage_areas(spec), strict=True)
+        for widths, repeats in Counter(stage.blocks).items()
+    )
+
+
+def _one_block(block: Block, widths: BlockWidths, area: int) -> Cost:
+    costs = []
+    if widths.input != widths.channels[0]:
+        costs.append(_pcc(widths.input, widths.filters, 1, area))
+    for layer, projected in zip(block.layers, widths.projected, strict=True):
+        for predecessor in projected:
+            costs.append(_pcc(widths.channels[predecessor], widths.filters, 1, area))
+        costs.append(_layer(layer, widths, area))
+    if len(block.leaves) > 1:
+        costs.append(_written(widths.output, area))
+    return _total(costs)
+
+
+def _layer(layer: Layer, widths: BlockWidths, area: int) -> Cost:
+    if layer.type == LayerType.CONV:
+        return _pcc(widths.channels[layer.pred1], widths.filters, layer.kernel, area)
+    if layer.type in (LayerType.ADD, LayerType.CONCAT) or layer.kernel > 1:  # a real pooling
+        return _written(widths.channels[layer.index], area)
+    return Cost(0, 0, 0)
+
+
+def _stem_cost(spec: NetworkSpec) -> Cost:
+    channels, height, width = spec.input_shape
+    filters = spec.filters[0]
+    costs = [_conv_bn(channels, filters, 3, height * width)]
+    for number in range(1, spec.stem_convs):
+        halvings = min(number, spec.stem_pools)
+        area = (height >> halvings) * (width >> halvings)
+        costs.append(_pcc(filters, filters, 3, area))
+    for halvings in range(1, spec.stem_pools + 1):
+        costs.append(_written(filters, (height >> halvings) * (width >> halvings)))
+    return _total(costs)
+
+
+def _frame_costs(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Iterator[Cost]:
+    areas = _stage_areas(spec)
+    for stage, pooled_area in zip(stages, areas[1:], strict=False):  # none follows the last stage
+        yield _written(stage.output, pooled_area)
+    for stage, area in zip(stages, areas, strict=True):
+        if spec.frame == "nin":
+            yield _pcc(stage.blocks[-1].output, stage.filters, 1, area)
+            yield _pcc(stage.filters, stage.filters, 1, area)
+        elif spec.frame == "residual":
+            for widths in stage.blocks:
+                yield _written(widths.output, area)  # the sum with the short-cut
+                if widths.input != widths.output:
+                    yield _pcc(widths.input, widths.output, 1, area)
+
+
+def _head(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
+    channels, classes = stages[-1].output, spec.classes
+    area = _stage_areas(spec)[-1]
+    params = (channels + 1) * classes  # of the 1x1 convolution or the linear layer, with bias
+    if spec.frame == "nin":
+        return Cost(params * area, params, channels * area + classes * area + classes)
+    return Cost(params, params, channels * area + channels + classes)
+
+
+def _conv_bn(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
+    weights = inputs * outputs * kernel * kernel
+    return Cost(weights * area, weights + 2 * outputs, 2 * outputs * area)
+
+
+def _pcc(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
+    """ReLU, convolution, batch normalisation."""
+    flops, params, activations = _conv_bn(inputs, outputs, kernel, area)
+    return Cost(flops, params, activations + inputs * area)
+
+
+def _written(channels: int, area: int) -> Cost:
+    return Cost(0, 0, channels * area)
+
+
+def _stage_areas(spec: NetworkSpec) -> list[int]:
+    return [height * width for height, width in spec.stage_sizes]
+
+
+def _times(repeats: int, cost: Cost) -> Cost:
+    return Cost(*(repeats * count for count in cost))
+
+
+def _total(costs: Iterable[Cost]) -> Cost:
+    flops = params = activations = 0
+    for cost in costs:
+        flops += cost.flops
+        params += cost.params
+        activations += cost.activations
+    return Cost(flops, params, activations)

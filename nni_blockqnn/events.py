@@ -1,0 +1,67 @@
+"""The events of a search as the journal keeps them: what was suggested and what counted."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from nni_blockqnn.nsc import parse_any_block
+from nni_blockqnn.q_learning.replay import Experience
+from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion
+
+_logger = logging.getLogger(__name__)
+
+
+def suggestion_event(suggestion: Suggestion) -> dict[str, Any]:
+    return {
+        "event": "suggestion",
+        "episode": suggestion.episode,
+        "block": suggestion.block.to_json(),
+        "repeats": suggestion.repeats,
+        "epsilon": suggestion.epsilon,
+        "recalled": [
+            [experience.block.to_json(), experience.repeats, experience.reward]
+            for experience in suggestion.recalled
+        ],
+    }
+
+
+def result_event(result: Result) -> dict[str, Any]:
+    return {
+        "event": "result",
+        "episode": result.episode,
+        "block": result.block.to_json(),
+        "repeats": result.repeats,
+        "reward": result.reward,
+        "metric": dict(result.metric),
+    }
+
+
+def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
+    """Tell a search of an event; one that cannot be read is left out, with a warning."""
+    try:
+        if event["event"] == "suggestion":
+            search.hand_out(_suggestion(event))
+        elif event["event"] == "result":
+            search.adopt(
+                int(event["episode"]),
+                parse_any_block(event["block"]),
+                int(event["repeats"]),
+                float(event["reward"]),
+                event.get("metric", {}),
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        _logger.warning("An event of the journal is left out: %s: %s", error, event)
+
+
+def _suggestion(event: dict[str, Any]) -> Suggestion:
+    return Suggestion(
+        int(event["episode"]),
+        parse_any_block(event["block"]),
+        int(event["repeats"]),
+        float(event["epsilon"]),
+        tuple(
+            Experience(parse_any_block(block), int(repeats), float(reward))
+            for block, repeats, reward in event.get("recalled", [])
+        ),
+    )

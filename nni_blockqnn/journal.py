@@ -1,0 +1,86 @@
+"""What happened in a search, line by line, so that it survives the process (JSON Lines)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_logger = logging.getLogger(__name__)
+
+
+class Journal:
+    """An append-only file of events, one JSON object a line.
+
+    An event that cannot be written (a full disk, say) is kept and written before the next one.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open and read a journal; without a path it lives in memory only."""
+        self.path = path
+        self.events: list[dict[str, Any]] = list(_read(path)) if path and path.exists() else []
+        self._pending: list[bytes] = []
+
+    def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
+        """Write an event; ``durable`` waits until it is on the disk."""
+        self.events.append(event)
+        if self.path is None:
+            return
+        self._pending.append(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        try:
+            _write(self.path, b"".join(self._pending), durable)
+        except OSError as error:
+            _logger.error(
+                "%s cannot be written (%s). The search goes on, but a restart would lose its last "
+                "%d events: free some space or mend the folder's permissions",
+                self.path,
+                error,
+                len(self._pending),
+            )
+        else:
+            self._pending.clear()
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    """The events, oldest first. Damaged lines are left out, with a warning.
+
+    A line that a kill cut short is moved to a file of its own beside the journal.
+    """
+    whole, newline, torn = path.read_bytes().rpartition(b"\n")
+    if torn:
+        _set_aside(path, torn, whole_size=len(whole) + len(newline))
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict):
+            yield event
+        else:
+            _logger.warning("%s: line %d is damaged and left out", path, number)
+
+
+def _write(path: Path, lines: bytes, durable: bool) -> None:
+    with path.open("ab", buffering=0) as file:
+        end = file.tell()
+        try:
+            written = file.write(lines)
+            if written != len(lines):
+                raise OSError(f"only {written} of {len(lines)} bytes fitted")
+            if durable:
+                os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)  # no torn line stays before those that follow
+            raise
+
+
+def _set_aside(path: Path, torn: bytes, whole_size: int) -> None:
+    aside = path.with_suffix(".damaged")
+    _logger.warning("%s: the last line was cut short and is set aside in %s", path, aside)
+    with aside.open("ab") as file:
+        file.write(torn + b"\n")
+    with path.open("ab") as file:
+        file.truncate(whole_size)

@@ -1,0 +1,81 @@
+"""The layers that a block is made of (paper, Section 3.1), and their MSRA initialisation.
+
+All keep the feature map's height and width: stride 1, and padding of half the kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvBN(nn.Sequential):
+    """Convolution and batch normalisation: (B, inputs, H, W) -> (B, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        # no bias: the batch normalisation would take it out again
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+
+
+class PCC(nn.Sequential):
+    """The paper's pre-activation convolutional cell: (B, inputs, H, W) -> (B, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()  # not in place: other layers may read the same input
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+
+
+class Add(nn.Module):
+    """Sum of two feature maps, each after its projection, named as the columns of the codes."""
+
+    def __init__(self, pred1: nn.Module, pred2: nn.Module) -> None:
+        super().__init__()
+        self.pred1 = pred1
+        self.pred2 = pred2
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.pred1(a) + self.pred2(b)
+
+
+class Concat(nn.Module):
+    """Feature maps side by side: (B, C1, H, W), (B, C2, H, W), ... -> (B, C1 + C2 + ..., H, W)."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        return torch.cat(maps, dim=1)
+
+
+class Residual(nn.Module):
+    """A block with a short-cut around it: y = block(x) + shortcut(x)."""
+
+    def __init__(self, block: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block(x) + self.shortcut(x)
+
+
+def projection(inputs: int, outputs: int) -> nn.Module:
+    """A 1x1 PCC where the channels change, nothing where they do not."""
+    return nn.Identity() if inputs == outputs else PCC(inputs, outputs, 1)
+
+
+def initialise(network: nn.Module) -> None:
+    """MSRA initialisation (He et al., arXiv 1502.01852), drawn from PyTorch's global generator.
+
+    Batch normalisation starts as PyTorch makes it: weight 1, bias 0.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,66 @@
+"""The network around the block: stem, stages of repeated blocks, head (paper, Section 3.1)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from nni_blockqnn.model_space.block import BlockModule
+from nni_blockqnn.model_space.layers import PCC, ConvBN, Residual, initialise, projection
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.widths import StageWidths, network_widths
+
+
+def build_network(block: Block, spec: NetworkSpec) -> nn.Module:
+    """The network of `spec` around `block`, with fresh weights: (B, C, H, W) -> (B, classes).
+
+    Weights have the MSRA initialisation, drawn from PyTorch's global generator:
+    `torch.manual_seed` makes them reproducible. Submodules are named stem, stage1, pool1, stage2,
+    ..., head. Height and width of the images are free as long as the poolings leave something.
+    """
+    stages = network_widths(block, spec)
+    parts: OrderedDict[str, nn.Module] = OrderedDict(stem=_stem(spec))
+    for number, stage in enumerate(stages, 1):
+        if number > 1:
+            parts[f"pool{number - 1}"] = nn.MaxPool2d(2)
+        parts[f"stage{number}"] = _stage(block, stage, spec.frame)
+    parts["head"] = _head(stages[-1].output, spec)
+    network = nn.Sequential(parts)
+    initialise(network)
+    return network
+
+
+def _stem(spec: NetworkSpec) -> nn.Module:
+    filters = spec.filters[0]
+    stem = nn.Sequential()
+    for number in range(1, spec.stem_convs + 1):
+        # the first convolution reads the image itself: a ReLU before it would cut off half of it
+        conv = ConvBN(spec.input_shape[0], filters, 3) if number == 1 else PCC(filters, filters, 3)
+        stem.add_module(f"conv{number}", conv)
+        if number <= spec.stem_pools:
+            stem.add_module(f"pool{number}", nn.MaxPool2d(2))
+    return stem
+
+
+def _stage(block: Block, stage: StageWidths, frame: str) -> nn.Module:
+    blocks = nn.Sequential()
+    for number, widths in enumerate(stage.blocks, 1):
+        module: nn.Module = BlockModule(block, widths)
+        if frame == "residual":
+            module = Residual(module, projection(widths.input, widths.output))
+        blocks.add_module(f"block{number}", module)
+    if frame == "nin":
+        blocks.add_module("nin1", PCC(stage.blocks[-1].output, stage.filters, 1))
+        blocks.add_module("nin2", PCC(stage.filters, stage.filters, 1))
+    return blocks
+
+
+def _head(channels: int, spec: NetworkSpec) -> nn.Module:
+    relu, pool, flatten = nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    if spec.frame == "nin":
+        conv = nn.Conv2d(channels, spec.classes, 1)
+        return nn.Sequential(OrderedDict(relu=relu, conv=conv, pool=pool, flatten=flatten))
+    linear = nn.Linear(channels, spec.classes)
+    return nn.Sequential(OrderedDict(relu=relu, pool=pool, flatten=flatten, linear=linear))

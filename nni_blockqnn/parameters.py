@@ -1,0 +1,75 @@
+"""A trial's parameters: what the tuner sends and the trial reads."""
+
+from __future__ import annotations
+
+import json
+import numbers
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nni_blockqnn._messages import shown
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.q_learning.search import Suggestion
+from nni_blockqnn.search_space import SearchSpace
+
+
+class TrialTask(NamedTuple):
+    """What a trial is to train."""
+
+    block: Block
+    spec: NetworkSpec
+    episode: int | None
+
+
+def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, Any]:
+    """A suggestion as NNI sends it.
+
+    ``block`` is JSON text, since NNI's web UI mangles nested lists. ``space`` is there only if the
+    search space has other kernels than the paper's, which a trial would refuse otherwise.
+    """
+    parameters = {
+        "block": suggestion.block.to_json(),
+        "repeats": suggestion.repeats,
+        "network": space.network,
+        "episode": suggestion.episode,
+    }
+    if not space.has_paper_kernels:
+        kernels = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
+        parameters["space"] = json.dumps(kernels)
+    return parameters
+
+
+def read_task(parameters: Any) -> TrialTask:
+    """The reverse of :func:`trial_parameters`, for parameters from wherever.
+
+    Raises:
+        ValueError: naming what is missing or wrong.
+    """
+    if not isinstance(parameters, Mapping) or "block" not in parameters:
+        raise ValueError(
+            'the trial\'s parameters must be an object with a "block"; is the tuner BlockQNN? '
+            f"Got {shown(parameters)}"
+        )
+    space = _space(parameters.get("space", "{}"))
+    block = Block.parse(
+        parameters["block"], conv_kernels=space.conv_kernels, pool_kernels=space.pool_kernels
+    )
+    spec = NetworkSpec.from_parameter(
+        parameters.get("network", "cifar100"), parameters.get("repeats")
+    )
+    episode = parameters.get("episode")
+    if episode is not None and (
+        not isinstance(episode, numbers.Integral) or isinstance(episode, bool)
+    ):
+        raise ValueError(f"episode must be an integer, got {shown(episode)}")
+    return TrialTask(block, spec, episode)
+
+
+def _space(kernels: Any) -> SearchSpace:
+    try:
+        value = json.loads(kernels)
+    except (TypeError, ValueError):
+        raise ValueError(f"space must be JSON text of an object, got {shown(kernels)}") from None
+    entry = {"_type": "nsc", "_value": value}
+    return SearchSpace.from_json({"block": entry})

@@ -1,0 +1,102 @@
+"""The Q-learning agent with shaped rewards and experience replay (paper, Section 3.2).
+
+A block is a trajectory: from the start state s0 the actions a_1 .. a_T lead through the layers to
+the Terminal, and the state after an action is the layer that it added. Replaying a trajectory of
+reward r_T updates its values, last action first:
+
+    Q(s_{T-1}, a_T)     <- (1 - alpha) Q(s_{T-1}, a_T)     + alpha r_T
+    Q(s_{t-1}, a_t)     <- (1 - alpha) Q(s_{t-1}, a_t)     + alpha [r_t + gamma max_a Q(s_t, a)]
+
+with the shaped reward r_t = r_T / T of each action but the last.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nni_blockqnn.nsc import Block, Layer, LayerType
+from nni_blockqnn.q_learning.q_table import QTable
+from nni_blockqnn.q_learning.replay import Experience, ReplayMemory
+from nni_blockqnn.q_learning.settings import AgentSettings
+from nni_blockqnn.search_space import START, SearchSpace
+
+REPEATS_STATE = "repeats"
+"""The state in which the agent chooses N, where it may (``repeats_rule="agent"``)."""
+
+
+class Agent:
+    """Samples blocks and learns from their rewards (larger is better).
+
+    Its draws depend on ``seed`` and on how often it was asked, on nothing else: an agent that was
+    told the same results in the same order proposes the same blocks.
+    """
+
+    def __init__(self, space: SearchSpace, settings: AgentSettings, seed: int) -> None:
+        self.settings = settings
+        self.table = QTable(settings.initial_q)
+        self.memory = ReplayMemory(settings.replay_capacity)
+        self._space = space
+        self._seed = seed
+        self._observed = 0
+
+    def sample(self, epsilon: float, rng: np.random.Generator) -> Block:
+        """A block, each of its layers drawn at random with probability epsilon, else greedily."""
+        layers: list[Layer] = []
+        layer = self._next_layer(START, epsilon, rng)
+        while layer.type != LayerType.TERMINAL:
+            layers.append(layer)
+            layer = self._next_layer(layer, epsilon, rng)
+        return Block(tuple(layers))
+
+    def sample_repeats(
+        self, choices: tuple[int, ...], epsilon: float, rng: np.random.Generator
+    ) -> int:
+        """A number of blocks a stage, learnt like a layer."""
+        if rng.random() < epsilon:
+            return choices[rng.integers(len(choices))]
+        return self.table.greedy(REPEATS_STATE, choices, rng)
+
+    def observe(self, experience: Experience) -> None:
+        """Remember a result; every ``batch_size`` results, learn from the memory."""
+        self.memory.add(experience)
+        self._observed += 1
+        if self._observed % self.settings.batch_size == 0:
+            self._replay(np.random.default_rng([self._seed, 1, self._observed]))
+
+    def credit(self, experience: Experience) -> None:
+        """Remember a result that was known already, under another numbering of its layers."""
+        self.memory.add(experience)
+
+    def learn(self, experience: Experience) -> None:
+        """Update the values along one trajectory (the equations above)."""
+        trajectory = experience.block.trajectory
+        states = (START, *trajectory[:-1])
+        final = experience.reward
+        shaped = final / len(trajectory) if self.settings.reward_shaping else 0.0
+        self._step(states[-1], trajectory[-1], final)
+        for state, action in zip(states[-2::-1], trajectory[-2::-1], strict=True):
+            best = self.table.maximum(action, len(self._space.successors(action)))
+            self._step(state, action, shaped + self.settings.discount * best)
+        self._step(REPEATS_STATE, experience.repeats, final)
+
+    def _replay(self, rng: np.random.Generator) -> None:
+        mean, deviation = (
+            self.memory.mean_and_deviation() if self.settings.standardise else (0.0, 1.0)
+        )
+        for experience in self.memory.sample(self.settings.replay_updates, rng):
+            standardised = (experience.reward - mean) / deviation
+            self.learn(experience._replace(reward=standardised))
+
+    def _step(self, state: Layer | str, action: Layer | int, target: float) -> None:
+        step = self.settings.learning_rate
+        if self.settings.step_size == "visits":
+            step = max(step, 1 / (self.table.visits(state, action) + 1))
+        self.table.update(state, action, target, step)
+
+    def _next_layer(self, state: Layer, epsilon: float, rng: np.random.Generator) -> Layer:
+        if rng.random() >= epsilon:
+            return self.table.greedy(state, self._space.successors(state), rng)
+        if self.settings.exploration == "type":
+            return self._space.random_successor(state, rng)
+        successors = self._space.successors(state)
+        return successors[rng.integers(len(successors))]

@@ -1,0 +1,51 @@
+"""Action values Q(s, a); only those that were ever updated take memory."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+State = Hashable
+Action = TypeVar("Action", bound=Hashable)
+
+
+class QTable:
+    """A table over states and actions, in which unknown values are ``initial_q``."""
+
+    def __init__(self, initial_q: float) -> None:
+        self.initial_q = initial_q
+        self._values: dict[State, dict[Hashable, float]] = {}
+        self._visits: dict[tuple[State, Hashable], int] = {}
+
+    def value(self, state: State, action: Hashable) -> float:
+        return self._values.get(state, {}).get(action, self.initial_q)
+
+    def visits(self, state: State, action: Hashable) -> int:
+        """How often the value was updated."""
+        return self._visits.get((state, action), 0)
+
+    def maximum(self, state: State, action_count: int) -> float:
+        """max over a of Q(s, a), if the state has ``action_count`` legal actions."""
+        known = self._values.get(state)
+        if not known:
+            return self.initial_q
+        best = max(known.values())
+        return best if len(known) >= action_count else max(best, self.initial_q)
+
+    def greedy(self, state: State, actions: Sequence[Action], rng: np.random.Generator) -> Action:
+        """An action of the highest value; ties are broken at random."""
+        known = self._values.get(state, {})
+        best = self.maximum(state, len(actions))
+        if best == self.initial_q:
+            ties = [action for action in actions if known.get(action, best) == best]
+        else:
+            ties = [action for action in actions if known.get(action) == best]
+        return ties[rng.integers(len(ties))]
+
+    def update(self, state: State, action: Hashable, target: float, step: float) -> None:
+        """Q(s, a) <- (1 - step) Q(s, a) + step target."""
+        old = self.value(state, action)
+        self._values.setdefault(state, {})[action] = (1 - step) * old + step * target
+        self._visits[state, action] = self.visits(state, action) + 1

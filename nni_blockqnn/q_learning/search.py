@@ -1,0 +1,229 @@
+"""The search: which block to train next, and what became of those that were sent.
+
+It is the bookkeeping around the agent: episodes, blocks whose result is known, blocks under way,
+limits on the cost. An episode's life:
+
+    suggest() -> under way -> count(result)   the agent learns, the block is known from now on
+                           -> release()       the trial failed or said nothing; a late result counts
+
+A result is counted for the episode that it names, whether or not that is still under way, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.q_learning.agent import Agent
+from nni_blockqnn.q_learning.limits import Limits, check_limits, fitting_repeats
+from nni_blockqnn.q_learning.replay import Experience
+from nni_blockqnn.q_learning.schedule import EpsilonSchedule
+from nni_blockqnn.q_learning.settings import AgentSettings
+from nni_blockqnn.search_space import SearchSpace
+
+AGENT_DRAWS = 50
+"""Draws of the agent for one suggestion (DESIGN.md, "Known blocks")."""
+RANDOM_DRAWS = 500
+"""Draws after that, type first."""
+ENUMERATED = 40_000
+"""Blocks looked through, short ones first, before the space counts as exhausted. All of those of up
+to four layers are 35,784."""
+
+NetworkKey = tuple[str, int]
+"""A block's key and its number of repeats: what makes a network the same."""
+
+
+class UncountableError(ValueError):
+    """A result that must not count; the message says why."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A block to train; ``recalled`` are known blocks that were drawn before."""
+
+    episode: int
+    block: Block
+    repeats: int
+    epsilon: float
+    recalled: tuple[Experience, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """A counted result. Rewards are as the trial reported them."""
+
+    episode: int
+    block: Block
+    repeats: int
+    reward: float
+    metric: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+class BlockSearch:
+    """Suggests blocks and counts their results; the same seed and results give the same blocks."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: AgentSettings,
+        *,
+        seed: int,
+        budget: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 (immutable)
+        repeats_rule: str = "largest",
+        credit_known: bool = True,
+        minimize: bool = False,
+    ) -> None:
+        check_limits(space, limits)
+        self.space = space
+        self.agent = Agent(space, settings, seed)
+        self.history: list[Result] = []
+        self.next_episode = 0
+        self._seed = seed
+        iterations = None if budget is None else budget / settings.batch_size
+        self._schedule = EpsilonSchedule(settings.epsilon_schedule, iterations)
+        self._limits = limits
+        self._repeats_rule = repeats_rule
+        self._credit_known = credit_known
+        self._sign = -1.0 if minimize else 1.0
+        self._known: dict[NetworkKey, list[float]] = {}
+        self._trajectories: set[tuple[Block, int]] = set()
+        self._handed_out: dict[int, NetworkKey] = {}
+        self._under_way: dict[int, NetworkKey] = {}
+        self._counted: set[int] = set()
+
+    @property
+    def epsilon(self) -> float:
+        """Of the next suggestion: its iteration counts the blocks handed out (DESIGN.md)."""
+        return self._schedule.epsilon(self.next_episode // self.agent.settings.batch_size)
+
+    @property
+    def under_way(self) -> int:
+        """Episodes that were suggested and neither counted nor released."""
+        return len(self._under_way)
+
+    def suggest(self) -> Suggestion | None:
+        """A block that is neither known nor under way, or ``None`` if there is none left."""
+        rng = np.random.default_rng([self._seed, 0, self.next_episode])
+        recalled: list[Experience] = []
+        for block, repeats in self._candidates(rng, recalled):
+            if not self._is_taken((block.key, repeats)):
+                suggestion = Suggestion(
+                    self.next_episode, block, repeats, self.epsilon, tuple(recalled)
+                )
+                self.hand_out(suggestion)
+                return suggestion
+        return None
+
+    def hand_out(self, suggestion: Suggestion) -> None:
+        """Take note of a suggestion; also of one that was made before a restart."""
+        for experience in suggestion.recalled:
+            self._trajectories.add((experience.block, experience.repeats))
+            self.agent.credit(experience)
+        network = (suggestion.block.key, suggestion.repeats)
+        self._handed_out[suggestion.episode] = self._under_way[suggestion.episode] = network
+        self.next_episode = max(self.next_episode, suggestion.episode + 1)
+
+    def count(self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]) -> Result:
+        """Learn from the result of an episode.
+
+        Raises:
+            UncountableError: if the episode was never handed out, was handed out with another
+                block, or has counted already.
+        """
+        handed_out = self._handed_out.get(episode)
+        if handed_out is None:
+            raise UncountableError(f"episode {episode} was never handed out")
+        if handed_out[0] != block.key:
+            raise UncountableError(f"episode {episode} was handed out with another block")
+        if episode in self._counted:
+            raise UncountableError(f"episode {episode} has counted already")
+        return self._learn(Result(episode, block, handed_out[1], reward, dict(metric)))
+
+    def adopt(
+        self, episode: int, block: Block, repeats: int, reward: float, metric: Mapping[str, Any]
+    ) -> Result:
+        """Learn from a result that another search, or a lost past of this one, handed out.
+
+        It keeps its episode's number if that is free here, and gets the next one otherwise.
+
+        Raises:
+            UncountableError: if it is a result of this search that has counted already.
+        """
+        if self._handed_out.get(episode) == (block.key, repeats):
+            return self.count(episode, block, reward, metric)
+        if episode in self._handed_out:
+            episode = self.next_episode
+        self.hand_out(Suggestion(episode, block, repeats, self.epsilon))
+        return self.count(episode, block, reward, metric)
+
+    def release(self, episode: int) -> None:
+        """The episode's trial ended without a result."""
+        self._under_way.pop(episode, None)
+
+    def release_oldest(self, still_running: int) -> list[int]:
+        """Release episodes, the oldest first, until no more are under way than trials run."""
+        surplus = max(0, len(self._under_way) - still_running)
+        stale = sorted(self._under_way)[:surplus]
+        for episode in stale:
+            self.release(episode)
+        return stale
+
+    def _learn(self, result: Result) -> Result:
+        self._counted.add(result.episode)
+        self.release(result.episode)
+        self.history.append(result)
+        reward = self._sign * result.reward
+        self._known.setdefault((result.block.key, result.repeats), []).append(reward)
+        self._trajectories.add((result.block, result.repeats))
+        if self.space.contains(result.block):
+            self.agent.observe(Experience(result.block, result.repeats, reward))
+        return result
+
+    def _is_taken(self, key: NetworkKey) -> bool:
+        known = self._credit_known and key in self._known
+        return known or key in self._under_way.values()
+
+    def _candidates(
+        self, rng: np.random.Generator, recalled: list[Experience]
+    ) -> Iterator[tuple[Block, int]]:
+        """Blocks within the limits: the agent's, then random ones, then all from short to long."""
+        for _ in range(AGENT_DRAWS):
+            block = self.agent.sample(self.epsilon, rng)
+            for repeats in self._choose_repeats(block, rng):
+                yield block, repeats
+                self._recall(block, repeats, recalled)
+        for block in (self.space.random_block(rng) for _ in range(RANDOM_DRAWS)):
+            yield from self._with_repeats([block], rng)
+        yield from self._with_repeats(islice(self.space.blocks(), ENUMERATED), rng)
+
+    def _with_repeats(
+        self, blocks: Iterable[Block], rng: np.random.Generator
+    ) -> Iterator[tuple[Block, int]]:
+        for block in blocks:
+            for repeats in self._choose_repeats(block, rng):
+                yield block, repeats
+
+    def _choose_repeats(self, block: Block, rng: np.random.Generator) -> tuple[int, ...]:
+        """At most one number of repeats; none if the block exceeds the limits with all of them."""
+        fitting = fitting_repeats(block, self.space, self._limits)
+        if not fitting:
+            return ()
+        if self._repeats_rule == "agent" and len(fitting) > 1:
+            return (self.agent.sample_repeats(fitting, self.epsilon, rng),)
+        return fitting[-1:]
+
+    def _recall(self, block: Block, repeats: int, recalled: list[Experience]) -> None:
+        """A known block's trajectory that is new to the memory is remembered with its reward."""
+        rewards = self._known.get((block.key, repeats))
+        trajectory = (block, repeats)
+        if not self._credit_known or rewards is None or trajectory in self._trajectories:
+            return
+        experience = Experience(block, repeats, float(np.mean(rewards)))
+        if experience not in recalled:
+            recalled.append(experience)

@@ -1,0 +1,174 @@
+"""The NNI tuner: the Q-learning agent of BlockQNN behind NNI's callbacks.
+
+It only adapts: the search itself is :class:`nni_blockqnn.q_learning.search.BlockSearch`. NNI calls
+``generate_parameters``, ``receive_trial_result`` and ``import_data`` on one thread and
+``trial_end`` on another, in either order, and an exception in any of them ends the whole search; so
+every callback takes the lock and logs what it cannot use. Which block and episode a result belongs
+to, its metric says; parameter ids are not trusted, since NNI mixes them up (docs/nni.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from pathlib import Path
+from typing import Any
+
+import nni
+from nni.tuner import Tuner
+
+from nni_blockqnn._messages import shown
+from nni_blockqnn.class_args import agent_settings, check_class_args
+from nni_blockqnn.events import replay_event, result_event, suggestion_event
+from nni_blockqnn.journal import Journal
+from nni_blockqnn.metrics import MetricError, parse_final_metric
+from nni_blockqnn.parameters import trial_parameters
+from nni_blockqnn.q_learning.limits import Limits
+from nni_blockqnn.q_learning.search import BlockSearch, Result, UncountableError
+from nni_blockqnn.search_space import SearchSpace
+
+_logger = logging.getLogger(__name__)
+
+JOURNAL_NAME = "blockqnn-journal.jsonl"
+
+
+class BlockQNNTuner(Tuner):
+    """Searches convolutional blocks with Q-learning (arXiv 1708.05552).
+
+    Args (NNI's ``classArgs``; a preset sets the rest, an argument given beside it wins):
+        preset: "tuned" (the default) measures best; "paper" is the paper's agent.
+        budget: trials of the search, to which the epsilon schedule is scaled.
+        seed: drawn and logged if it is not given, so that any search can be repeated.
+        limits: the most that a network may cost: max_params, max_flops (multiply-accumulates of an
+            image), max_activations (elements of the feature maps of an image).
+        repeats_rule: among several numbers of repeats, "largest" takes the largest within the
+            limits, "agent" lets the agent learn it.
+        known_blocks: "replay" never trains a block twice but learns from its known result again,
+            "train" trains it again.
+        optimize_mode: "maximize" or "minimize" the metric's ``default``.
+        others: see :class:`nni_blockqnn.q_learning.settings.AgentSettings`.
+
+    Raises:
+        ValueError: naming the argument, its value and what is allowed.
+    """
+
+    def __init__(self, **class_args: Any) -> None:
+        self._class_args = check_class_args(class_args)
+        self._settings = agent_settings(self._class_args)
+        self._lock = threading.RLock()
+        self._search: BlockSearch | None = None
+        self._journal = Journal(None)
+        self._episodes: dict[int, int] = {}  # of the trials that run, by parameter id
+
+    @property
+    def history(self) -> list[Result]:
+        """One record a counted result, oldest first; it survives a kill and resume."""
+        with self._lock:
+            return list(self._search.history) if self._search else []
+
+    def update_search_space(self, search_space: dict[str, Any]) -> None:
+        """Begin, or go on, in this space. What was learnt of blocks within it is kept.
+
+        A search space that cannot be used while a search runs is logged and the old one kept.
+        """
+        with self._lock:
+            try:
+                space = SearchSpace.from_json(search_space)
+                self._rebuild(space)
+            except ValueError as error:
+                if self._search is None:
+                    raise
+                _logger.error("The search space stays as it was: %s", error)
+
+    def load_checkpoint(self) -> None:
+        """Nothing to do yet: :meth:`update_search_space`, which follows, reads the journal."""
+
+    def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
+        with self._lock:
+            search = self._started()
+            suggestion = search.suggest()
+            if suggestion is None:
+                _logger.warning("The search space is exhausted: all its blocks are trained")
+                raise nni.NoMoreTrialError("all blocks of the search space are trained")
+            self._journal.append(suggestion_event(suggestion))
+            self._episodes[parameter_id] = suggestion.episode
+            return trial_parameters(search.space, suggestion)
+
+    def receive_trial_result(
+        self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any
+    ) -> None:
+        with self._lock:
+            search = self._started()
+            try:
+                metric = parse_final_metric(value)
+                result = search.count(metric.episode, metric.block, metric.reward, metric.values)
+            except (MetricError, UncountableError) as error:
+                _logger.warning("A result does not count: %s; it was %s", error, shown(value, 400))
+            else:
+                self._journal.append(result_event(result), durable=True)
+
+    def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
+        """A hint only: the id may be another trial's, and the result may still come."""
+        with self._lock:
+            search = self._started()
+            episode = self._episodes.pop(parameter_id, None)
+            if not success and episode is not None:
+                search.release(episode)
+            search.release_oldest(still_running=len(self._episodes))
+
+    def import_data(self, data: list[dict[str, Any]]) -> None:
+        """Learn from results of this experiment before a restart, or of another one."""
+        with self._lock:
+            for record in data:
+                self._import_one(record.get("value"))
+
+    def _import_one(self, value: Any) -> None:
+        search = self._started()
+        try:
+            metric = parse_final_metric(value)
+            repeats = metric.repeats or max(search.space.repeats)
+            result = search.adopt(
+                metric.episode, metric.block, repeats, metric.reward, metric.values
+            )
+        except UncountableError as error:
+            _logger.debug("An imported result is not new: %s", error)
+        except MetricError as error:
+            _logger.warning("An imported result does not count: %s", error)
+        else:
+            self._journal.append(result_event(result), durable=True)
+
+    def _started(self) -> BlockSearch:
+        if self._search is None:
+            raise RuntimeError("update_search_space must come before every other call")
+        return self._search
+
+    def _rebuild(self, space: SearchSpace) -> None:
+        """The search in this space, with the past that the journal holds."""
+        checkpoint = self.get_checkpoint_path()
+        if self._search is None and checkpoint:
+            self._journal = Journal(Path(checkpoint) / JOURNAL_NAME)
+        events = self._journal.events
+        if not events:
+            seed = self._class_args.get("seed", secrets.randbelow(2**31))
+            _logger.info("BlockQNN starts with seed %d and %s", seed, self._settings)
+            self._journal.append({"event": "start", "seed": seed})
+        search = BlockSearch(
+            space,
+            self._settings,
+            seed=events[0].get("seed", 0),
+            budget=self._class_args.get("budget"),
+            limits=Limits(**self._class_args.get("limits", {})),
+            repeats_rule=self._class_args.get("repeats_rule", "largest"),
+            credit_known=self._class_args.get("known_blocks", "replay") == "replay",
+            minimize=self._class_args.get("optimize_mode", "maximize") == "minimize",
+        )
+        for event in events:
+            replay_event(event, search)
+        self._search = search
+        if search.history:
+            _logger.info(
+                "BlockQNN goes on: %d episodes handed out, %d results counted",
+                search.next_episode,
+                len(search.history),
+            )
