@@ -11,6 +11,8 @@ from typing import Any
 
 _logger = logging.getLogger(__name__)
 
+JOURNAL_NAME = "blockqnn-journal.jsonl"
+
 
 class Journal:
     """An append-only file of events, one JSON object a line.
@@ -21,7 +23,10 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         """Open and read a journal; without a path it lives in memory only."""
         self.path = path
-        self.events: list[dict[str, Any]] = list(_read(path)) if path and path.exists() else []
+        self.events: list[dict[str, Any]] = []
+        if path and path.exists():
+            _set_aside_torn_line(path)
+            self.events = read_events(path)
         self._pending: list[bytes] = []
 
     def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
@@ -44,14 +49,16 @@ class Journal:
             self._pending.clear()
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    """The events, oldest first. Damaged lines are left out, with a warning.
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The events of a journal that may be written to meanwhile, oldest first.
 
-    A line that a kill cut short is moved to a file of its own beside the journal.
+    Damaged lines are left out, with a warning.
     """
-    whole, newline, torn = path.read_bytes().rpartition(b"\n")
-    if torn:
-        _set_aside(path, torn, whole_size=len(whole) + len(newline))
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return list(_whole_events(path, whole))
+
+
+def _whole_events(path: Path, whole: bytes) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             event = json.loads(line)
@@ -77,10 +84,14 @@ def _write(path: Path, lines: bytes, durable: bool) -> None:
             raise
 
 
-def _set_aside(path: Path, torn: bytes, whole_size: int) -> None:
+def _set_aside_torn_line(path: Path) -> None:
+    """Move a last line that a kill cut short to a file of its own beside the journal."""
+    whole, newline, torn = path.read_bytes().rpartition(b"\n")
+    if not torn:
+        return
     aside = path.with_suffix(".damaged")
     _logger.warning("%s: the last line was cut short and is set aside in %s", path, aside)
     with aside.open("ab") as file:
         file.write(torn + b"\n")
     with path.open("ab") as file:
-        file.truncate(whole_size)
+        file.truncate(len(whole) + len(newline))

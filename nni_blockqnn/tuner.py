@@ -21,7 +21,7 @@ from nni.tuner import Tuner
 from nni_blockqnn._messages import shown
 from nni_blockqnn.class_args import agent_settings, check_class_args
 from nni_blockqnn.events import replay_event, result_event, suggestion_event
-from nni_blockqnn.journal import Journal
+from nni_blockqnn.journal import JOURNAL_NAME, Journal
 from nni_blockqnn.metrics import MetricError, parse_final_metric
 from nni_blockqnn.parameters import trial_parameters
 from nni_blockqnn.q_learning.limits import Limits
@@ -29,8 +29,6 @@ from nni_blockqnn.q_learning.search import BlockSearch, Result, UncountableError
 from nni_blockqnn.search_space import SearchSpace
 
 _logger = logging.getLogger(__name__)
-
-JOURNAL_NAME = "blockqnn-journal.jsonl"
 
 
 class BlockQNNTuner(Tuner):

@@ -83,8 +83,6 @@ def _layer_widths(
         return filters, ()
     if layer.type == LayerType.CONCAT:
         return first + outputs[layer.pred2], ()
-    if layer.type != LayerType.ADD or first == outputs[layer.pred2]:
-        return first, ()  # as do poolings and identity
-    return filters, tuple(
-        predecessor for predecessor in layer.predecessors if outputs[predecessor] != filters
-    )
+    if layer.type == LayerType.ADD and first != outputs[layer.pred2]:
+        return filters, tuple(pred for pred in layer.predecessors if outputs[pred] != filters)
+    return first, ()  # an add of equal widths, a pooling, an identity

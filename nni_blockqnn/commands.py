@@ -1,0 +1,150 @@
+"""What the commands of ``blockqnn`` do; each takes its arguments and returns the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nni_blockqnn import launch
+from nni_blockqnn.checks import REGISTERED_NAME, Finding, check_config, is_local, load_config
+from nni_blockqnn.demo import run_demo
+from nni_blockqnn.epsilons import epsilons
+from nni_blockqnn.experiments import TrialResult, distinct_best, find_experiment, read_results
+from nni_blockqnn.nsc import parse_any_block
+from nni_blockqnn.reports.drawing import draw_image
+from nni_blockqnn.reports.report import write_report
+from nni_blockqnn.reports.text_graph import draw_text
+from nni_blockqnn.templates import template
+
+_COLUMNS = ("episode", "reward", "accuracy", "flops", "params", "density", "repeats")
+_COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    return run_demo(
+        trials=arguments.trials,
+        concurrency=arguments.concurrency,
+        seed=arguments.seed,
+        port=arguments.port,
+        output=arguments.output,
+    )
+
+
+def check(arguments: argparse.Namespace) -> int:
+    findings = check_config(arguments.config, arguments.port)
+    return _show_findings(findings)
+
+
+def create(arguments: argparse.Namespace) -> int:
+    findings = check_config(arguments.config, arguments.port)
+    if _show_findings(findings) != 0:
+        return 1
+    config = load_config(arguments.config)
+    local = is_local(config)
+    port = arguments.port or launch.free_port(needs_next=not local)
+    launched = launch.start(arguments.config, port, loopback=local)
+    print(
+        f"experiment {launched.id} runs: {launched.url}\n"
+        f"  its best blocks   blockqnn top {launched.id}\n"
+        f"  a report          blockqnn report {launched.id}\n"
+        f"  stop it           nnictl stop {launched.id}"
+    )
+    return 0
+
+
+def top(arguments: argparse.Namespace) -> int:
+    experiment = find_experiment(arguments.experiment)
+    results = read_results(experiment)
+    best = distinct_best(
+        results, arguments.k, arguments.by, arguments.max_params, arguments.max_flops
+    )
+    if arguments.format == "json":
+        print(json.dumps([_record(result) for result in best], indent=1))
+    elif arguments.format == "csv":
+        writer = csv.DictWriter(sys.stdout, [*_COLUMNS, "block"])
+        writer.writeheader()
+        writer.writerows(_record(result) for result in best)
+    else:
+        _show_table(f"{experiment.name} ({experiment.id})", best)
+    if results.malformed:
+        print(f"{len(results.malformed)} results were left out: {results.malformed[0]}")
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    experiment = find_experiment(arguments.experiment)
+    write_report(
+        read_results(experiment),
+        arguments.output,
+        title=experiment.name or experiment.id,
+        epsilon_by_episode=epsilons(experiment.directory),
+    )
+    print(f"wrote {arguments.output}")
+    return 0
+
+
+def draw(arguments: argparse.Namespace) -> int:
+    codes = arguments.block
+    if not codes.lstrip().startswith("["):
+        codes = Path(codes).read_text(encoding="utf-8")
+    block = parse_any_block(codes)
+    print(draw_text(block))
+    if arguments.output is not None:
+        draw_image(block, arguments.output, title=arguments.title)
+        print(f"wrote {arguments.output}")
+    return 0
+
+
+def register(arguments: argparse.Namespace) -> int:
+    meta = template("blockqnn_algo.yml")
+    registered = subprocess.run(
+        [str(launch.nnictl()), "algo", "register", "--meta", str(meta)],
+        capture_output=True,
+        text=True,
+    )
+    if registered.returncode != 0:
+        raise launch.LaunchError(f"nnictl algo register failed: {registered.stderr.strip()}")
+    print(f"registered; a configuration may now say\n  tuner:\n    name: {REGISTERED_NAME}")
+    return 0
+
+
+def _show_findings(findings: Sequence[Finding]) -> int:
+    console = Console(highlight=False, soft_wrap=True)
+    for level, subject, message in findings:
+        colour = _COLOURS[level]
+        console.print(f"[{colour}]{level:>8}[/]  {subject}: ", end="")
+        console.print(message, markup=False)
+    return 1 if any(finding.level == "failure" for finding in findings) else 0
+
+
+def _record(result: TrialResult) -> dict[str, Any]:
+    values = {name: getattr(result, name) for name in _COLUMNS}
+    return values | {"block": result.block.to_json()}
+
+
+def _show_table(title: str, best: Sequence[TrialResult]) -> None:
+    table = Table(title=title, title_justify="left")
+    for heading in ("#", "episode", "reward", "accuracy %", "MFLOPs", "params", "N"):
+        table.add_column(heading, justify="right")
+    table.add_column("block", overflow="fold")
+    for place, result in enumerate(best, 1):
+        table.add_row(
+            str(place),
+            str(result.episode),
+            f"{result.reward:.2f}",
+            f"{result.accuracy:.2f}",
+            f"{result.flops / 1e6:.2f}",
+            "?" if result.params is None else f"{result.params:,}",
+            str(result.repeats or "?"),
+            result.block.to_json(),
+        )
+    Console().print(table if best else f"{title}: no results yet")

@@ -1,0 +1,80 @@
+"""What a training gets to see: three splits and the statistics that normalise them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class Split:
+    """Labelled images, either a pool of them or selected rows of a pool that other splits share.
+
+    A selection keeps row numbers and not a copy: the pool is often a file mapped into memory, and a
+    training never needs more of it at once than a batch.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
+        """
+        Args:
+            images: (N, C, H, W) uint8, the pool.
+            labels: (N,) int64, the pool's.
+            rows: the pool's rows that belong to the split, int64; all of them if not given.
+        """
+        self._pool = images
+        self._rows = rows
+        self.labels = labels if rows is None else labels[rows]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def images(self) -> Tensor:
+        """(N, C, H, W) uint8: the pool if the split is all of it, otherwise a new copy a call."""
+        return self._pool if self._rows is None else self._pool[self._rows]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        _, channels, height, width = self._pool.shape
+        return channels, height, width
+
+    def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) uint8 and labels (B,) at these positions of the split."""
+        rows = positions if self._rows is None else self._rows[positions]
+        return self._pool[rows], self.labels[positions]
+
+    def to(self, device: torch.device) -> Split:
+        """The split on the device; itself if it is there already."""
+        here = self._pool.device
+        if here.type == device.type and device.index in (None, here.index):
+            return self
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set as a training uses it.
+
+    Attributes:
+        train: what the weights are fitted to.
+        valid: what the search selects on; the same split as `test` with validation="test".
+        test: read once, by the winner.
+        classes: labels are 0 to classes - 1.
+        class_names: a name for each label.
+        mean: mean of `train`'s pixels, a number a channel, on the scale 0 to 1.
+        std: standard deviation of the same; 1 for a channel without any.
+    """
+
+    train: Split
+    valid: Split
+    test: Split
+    classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.train.image_shape

@@ -1,0 +1,155 @@
+"""Starting and stopping NNI experiments through ``nnictl``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FIRST_PORT = 8080
+_PORTS_TRIED = 100
+_TUNER_SECONDS = 15
+"""NNI itself gives a tuner 10 s to connect."""
+
+
+class LaunchError(RuntimeError):
+    """An experiment did not start; the message says why and where to read more."""
+
+
+class Launched(NamedTuple):
+    """A running experiment."""
+
+    id: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def free_port(first: int = FIRST_PORT, needs_next: bool = False) -> int:
+    """The first port from ``first`` on that nothing listens on.
+
+    Args:
+        needs_next: the next port must be free too, as for NNI's remote training services.
+
+    Raises:
+        LaunchError: if a hundred ports in a row are taken.
+    """
+    for port in range(first, first + _PORTS_TRIED):
+        if is_free(port) and (not needs_next or is_free(port + 1)):
+            return port
+    raise LaunchError(f"ports {first} to {first + _PORTS_TRIED - 1} are all in use; give --port")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as connection:
+        connection.settimeout(1)
+        return connection.connect_ex(("127.0.0.1", port)) != 0
+
+
+def start(config: Path, port: int, *, loopback: bool) -> Launched:
+    """Run ``nnictl create`` and wait until the tuner is there.
+
+    Args:
+        loopback: bind the web server to 127.0.0.1. Only for experiments whose trials all run on
+            this machine, since remote ones have to reach it.
+
+    Raises:
+        LaunchError: with what NNI or the tuner said.
+    """
+    created = subprocess.run(
+        [str(nnictl()), "create", "--config", str(config), "--port", str(port)],
+        env=environment(loopback=loopback),
+        capture_output=True,
+        text=True,
+    )
+    output = created.stdout + created.stderr
+    experiment_id = _experiment_id(output)
+    if created.returncode != 0 or experiment_id is None:
+        raise LaunchError(f"nnictl create failed: {_last_lines(output)}")
+    launched = Launched(experiment_id, port)
+    _wait_for_tuner(launched)
+    return launched
+
+
+def stop(experiment_id: str) -> None:
+    """Run ``nnictl stop``, which ends the trials too."""
+    subprocess.run([str(nnictl()), "stop", experiment_id], capture_output=True, check=False)
+
+
+def status(launched: Launched) -> str:
+    """NNI's word for it: RUNNING, DONE, NO_MORE_TRIAL, ERROR, ...; "GONE" if nobody answers."""
+    try:
+        return str(_get(launched, "check-status")["status"])
+    except (OSError, ValueError, KeyError):
+        return "GONE"
+
+
+def nnictl() -> Path:
+    """The ``nnictl`` of this Python, whether or not its environment is activated."""
+    return Path(sys.executable).with_name("nnictl")
+
+
+def environment(*, loopback: bool) -> Mapping[str, str]:
+    """What ``nnictl`` and its trials run in: ``python`` in a trial command is to be this Python."""
+    variables = dict(os.environ)
+    scripts = str(Path(sys.executable).parent)
+    variables["PATH"] = os.pathsep.join([scripts, variables.get("PATH", os.defpath)])
+    if loopback:
+        script = Path(__file__).with_name("loopback.js")
+        variables["NODE_OPTIONS"] = f'{variables.get("NODE_OPTIONS", "")} --require="{script}"'
+    return variables
+
+
+def _wait_for_tuner(launched: Launched) -> None:
+    """A tuner that fails at its start is told of by NNI's status alone, after 10 s."""
+    deadline = time.monotonic() + _TUNER_SECONDS
+    while time.monotonic() < deadline:
+        state = _state(launched)
+        if state.get("errors") or state.get("status") == "ERROR":
+            stop(launched.id)
+            raise LaunchError(
+                f"experiment {launched.id} could not start: {'; '.join(state.get('errors', []))}; "
+                f"its log is {_log_directory(launched.id) / 'dispatcher.log'}"
+            )
+        if state.get("status") != "INITIALIZED" and _get(launched, "job-statistics"):
+            return
+        time.sleep(0.5)
+
+
+def _state(launched: Launched) -> dict[str, Any]:
+    try:
+        return _get(launched, "check-status")
+    except OSError as error:
+        log = _log_directory(launched.id) / "nnimanager.log"
+        raise LaunchError(f"NNI's manager ended at once ({error}); its log is {log}") from None
+
+
+def _get(launched: Launched, path: str) -> Any:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"{launched.url}/api/v1/nni/{path}", timeout=10) as response:
+        return json.load(response)
+
+
+def _log_directory(experiment_id: str) -> Path:
+    return Path.home() / "nni-experiments" / experiment_id / "log"
+
+
+def _experiment_id(output: str) -> str | None:
+    plain = re.sub(r"\x1b\[\d+m", "", output)
+    found = re.search(r"Experiment ID: (\w+)", plain)
+    return found.group(1) if found else None
+
+
+def _last_lines(output: str, count: int = 5) -> str:
+    plain = re.sub(r"\x1b\[\d+m", "", output)
+    return " / ".join([line for line in plain.splitlines() if line.strip()][-count:])

@@ -1,0 +1,27 @@
+"""Train one block and report its reward: ``python -m nni_blockqnn.trial``.
+
+Under NNI the block comes with the trial's parameters. Outside it, ``--block`` names it and the same
+metrics are printed:
+
+    python -m nni_blockqnn.trial --block '[[1,1,3,0,0]]' --dataset digits
+"""
+
+from __future__ import annotations
+
+import sys
+
+from nni_blockqnn import nni_channel
+
+
+def main(argv: list[str] | None = None) -> int:
+    # First of all, before the arguments are looked at and PyTorch is imported: take_parameters()
+    # says why.
+    parameters = nni_channel.take_parameters() if nni_channel.runs_under_nni() else None
+
+    from nni_blockqnn.trial_run import run
+
+    return run(parameters, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The command line of a trial."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from nni_blockqnn.data.load import DATASETS, VALIDATIONS
+from nni_blockqnn.training import RECIPES
+
+DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
+
+
+def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nni_blockqnn.trial",
+        description="Trains one block and reports its reward, to NNI or on the screen.",
+        epilog="example: python -m nni_blockqnn.trial --block '[[1,1,3,0,0]]' --dataset digits",
+        allow_abbrev=False,
+    )
+    _add_data(parser)
+    _add_training(parser)
+    block = parser.add_argument_group("outside NNI, which brings them as parameters")
+    block.add_argument("--block", required=not under_nni, help="structure codes, as JSON text")
+    block.add_argument("--repeats", type=int, help="N, blocks a stage (default: the network's)")
+    block.add_argument(
+        "--network", help="preset or JSON of NetworkSpec's fields (default: the data set's)"
+    )
+    return parser
+
+
+def own_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """A trial's parameters outside NNI."""
+    network = arguments.network
+    if network is None:
+        network = "cifar10" if arguments.dataset == "image-folder" else arguments.dataset
+    parameters = {"block": arguments.block, "network": network}
+    if arguments.repeats is not None:
+        parameters["repeats"] = arguments.repeats
+    return parameters
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument("--dataset", required=True, choices=DATASETS)
+    group.add_argument(
+        "--data-dir",
+        type=Path,
+        default=DEFAULT_DATA_DIR,
+        help="where the data lies or is downloaded to (default: %(default)s)",
+    )
+    group.add_argument(
+        "--validation",
+        choices=VALIDATIONS,
+        default="holdout",
+        help="hold 10 %% of the training set out, or validate on the test set as the paper does "
+        "(default: %(default)s)",
+    )
+    group.add_argument("--limit", type=int, help="train on so many images only, stratified")
+    group.add_argument(
+        "--test", action="store_true", help="also read the test set: for the winner, once"
+    )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training and reward")
+    group.add_argument("--recipe", choices=RECIPES, default="early-stop")
+    group.add_argument("--epochs", type=int, help="shorten the recipe, its schedule included")
+    group.add_argument("--batch-size", type=int, help="images a step (default: the recipe's)")
+    group.add_argument(
+        "--mu", type=float, default=1.0, help="weight of ln FLOPs (default: %(default)s)"
+    )
+    group.add_argument(
+        "--rho", type=float, default=8.0, help="weight of ln density (default: %(default)s)"
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, help="of weights, order and hold-out (default: 0)"
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    group.add_argument(
+        "--threads", type=int, help="CPU threads; of several trials on a machine, one's share"
+    )

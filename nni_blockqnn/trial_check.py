@@ -1,0 +1,42 @@
+"""Whether a trial's command would work: its arguments, its data, its network, its device.
+
+``python -m nni_blockqnn.trial_check`` takes a trial's arguments; the data is read, and so it is
+downloaded and cached before a thousand trials want it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from nni_blockqnn.data import DataError, load_dataset
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.training import pick_device
+from nni_blockqnn.trial_arguments import trial_parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = trial_parser(under_nni=True).parse_args(argv)
+    try:
+        spec = NetworkSpec.from_parameter(arguments.network)
+        device = pick_device(arguments.device)
+        data = load_dataset(
+            arguments.dataset,
+            arguments.data_dir,
+            image_shape=spec.input_shape,
+            classes=spec.classes,
+            validation=arguments.validation,
+            seed=arguments.seed,
+            limit=arguments.limit,
+        )
+    except (DataError, ValueError) as error:
+        print(error)
+        return 1
+    print(
+        f"{arguments.dataset}: {len(data.train)} training, {len(data.valid)} validation and "
+        f"{len(data.test)} test images of {data.classes} classes; they suit the network; {device}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="nni-blockqnn",
+    version="0.1.0",
+    description="BlockQNN (arXiv 1708.05552) for NNI: finds convolutional blocks with Q-learning",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=[
+        *find_packages(include=["nni_blockqnn", "nni_blockqnn.*"]),
+        "nni_blockqnn.config_templates",
+    ],
+    package_dir={"nni_blockqnn.config_templates": "config_templates"},
+    package_data={
+        "nni_blockqnn": ["*.js", "py.typed"],
+        "nni_blockqnn.reports": ["templates/*"],
+        "nni_blockqnn.config_templates": ["*.yml"],
+    },
+    python_requires=">=3.10,<3.14",
+    install_requires=[  # docs/dependencies.md says why each is there
+        "nni>=3.0,<4",
+        "setuptools<82",  # nnictl imports pkg_resources, which 82 dropped
+        "filelock<3.12",  # NNI's own pin
+        "numpy>=1.24",
+        "torch>=2.1",
+        "torchvision>=0.16",
+        "ptflops>=0.7.3",
+        "schema>=0.7.5",
+        "networkx>=3.0",
+        "matplotlib>=3.7",
+        "rich>=13",
+        "jinja2>=3.1",
+        "tensorboard>=2.13",
+        "scikit-learn>=1.3",
+        "psutil>=5.9",
+        "PyYAML>=6.0",
+        "Pillow>=9.0",
+    ],
+    extras_require={
+        "dev": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "types-PyYAML",
+            "types-psutil",
+            "types-requests",
+        ],
+    },
+    entry_points={"console_scripts": ["blockqnn = nni_blockqnn.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
