@@ -157,7 +157,7 @@ def _listed(home: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _read_list(path: Path) -> Mapping[str, Any]:
-    for _ in range(10):  # NNI rewrites the file in place, so it may be seen half written
+    for _ in range(5):  # NNI rewrites the file in place, so it may be seen half written
         try:
             entries = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +32,7 @@ from nni_blockqnn.training import (
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.memory import check_memory
 from nni_blockqnn.trial_arguments import own_parameters, trial_parser
+from nni_blockqnn.trial_files import TrialFiles
 
 
 def run(parameters: dict[str, Any] | None, argv: list[str] | None) -> int:
@@ -40,20 +43,29 @@ def run(parameters: dict[str, Any] | None, argv: list[str] | None) -> int:
     """
     under_nni = parameters is not None
     arguments = trial_parser(under_nni).parse_args(argv)
+    files = _trial_files(parameters, argv) if under_nni else None
     try:
-        metric = train_and_measure(parameters or own_parameters(arguments), arguments)
+        metric = files.read_result() if files else None
+        if metric is None:
+            metric = train_and_measure(parameters or own_parameters(arguments), arguments, files)
     except (DataError, TrainingError, ValueError) as error:
         for stream in (sys.stdout, sys.stderr) if under_nni else (sys.stderr,):
             print(f"trial failed: {error}", file=stream, flush=True)
         return 1
+    if files is not None:
+        files.write_result(metric)  # before NNI gets it: its manager may be gone
     if under_nni:
         nni_channel.report_final(metric)
     print(json.dumps(metric))
     return 0
 
 
-def train_and_measure(parameters: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+def train_and_measure(
+    parameters: Any, arguments: argparse.Namespace, files: TrialFiles | None = None
+) -> dict[str, Any]:
     """Train the block that the parameters name and return the final metric (docs/metrics.md).
+
+    Goes on from the checkpoint in ``files``, if there is one.
 
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
@@ -83,6 +95,7 @@ def train_and_measure(parameters: Any, arguments: argparse.Namespace) -> dict[st
         device=device,
         seed=arguments.seed,
         on_epoch=_report_epoch,
+        checkpoint=files.checkpoint if files else None,
     )
     metric = _final_metric(task, result, arguments)
     if arguments.test:
@@ -91,6 +104,13 @@ def train_and_measure(parameters: Any, arguments: argparse.Namespace) -> dict[st
         )
     metric["seconds"] = round(time.perf_counter() - started, 3)
     return metric
+
+
+def _trial_files(parameters: Any, argv: list[str] | None) -> TrialFiles | None:
+    folder = os.environ.get("NNI_OUTPUT_DIR")
+    if folder is None:
+        return None
+    return TrialFiles(Path(folder), parameters, sys.argv[1:] if argv is None else argv)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:

@@ -84,10 +84,10 @@ def cost_chart(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
         label="best reward",
         zorder=3,
     )
-    axes.set_xscale("log")
-    formatter = EngFormatter(sep="")
-    axes.xaxis.set_major_formatter(formatter)
-    axes.xaxis.set_minor_formatter(formatter if np.ptp(np.log10(flops)) < 1 else "")
+    if max(flops) > 10 * min(flops):  # else there might be no power of ten to mark on the axis
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter("")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     _legend(axes)
     return figure
 

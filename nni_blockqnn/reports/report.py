@@ -94,10 +94,12 @@ def quantity(number: float | None) -> str:
     """Such as "12.3 M", to three digits."""
     if number is None:
         return "–"
-    size = 0 if number < 1000 else min(math.floor(math.log10(number)) // 3, 4)
-    scaled = number / 1000**size
-    digits = 0 if size == 0 else max(0, 2 - math.floor(math.log10(scaled)))
-    return f"{scaled:,.{digits}f} {['', 'k', 'M', 'G', 'T'][size]}".rstrip()
+    if number < 1000:
+        return f"{number:.0f}"
+    rounded = float(f"{number:.3g}")
+    exponent = math.floor(math.log10(rounded))
+    group = min(exponent // 3, 4)
+    return f"{rounded / 1000**group:,.{max(0, 2 - (exponent - 3 * group))}f} {' kMGT'[group]}"
 
 
 def duration(seconds: float | None) -> str:

@@ -1,6 +1,7 @@
 """Short and final trainings of one network on one device."""
 
 from nni_blockqnn.training.batches import evaluate
+from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.device import pick_device
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.loop import EpochResult, TrainingResult, train
@@ -11,6 +12,7 @@ __all__ = [
     "FINAL",
     "IMAGENET_FINAL",
     "RECIPES",
+    "Checkpoint",
     "EpochResult",
     "Recipe",
     "TrainingError",

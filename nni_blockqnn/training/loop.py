@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.training.batches import Batches, accuracy
+from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.errors import TrainingError, memory_errors_explained
 from nni_blockqnn.training.recipe import Recipe
 
@@ -73,6 +75,7 @@ def train(
     device: torch.device,
     seed: int = 0,
     on_epoch: Callable[[EpochResult], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingResult:
     """Trains a network on `data.train`, with `data.valid` looked at after each epoch.
 
@@ -86,22 +89,28 @@ def train(
         data: whole on the device, as bytes.
         seed: of weights, order and augmentation. The same seed gives the same result on the same
             device.
-        on_epoch: is told of each epoch, those before a restart included.
+        on_epoch: is told of each epoch, those before a restart included, but not of those that a
+            checkpoint brings.
+        checkpoint: written after epochs and gone on from if it is there; the result is the same.
 
     Raises:
         TrainingError: if the loss is not finite, or the device's memory does not suffice.
     """
     began = time.perf_counter()
     chance = 100 / data.classes
+    saved = checkpoint.load() if checkpoint else None
+    first_start = saved["restarts"] if saved else 0
     with memory_errors_explained(recipe.batch_size, device), _deterministic_cudnn():
         training = Batches(data.train, data.mean, data.std, device)
         validation = Batches(data.valid, data.mean, data.std, device)
-        for restarts in range(recipe.restarts + 1):
+        for restarts in range(first_start, recipe.restarts + 1):
             with _seeded(seed, restarts, device) as generator:
                 start = _Start(make_network().to(device), recipe, restarts, generator)
-                epochs = start.run(training, validation, chance, on_epoch)
-            if epochs:
-                break
+                if saved and restarts == first_start:
+                    start.restore(saved)
+                if start.run(training, validation, chance, on_epoch, checkpoint):
+                    break
+    epochs = start.epochs
     return TrainingResult(
         network=start.network.eval(),
         accuracy=epochs[-1].accuracy,
@@ -121,6 +130,7 @@ class _Start:
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.learning_rate = recipe.learning_rate * recipe.restart_factor**restarts
+        self.epochs: list[EpochResult] = []
         self._recipe = recipe
         self._restarts = restarts
         self._generator = generator
@@ -133,10 +143,10 @@ class _Start:
         validation: Batches,
         chance: float,
         on_epoch: Callable[[EpochResult], None] | None,
-    ) -> list[EpochResult]:
-        """All epochs; none if the first one calls for a restart."""
-        epochs: list[EpochResult] = []
-        for epoch in range(1, self._recipe.epochs + 1):
+        checkpoint: Checkpoint | None,
+    ) -> bool:
+        """All epochs that are left; False if the first one calls for a restart."""
+        for epoch in range(len(self.epochs) + 1, self._recipe.epochs + 1):
             result = self._epoch(epoch, training, validation)
             finite = math.isfinite(result.loss)
             may_restart = epoch == 1 and self._restarts < self._recipe.restarts
@@ -146,9 +156,31 @@ class _Start:
                 on_epoch(result)
             # a constant answer has exactly chance, which division need not give exactly
             if may_restart and not (finite and result.accuracy > chance + 1e-9):
-                return []
-            epochs.append(result)
-        return epochs
+                return False
+            self.epochs.append(result)
+            if checkpoint is not None:
+                checkpoint.save(self._state())
+        return True
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`_state` gave."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._generator.set_state(state["generator"])
+        self.epochs = [EpochResult(**epoch) for epoch in state["epochs"]]
+
+    def _state(self) -> dict[str, Any]:
+        schedule = self._schedule.state_dict()
+        progress = ("last_epoch", "_step_count", "_last_lr")
+        return {
+            "restarts": self._restarts,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {name: schedule[name] for name in progress},
+            "generator": self._generator.get_state(),
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+        }
 
     def _epoch(self, epoch: int, training: Batches, validation: Batches) -> EpochResult:
         began = time.perf_counter()

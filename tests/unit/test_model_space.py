@@ -1,0 +1,267 @@
+"""Networks against a plain forward written down a second time, and what training relies on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from nni_blockqnn.model_space import build_network
+from nni_blockqnn.model_space.block import BlockModule
+from nni_blockqnn.model_space.layers import PCC, Add
+from nni_blockqnn.network_spec import FRAMES, PRESETS, NetworkSpec
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.widths import block_widths
+
+RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
+"""The right block of the paper's Fig. 2."""
+UNEQUAL_ADD = Block.parse([[1, 1, 1, 0, 0], [2, 2, 3, 1, 0], [3, 6, 0, 1, 2], [4, 5, 0, 2, 3]])
+"""A convolution (F), a max pooling of it (F), both concatenated (2F), and pooling + concat."""
+EVERY_LAYER = Block.parse(
+    [
+        [1, 4, 0, 0, 0],
+        [2, 1, 5, 1, 0],
+        [3, 2, 3, 1, 0],
+        [4, 3, 3, 2, 0],
+        [5, 6, 0, 2, 3],
+        [6, 5, 0, 3, 5],
+        [7, 2, 1, 6, 0],
+        [8, 6, 0, 5, 7],
+        [9, 5, 0, 5, 8],
+        [10, 3, 1, 4, 0],
+    ]
+)
+"""Each type and kernel, adds of several widths, and two leaves."""
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:
+    spec = NetworkSpec(preset, frame=frame)
+    channels, *size = spec.input_shape
+    images = torch.randn(2, channels, *(min(side, 64) for side in size))
+    assert build_network(RESIDUAL, spec)(images).shape == (2, spec.classes)
+
+
+@pytest.mark.parametrize("project_input", [True, False])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_forward_equals_the_reference(frame: str, project_input: bool) -> None:
+    space, rng = SearchSpace(), np.random.default_rng(FRAMES.index(frame) + 3 * project_input)
+    blocks = [RESIDUAL, UNEQUAL_ADD, EVERY_LAYER, *(space.random_block(rng) for _ in range(20))]
+    for number, block in enumerate(blocks):
+        convs = 1 + number % 3
+        spec = NetworkSpec(
+            input_shape=(3, 9, 8),
+            classes=5,
+            filters=(4, 6),
+            repeats=2 if len(block.layers) <= 10 else 1,  # bare width grows from block to block
+            stem_convs=convs,
+            stem_pools=min(convs - 1, 1),
+            project_input=project_input,
+            frame=frame,
+        )
+        network = _with_all_weights_random(build_network(block, spec), seed=number)
+        images = torch.randn(3, 3, 9, 8, dtype=torch.float64)
+        expected = Reference(network, block, spec).logits(images)
+        torch.testing.assert_close(network(images), expected, msg=f"{block} in {spec}")
+
+
+@pytest.mark.parametrize(
+    ("channels", "project_input", "projected"),
+    [
+        (3, False, (None, 6)),  # x has the filters, x next to its pooling has not
+        (5, True, (None, 6)),  # nor after the entry's projection
+        (6, False, (6, 12)),  # neither has
+    ],
+)
+def test_add_projects_the_operands_that_have_not_the_filters(
+    channels: int, project_input: bool, projected: tuple[int | None, int | None]
+) -> None:
+    block = Block.parse([[1, 4, 0, 0, 0], [2, 3, 3, 1, 0], [3, 6, 0, 1, 2], [4, 5, 0, 1, 3]])
+    module = BlockModule(block, block_widths(block, channels, 3, project_input))
+    assert _projections(module.layers["4"]) == projected
+    assert module(torch.randn(2, channels, 4, 4)).shape == (2, 3, 4, 4)
+
+
+def test_add_of_equal_widths_adds_them_as_they_are() -> None:
+    block = Block.parse([[1, 4, 0, 0, 0], [2, 2, 3, 1, 0], [3, 5, 0, 1, 2]])
+    module = BlockModule(block, block_widths(block, channels=5, filters=3, project_input=False))
+    assert not list(module.parameters())
+    negative = -torch.ones(1, 5, 4, 4)  # no padding zero may win the maximum
+    assert torch.equal(module(negative), 2 * negative)
+
+
+def test_average_pooling_leaves_the_padding_out() -> None:
+    block = Block.parse([[1, 3, 3, 0, 0]])
+    module = BlockModule(block, block_widths(block, channels=1, filters=1, project_input=True))
+    images = torch.arange(9.0).reshape(1, 1, 3, 3)
+    pooled = module(images)[0, 0]
+    assert pooled[0, 0] == (0 + 1 + 3 + 4) / 4
+    assert pooled[1, 2] == (1 + 2 + 4 + 5 + 7 + 8) / 6
+    assert pooled[1, 1] == 4
+
+
+@pytest.mark.parametrize("pooling", [2, 3])
+def test_pooling_of_kernel_1_and_identity_return_their_input(pooling: int) -> None:
+    block = Block.parse([[1, 4, 0, 0, 0], [2, pooling, 1, 1, 0]])
+    module = BlockModule(block, block_widths(block, channels=2, filters=2, project_input=True))
+    images = torch.randn(1, 2, 3, 3)
+    assert module(images) is images
+
+
+def test_every_repetition_has_weights_of_its_own() -> None:
+    spec = NetworkSpec("digits", repeats=2)
+    first, second = build_network(RESIDUAL, spec).get_submodule("stage1").children()
+    assert not torch.equal(first.layers["2"].conv.weight, second.layers["2"].conv.weight)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_gradient_flows_to_every_parameter(frame: str) -> None:
+    torch.manual_seed(0)
+    spec = NetworkSpec("digits", repeats=2, stem_convs=2, project_input=False, frame=frame)
+    network = build_network(EVERY_LAYER, spec)
+    F.cross_entropy(network(torch.randn(8, 1, 8, 8)), torch.arange(8)).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_msra_initialisation() -> None:
+    torch.manual_seed(0)
+    spec = NetworkSpec(input_shape=(3, 8, 8), classes=500, filters=(32, 128), repeats=1)
+    network = build_network(RESIDUAL, spec)
+    conv = network.get_parameter("stage2.block1.layers.2.conv.weight")  # 128 x 128 x 3 x 3
+    entry = network.get_parameter("stage2.block1.project_input.conv.weight")  # 128 x 32 x 1 x 1
+    linear = network.get_parameter("head.linear.weight")  # 500 x 128
+    assert conv.mean().abs() < 1e-3
+    assert conv.std().item() == pytest.approx(math.sqrt(2 / (128 * 9)), rel=0.02)
+    assert entry.std().item() == pytest.approx(math.sqrt(2 / 128), rel=0.05)  # outputs, not inputs
+    assert linear.std().item() == pytest.approx(math.sqrt(2 / 128), rel=0.02)  # inputs
+    assert not network.get_parameter("head.linear.bias").any()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert (module.weight == 1).all()
+            assert not module.bias.any()
+
+
+def test_msra_initialisation_of_the_convolutional_head() -> None:
+    torch.manual_seed(0)
+    network = build_network(RESIDUAL, NetworkSpec("cifar100", repeats=1, frame="nin"))
+    weight = network.get_parameter("head.conv.weight")  # 100 x 128 x 1 x 1
+    assert weight.std().item() == pytest.approx(math.sqrt(2 / 100), rel=0.03)
+    assert not network.get_parameter("head.conv.bias").any()
+
+
+def test_a_seed_makes_the_weights_reproducible() -> None:
+    def weights(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        network = build_network(UNEQUAL_ADD, NetworkSpec("digits"))
+        return nn.utils.parameters_to_vector(network.parameters())
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_channels_last_and_export_give_the_same_logits() -> None:
+    spec = NetworkSpec("digits", frame="residual")
+    network = _with_all_weights_random(build_network(EVERY_LAYER, spec), seed=0).eval()
+    images = torch.randn(4, 1, 8, 8, dtype=torch.float64)
+    logits = network(images)
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(network, (images[:2],), dynamic_shapes=({0: batch},))
+    torch.testing.assert_close(exported.module()(images), logits)
+    network.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(network(images.to(memory_format=torch.channels_last)), logits)
+
+
+def _projections(add: Add) -> tuple[int | None, ...]:
+    """Input channels of the projection of each operand, None where there is none."""
+    return tuple(
+        operand.conv.in_channels if isinstance(operand, PCC) else None
+        for operand in (add.pred1, add.pred2)
+    )
+
+
+def _with_all_weights_random(network: nn.Module, seed: int) -> nn.Module:
+    """Biases and batch norm weights too, which start at 0 and 1; double precision."""
+    torch.manual_seed(seed)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter)
+    return network.double()
+
+
+class Reference:
+    """The network once more, with functions only, from the paper and docs; training mode."""
+
+    def __init__(self, network: nn.Module, block: Block, spec: NetworkSpec) -> None:
+        self.weights = dict(network.named_parameters())
+        self.block = block
+        self.spec = spec
+
+    def logits(self, x: Tensor) -> Tensor:
+        spec = self.spec
+        for number in range(1, spec.stem_convs + 1):
+            x = self.conv_bn(x if number == 1 else F.relu(x), f"stem.conv{number}")
+            if number <= spec.stem_pools:
+                x = F.max_pool2d(x, 2)
+        for stage, filters in enumerate(spec.filters, 1):
+            if stage > 1:
+                x = F.max_pool2d(x, 2)
+            for number in range(1, spec.repeats + 1):
+                x = self.framed_block(x, filters, f"stage{stage}.block{number}")
+            if spec.frame == "nin":
+                x = self.pcc(self.pcc(x, f"stage{stage}.nin1"), f"stage{stage}.nin2")
+        x = F.relu(x)
+        if spec.frame == "nin":
+            maps = F.conv2d(x, self.weights["head.conv.weight"], self.weights["head.conv.bias"])
+            return maps.mean((2, 3))
+        features = x.mean((2, 3))
+        return features @ self.weights["head.linear.weight"].T + self.weights["head.linear.bias"]
+
+    def framed_block(self, x: Tensor, filters: int, name: str) -> Tensor:
+        if self.spec.frame != "residual":
+            return self.block_output(x, filters, name)
+        y = self.block_output(x, filters, f"{name}.block")
+        return y + (x if x.shape == y.shape else self.pcc(x, f"{name}.shortcut"))
+
+    def block_output(self, x: Tensor, filters: int, name: str) -> Tensor:
+        if self.spec.project_input and x.shape[1] != filters:
+            x = self.pcc(x, f"{name}.project_input")
+        maps = {0: x}
+        read = set()
+        for index, layer_type, kernel, pred1, pred2 in self.block.codes[:-1]:
+            a, b, layer = maps[pred1], maps[pred2], f"{name}.layers.{index}"
+            read |= {pred1, pred2}
+            if layer_type == 1:
+                maps[index] = self.pcc(a, layer)
+            elif layer_type == 2:
+                maps[index] = F.max_pool2d(a, kernel, 1, kernel // 2)
+            elif layer_type == 3:
+                inside = F.avg_pool2d(torch.ones_like(a), kernel, 1, kernel // 2)
+                maps[index] = F.avg_pool2d(a, kernel, 1, kernel // 2) / inside
+            elif layer_type == 4:
+                maps[index] = a
+            elif layer_type == 5:
+                if a.shape != b.shape:
+                    a = a if a.shape[1] == filters else self.pcc(a, f"{layer}.pred1")
+                    b = b if b.shape[1] == filters else self.pcc(b, f"{layer}.pred2")
+                maps[index] = a + b
+            else:
+                maps[index] = torch.cat((a, b), dim=1)
+        return torch.cat([maps[index] for index in maps if index not in read], dim=1)
+
+    def pcc(self, x: Tensor, name: str) -> Tensor:
+        return self.conv_bn(F.relu(x), name)
+
+    def conv_bn(self, x: Tensor, name: str) -> Tensor:
+        x = F.conv2d(x, self.weights[f"{name}.conv.weight"], padding="same")
+        mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), False, keepdim=True)
+        x = (x - mean) / (variance + 1e-5).sqrt()
+        scale, shift = self.weights[f"{name}.bn.weight"], self.weights[f"{name}.bn.bias"]
+        return x * scale[:, None, None] + shift[:, None, None]
