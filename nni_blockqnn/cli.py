@@ -45,8 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     commands_parser = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (
         _add_demo,
-        _add_create,
         _add_check,
+        _add_create,
+        _add_resume,
         _add_top,
         _add_report,
         _add_draw,
@@ -89,6 +90,19 @@ def _add_create(parsers: argparse._SubParsersAction) -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
     parser.set_defaults(command=commands.create)
+
+
+def _add_resume(parsers: argparse._SubParsersAction) -> None:
+    parser = parsers.add_parser(
+        "resume",
+        help="go on with a search that was stopped or killed",
+        description="Does what `nnictl resume` does, after a kill too: it waits for the old tuner "
+        "to end, takes a free port, and does not trust process ids that may belong to others now.",
+        epilog="example: blockqnn resume AbCdEfGh",
+    )
+    _add_experiment(parser)
+    parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
+    parser.set_defaults(command=commands.resume)
 
 
 def _add_check(parsers: argparse._SubParsersAction) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nni_blockqnn import launch
+from nni_blockqnn import launch, resuming
 from nni_blockqnn.checks import REGISTERED_NAME, Finding, check_config, is_local, load_config
 from nni_blockqnn.demo import run_demo
 from nni_blockqnn.epsilons import epsilons
@@ -51,13 +51,16 @@ def create(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
     local = is_local(config)
     port = arguments.port or launch.free_port(needs_next=not local)
-    launched = launch.start(arguments.config, port, loopback=local)
-    print(
-        f"experiment {launched.id} runs: {launched.url}\n"
-        f"  its best blocks   blockqnn top {launched.id}\n"
-        f"  a report          blockqnn report {launched.id}\n"
-        f"  stop it           nnictl stop {launched.id}"
-    )
+    _show_launched(launch.start(arguments.config, port, loopback=local))
+    return 0
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    experiment = find_experiment(arguments.experiment)
+    service = experiment.config.get("trainingService", {})
+    services = service if isinstance(service, list) else [service]
+    local = all(one.get("platform") == "local" for one in services)
+    _show_launched(resuming.resume(experiment, arguments.port, loopback=local))
     return 0
 
 
@@ -115,6 +118,16 @@ def register(arguments: argparse.Namespace) -> int:
         raise launch.LaunchError(f"nnictl algo register failed: {registered.stderr.strip()}")
     print(f"registered; a configuration may now say\n  tuner:\n    name: {REGISTERED_NAME}")
     return 0
+
+
+def _show_launched(launched: launch.Launched) -> None:
+    print(
+        f"experiment {launched.id} runs: {launched.url}\n"
+        f"  its best blocks   blockqnn top {launched.id}\n"
+        f"  a report          blockqnn report {launched.id}\n"
+        f"  stop it           nnictl stop {launched.id}\n"
+        f"  go on later       blockqnn resume {launched.id}"
+    )
 
 
 def _show_findings(findings: Sequence[Finding]) -> int:

@@ -57,7 +57,7 @@ def is_free(port: int) -> bool:
 
 
 def start(config: Path, port: int, *, loopback: bool) -> Launched:
-    """Run ``nnictl create`` and wait until the tuner is there.
+    """Run ``nnictl create``.
 
     Args:
         loopback: bind the web server to 127.0.0.1. Only for experiments whose trials all run on
@@ -66,16 +66,25 @@ def start(config: Path, port: int, *, loopback: bool) -> Launched:
     Raises:
         LaunchError: with what NNI or the tuner said.
     """
-    created = subprocess.run(
-        [str(nnictl()), "create", "--config", str(config), "--port", str(port)],
+    return run_nnictl(["create", "--config", str(config)], port, loopback=loopback)
+
+
+def run_nnictl(command: list[str], port: int, *, loopback: bool) -> Launched:
+    """Start an experiment with an ``nnictl`` command and wait until its tuner is there.
+
+    Raises:
+        LaunchError: with what NNI or the tuner said.
+    """
+    finished = subprocess.run(
+        [str(nnictl()), *command, "--port", str(port)],
         env=environment(loopback=loopback),
         capture_output=True,
         text=True,
     )
-    output = created.stdout + created.stderr
+    output = finished.stdout + finished.stderr
     experiment_id = _experiment_id(output)
-    if created.returncode != 0 or experiment_id is None:
-        raise LaunchError(f"nnictl create failed: {_last_lines(output)}")
+    if finished.returncode != 0 or experiment_id is None:
+        raise LaunchError(f"nnictl {command[0]} failed: {_last_lines(output)}")
     launched = Launched(experiment_id, port)
     _wait_for_tuner(launched)
     return launched
@@ -92,6 +101,14 @@ def status(launched: Launched) -> str:
         return str(_get(launched, "check-status")["status"])
     except (OSError, ValueError, KeyError):
         return "GONE"
+
+
+def answering_id(launched: Launched) -> str | None:
+    """The ID of the experiment whose manager answers there, if one does."""
+    try:
+        return str(_get(launched, "experiment")["id"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def nnictl() -> Path:
