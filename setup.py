@@ -46,6 +46,7 @@ setup(
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "ruff>=0.6",
+            "selenium>=4.20",
             "mypy>=1.11",
             "types-PyYAML",
             "types-psutil",

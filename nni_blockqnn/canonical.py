@@ -40,7 +40,7 @@ def canonical_key(nodes: Sequence[LabelledNode]) -> str:
     ``type.kernel:predecessors`` each.
 
     >>> canonical_key([((1, 3), (0,)), ((1, 1), (1,)), ((4, 0), (1,))])
-    '1.3:0 1.1:1 4.0:1'
+    '1.3:0 4.0:1 1.1:1'
     """
     graph = _to_graph(nodes)
     order = _canonical(graph).order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -33,8 +34,12 @@ def result_event(result: Result) -> dict[str, Any]:
         "block": result.block.to_json(),
         "repeats": result.repeats,
         "reward": result.reward,
-        "metric": dict(result.metric),
+        "metric": {name: v for name, v in result.metric.items() if _is_plain(name, v)},
     }
+
+
+def release_event(episode: int) -> dict[str, Any]:
+    return {"event": "release", "episode": episode}
 
 
 def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
@@ -50,8 +55,21 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
                 float(event["reward"]),
                 event.get("metric", {}),
             )
-    except (KeyError, TypeError, ValueError) as error:
+        elif event["event"] == "release":
+            search.release(int(event["episode"]))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         _logger.warning("An event of the journal is left out: %s: %s", error, event)
+
+
+def _is_plain(name: Any, value: Any) -> bool:
+    """Whether JSON can hold it: NNI hands over whatever Python objects a trial reported."""
+    if not isinstance(name, str) or not isinstance(value, (str, int, float, type(None))):
+        return False
+    try:
+        json.dumps(value)
+    except ValueError:  # an integer of thousands of digits
+        return False
+    return True
 
 
 def _suggestion(event: dict[str, Any]) -> Suggestion:

@@ -24,10 +24,14 @@ class Journal:
         """Open and read a journal; without a path it lives in memory only."""
         self.path = path
         self.events: list[dict[str, Any]] = []
-        if path and path.exists():
-            _set_aside_torn_line(path)
-            self.events = read_events(path)
         self._pending: list[bytes] = []
+        if path and path.exists():
+            self.events = read_events(path)
+            try:
+                _set_aside_torn_line(path)
+            except OSError as error:
+                _logger.error("%s: its torn last line stays (%s)", path, error)
+                self._pending.append(b"\n")  # so that it does not spoil the next line
 
     def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
         """Write an event; ``durable`` waits until it is on the disk."""
@@ -62,7 +66,7 @@ def _whole_events(path: Path, whole: bytes) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
         if isinstance(event, dict):
             yield event

@@ -18,6 +18,9 @@ FIRST_PORT = 8080
 _PORTS_TRIED = 100
 _TUNER_SECONDS = 15
 """NNI itself gives a tuner 10 s to connect."""
+_ATTEMPTS = 3
+_MANAGER_WAS_SLOW = "Timeout, retry..."
+"""On a busy machine nnictl gives up after 4 s, and ends its manager."""
 
 
 class LaunchError(RuntimeError):
@@ -75,19 +78,44 @@ def run_nnictl(command: list[str], port: int, *, loopback: bool) -> Launched:
     Raises:
         LaunchError: with what NNI or the tuner said.
     """
-    finished = subprocess.run(
-        [str(nnictl()), *command, "--port", str(port)],
-        env=environment(loopback=loopback),
-        capture_output=True,
-        text=True,
-    )
-    output = finished.stdout + finished.stderr
+    for _ in range(_ATTEMPTS):
+        code, output = _communicate([str(nnictl()), *command, "--port", str(port)], loopback)
+        if code == 0 or _MANAGER_WAS_SLOW not in output:
+            break
     experiment_id = _experiment_id(output)
-    if finished.returncode != 0 or experiment_id is None:
+    if code != 0 or experiment_id is None:
         raise LaunchError(f"nnictl {command[0]} failed: {_last_lines(output)}")
     launched = Launched(experiment_id, port)
-    _wait_for_tuner(launched)
+    try:
+        _wait_for_tuner(launched)
+    except KeyboardInterrupt:
+        stop(experiment_id)
+        raise
     return launched
+
+
+def _communicate(command: list[str], loopback: bool) -> tuple[int, str]:
+    """Exit code and output of an ``nnictl`` that starts an experiment.
+
+    Ctrl-C does not reach nnictl: it would leave a manager behind that nobody knows of. So it is
+    waited for, and what it has started is stopped.
+    """
+    process = subprocess.Popen(
+        command,
+        env=environment(loopback=loopback),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate()
+    except KeyboardInterrupt:
+        output, _ = process.communicate()
+        if (experiment_id := _experiment_id(output)) is not None:
+            stop(experiment_id)
+        raise
+    return process.returncode, output
 
 
 def stop(experiment_id: str) -> None:

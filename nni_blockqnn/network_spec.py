@@ -123,12 +123,7 @@ class NetworkSpec:
         """
         if isinstance(network, str) and not network.lstrip().startswith("{"):
             return cls(network, repeats=repeats)
-        try:
-            fields = json.loads(network) if isinstance(network, str) else dict(network)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(
-                f"network must be a preset's name or a JSON object, got {shown(network)}: {error}"
-            ) from None
+        fields = _fields(network)
         unknown = sorted(set(map(str, fields)) - {"preset", *_CHECKS})
         if unknown:
             raise ValueError(
@@ -165,6 +160,16 @@ class NetworkSpec:
             )
 
 
+def _fields(network: Any) -> dict[str, Any]:
+    try:
+        fields = json.loads(network) if isinstance(network, str) else network
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"network is no JSON object: {error}, got {shown(network)}") from None
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"network must be a preset's name or a JSON object, got {shown(network)}")
+    return dict(fields)
+
+
 def _preset(name: str | None) -> dict[str, Any]:
     if name is None:
         return PRESETS["cifar10"]
@@ -174,11 +179,8 @@ def _preset(name: str | None) -> dict[str, Any]:
 
 
 def _integer(name: str, value: Any, lowest: int, highest: int) -> int:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Integral)
-        or not lowest <= value <= highest
-    ):
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not valid or not lowest <= value <= highest:
         raise ValueError(
             f"{name} must be an integer from {lowest} to {highest}, got {shown(value)}"
         )

@@ -78,7 +78,7 @@ class LayerType(IntEnum):
 class Layer(NamedTuple):
     """One row of the codes. Equal to the plain tuple of its five integers."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     type: int
     kernel: int
     pred1: int

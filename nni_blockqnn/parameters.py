@@ -58,18 +58,20 @@ def read_task(parameters: Any) -> TrialTask:
     spec = NetworkSpec.from_parameter(
         parameters.get("network", "cifar100"), parameters.get("repeats")
     )
-    episode = parameters.get("episode")
-    if episode is not None and (
-        not isinstance(episode, numbers.Integral) or isinstance(episode, bool)
-    ):
-        raise ValueError(f"episode must be an integer, got {shown(episode)}")
-    return TrialTask(block, spec, episode)
+    return TrialTask(block, spec, _episode(parameters.get("episode")))
+
+
+def _episode(value: Any) -> int | None:
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if value is not None and not valid:
+        raise ValueError(f"episode must be an integer, got {shown(value)}")
+    return value
 
 
 def _space(kernels: Any) -> SearchSpace:
     try:
         value = json.loads(kernels)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise ValueError(f"space must be JSON text of an object, got {shown(kernels)}") from None
     entry = {"_type": "nsc", "_value": value}
     return SearchSpace.from_json({"block": entry})

@@ -100,7 +100,7 @@ class SearchSpace:
             return []
         if index not in self._successors:
             self._successors[index] = list(self._layers_at(index))
-        return self._successors[index]
+        return list(self._successors[index])
 
     def random_successor(self, layer: Layer | None, rng: np.random.Generator) -> Layer:
         """A legal next layer: first the type is drawn, then the kernel, then the predecessors.
@@ -141,7 +141,8 @@ class SearchSpace:
         Raises:
             InvalidBlockError: also for a block that is longer than the space allows.
         """
-        block = Block.parse(codes, conv_kernels=self.conv_kernels, pool_kernels=self.pool_kernels)
+        rows = codes.codes if isinstance(codes, Block) else codes
+        block = Block.parse(rows, conv_kernels=self.conv_kernels, pool_kernels=self.pool_kernels)
         if len(block.layers) >= self.max_layers:
             raise InvalidBlockError(
                 f"row {self.max_layers}: the Terminal must come here at the latest "
@@ -152,7 +153,7 @@ class SearchSpace:
     def contains(self, block: Block) -> bool:
         """Whether the block's length and kernels are those of this space."""
         try:
-            self.parse(block.codes)
+            self.parse(block)
         except InvalidBlockError:
             return False
         return True

@@ -51,7 +51,13 @@ def run(parameters: dict[str, Any] | None, argv: list[str] | None) -> int:
     except (DataError, TrainingError, ValueError) as error:
         for stream in (sys.stdout, sys.stderr) if under_nni else (sys.stderr,):
             print(f"trial failed: {error}", file=stream, flush=True)
+        if under_nni:
+            _report_failure(parameters, error)
         return 1
+    except Exception as error:  # a bug, or a machine that is out of order: with its traceback
+        if under_nni:
+            _report_failure(parameters, error)
+        raise
     if files is not None:
         files.write_result(metric)  # before NNI gets it: its manager may be gone
     if under_nni:
@@ -104,6 +110,20 @@ def train_and_measure(
         )
     metric["seconds"] = round(time.perf_counter() - started, 3)
     return metric
+
+
+def _report_failure(parameters: Any, error: Exception) -> None:
+    """Tell the tuner why, and whether it was the block's own doing (docs/metrics.md).
+
+    NaN keeps the failure out of the web UI's curves; its table shows it.
+    """
+    own_doing = isinstance(error, TrainingError)
+    reason = str(error) or type(error).__name__
+    given = parameters if isinstance(parameters, dict) else {}
+    identity = {name: given[name] for name in ("episode", "block") if name in given}
+    nni_channel.report_final(
+        {"default": math.nan, "failure": reason, "failure_of_block": own_doing} | identity
+    )
 
 
 def _trial_files(parameters: Any, argv: list[str] | None) -> TrialFiles | None:

@@ -20,12 +20,12 @@ from nni.tuner import Tuner
 
 from nni_blockqnn._messages import shown
 from nni_blockqnn.class_args import agent_settings, check_class_args
-from nni_blockqnn.events import replay_event, result_event, suggestion_event
+from nni_blockqnn.events import release_event, replay_event, result_event, suggestion_event
 from nni_blockqnn.journal import JOURNAL_NAME, Journal
 from nni_blockqnn.metrics import MetricError, parse_final_metric
 from nni_blockqnn.parameters import trial_parameters
 from nni_blockqnn.q_learning.limits import Limits
-from nni_blockqnn.q_learning.search import BlockSearch, Result, UncountableError
+from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
 from nni_blockqnn.search_space import SearchSpace
 
 _logger = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ class BlockQNNTuner(Tuner):
         self._lock = threading.RLock()
         self._search: BlockSearch | None = None
         self._journal = Journal(None)
-        self._episodes: dict[int, int] = {}  # of the trials that run, by parameter id
+        self._running: dict[int, int] = {}  # episodes of the trials that run, by parameter id
+        self._ended: list[int] = []  # episodes whose trial ended, as far as NNI's ids are right
+        self._inherited: set[int] = set()  # episodes that were under way at a restart
 
     @property
     def history(self) -> list[Result]:
@@ -85,12 +87,13 @@ class BlockQNNTuner(Tuner):
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         with self._lock:
             search = self._started()
-            suggestion = search.suggest()
+            self._release_silent(search)
+            suggestion = search.suggest() or self._suggest_inherited(search)
             if suggestion is None:
                 _logger.warning("The search space is exhausted: all its blocks are trained")
                 raise nni.NoMoreTrialError("all blocks of the search space are trained")
             self._journal.append(suggestion_event(suggestion))
-            self._episodes[parameter_id] = suggestion.episode
+            self._running[parameter_id] = suggestion.episode
             return trial_parameters(search.space, suggestion)
 
     def receive_trial_result(
@@ -109,32 +112,62 @@ class BlockQNNTuner(Tuner):
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """A hint only: the id may be another trial's, and the result may still come."""
         with self._lock:
-            search = self._started()
-            episode = self._episodes.pop(parameter_id, None)
-            if not success and episode is not None:
-                search.release(episode)
-            search.release_oldest(still_running=len(self._episodes))
+            episode = self._running.pop(parameter_id, None)
+            if episode is None:
+                return
+            if success:
+                self._ended.append(episode)
+            else:
+                self._release(self._started(), episode)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
         """Learn from results of this experiment before a restart, or of another one."""
         with self._lock:
-            for record in data:
-                self._import_one(record.get("value"))
+            for record in data or ():
+                self._import_one(record.get("value") if isinstance(record, dict) else record)
 
     def _import_one(self, value: Any) -> None:
         search = self._started()
         try:
             metric = parse_final_metric(value)
-            repeats = metric.repeats or max(search.space.repeats)
             result = search.adopt(
-                metric.episode, metric.block, repeats, metric.reward, metric.values
+                metric.episode, metric.block, metric.repeats, metric.reward, metric.values
             )
         except UncountableError as error:
             _logger.debug("An imported result is not new: %s", error)
         except MetricError as error:
             _logger.warning("An imported result does not count: %s", error)
         else:
-            self._journal.append(result_event(result), durable=True)
+            self._journal.append(result_event(result))  # NNI imports it again after a restart
+
+    def _release_silent(self, search: BlockSearch) -> None:
+        """Release the episodes of trials that ended without a result.
+
+        No sooner than a new block is asked for: the last result of a trial may come after its end.
+        As many as are under way beyond the trials that run, first those that NNI says have ended.
+        """
+        under_way = [episode for episode in search.under_way if episode not in self._inherited]
+        surplus = max(0, len(under_way) - len(self._running))
+        under_way.sort(key=lambda episode: (episode not in self._ended, episode))
+        for episode in under_way[:surplus]:
+            self._release(search, episode)
+        self._ended = [episode for episode in self._ended if episode in under_way[surplus:]]
+
+    def _suggest_inherited(self, search: BlockSearch) -> Suggestion | None:
+        """What else there is once all episodes from before a restart count as lost.
+
+        NNI runs their trials again but says nothing of their end, and forgets the queued ones.
+        """
+        lost = self._inherited.intersection(search.under_way)
+        self._inherited.clear()
+        for episode in sorted(lost):
+            self._release(search, episode)
+        return search.suggest() if lost else None
+
+    def _release(self, search: BlockSearch, episode: int) -> None:
+        if episode in search.under_way:
+            search.release(episode)
+            self._journal.append(release_event(episode))
 
     def _started(self) -> BlockSearch:
         if self._search is None:
@@ -144,17 +177,14 @@ class BlockQNNTuner(Tuner):
     def _rebuild(self, space: SearchSpace) -> None:
         """The search in this space, with the past that the journal holds."""
         checkpoint = self.get_checkpoint_path()
-        if self._search is None and checkpoint:
+        restarted = self._search is None
+        if restarted and checkpoint:
             self._journal = Journal(Path(checkpoint) / JOURNAL_NAME)
         events = self._journal.events
-        if not events:
-            seed = self._class_args.get("seed", secrets.randbelow(2**31))
-            _logger.info("BlockQNN starts with seed %d and %s", seed, self._settings)
-            self._journal.append({"event": "start", "seed": seed})
         search = BlockSearch(
             space,
             self._settings,
-            seed=events[0].get("seed", 0),
+            seed=self._seed(),
             budget=self._class_args.get("budget"),
             limits=Limits(**self._class_args.get("limits", {})),
             repeats_rule=self._class_args.get("repeats_rule", "largest"),
@@ -164,9 +194,21 @@ class BlockQNNTuner(Tuner):
         for event in events:
             replay_event(event, search)
         self._search = search
+        if restarted:
+            self._inherited = set(search.under_way)
         if search.history:
             _logger.info(
                 "BlockQNN goes on: %d episodes handed out, %d results counted",
                 search.next_episode,
                 len(search.history),
             )
+
+    def _seed(self) -> int:
+        """The journal's, or else the one given, or a new one."""
+        for event in self._journal.events:
+            if event.get("event") == "start":
+                return event["seed"]
+        seed = self._class_args.get("seed", secrets.randbelow(2**31))
+        _logger.info("BlockQNN starts with seed %d and %s", seed, self._settings)
+        self._journal.append({"event": "start", "seed": seed})
+        return seed

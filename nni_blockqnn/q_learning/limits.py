@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nni_blockqnn.cost import Cost, estimate_cost
 from nni_blockqnn.nsc import Block, LayerType
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.search_space import START, SearchSpace
 
 
 class Limits(NamedTuple):
@@ -32,15 +32,16 @@ def fitting_repeats(block: Block, space: SearchSpace, limits: Limits) -> tuple[i
 
 
 def check_limits(space: SearchSpace, limits: Limits) -> None:
-    """Refuse limits that not even the cheapest network meets.
+    """Refuse limits that not even a block of one layer meets; more layers cost no less.
 
     Raises:
-        ValueError: naming the limits and the cheapest network's cost.
+        ValueError: naming the limits and an identity's cost.
     """
-    cheapest = Block.parse([[1, LayerType.IDENTITY, 0, 0, 0]])
-    if not fitting_repeats(cheapest, space, limits):
-        cost = estimate_cost(cheapest, space.spec.with_repeats(min(space.repeats)))
+    single_layers = [Block((layer,)) for layer in space.successors(START)]
+    if not any(fitting_repeats(block, space, limits) for block in single_layers):
+        identity = Block.parse([[1, LayerType.IDENTITY, 0, 0, 0]])
+        cost = estimate_cost(identity, space.spec.with_repeats(min(space.repeats)))
         raise ValueError(
-            f"limits {limits._asdict()} admit no block: even {cheapest} costs {cost._asdict()} "
+            f"limits {limits._asdict()} admit no block: even {identity} costs {cost._asdict()} "
             "in this network; raise them, or use fewer filters or repeats"
         )

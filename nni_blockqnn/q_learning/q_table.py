@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
+_ROUNDING = 1e-9
+
 State = Hashable
 Action = TypeVar("Action", bound=Hashable)
 
@@ -35,13 +37,15 @@ class QTable:
         return best if len(known) >= action_count else max(best, self.initial_q)
 
     def greedy(self, state: State, actions: Sequence[Action], rng: np.random.Generator) -> Action:
-        """An action of the highest value; ties are broken at random."""
+        """One of ``actions`` of the highest value; ties are broken at random.
+
+        Values that differ by rounding alone tie, so that the unit of the rewards decides nothing.
+        """
         known = self._values.get(state, {})
-        best = self.maximum(state, len(actions))
-        if best == self.initial_q:
-            ties = [action for action in actions if known.get(action, best) == best]
-        else:
-            ties = [action for action in actions if known.get(action) == best]
+        values = [known.get(action, self.initial_q) for action in actions]
+        best = max(values)
+        least = best - _ROUNDING * max(1.0, abs(best))
+        ties = [action for action, value in zip(actions, values, strict=True) if value >= least]
         return ties[rng.integers(len(ties))]
 
     def update(self, state: State, action: Hashable, target: float, step: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -36,8 +37,11 @@ class ReplayMemory:
         return [experiences[i] for i in rng.integers(len(experiences), size=size)]
 
     def mean_and_deviation(self) -> tuple[float, float]:
-        """Of the rewards; the deviation is 1 as long as they do not differ."""
+        """Of the rewards; the deviation is infinite as long as they differ by rounding alone.
+
+        So a reward standardised with them is 0 until there is something to tell apart.
+        """
         rewards = np.array([experience.reward for experience in self._experiences])
         deviation = float(rewards.std())
         negligible = 1e-9 * max(1e-300, float(np.abs(rewards).max()))
-        return float(rewards.mean()), deviation if deviation > negligible else 1.0
+        return float(rewards.mean()), deviation if deviation > negligible else math.inf

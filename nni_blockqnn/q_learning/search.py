@@ -11,16 +11,18 @@ A result is counted for the episode that it names, whether or not that is still 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from nni_blockqnn._messages import shown
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.limits import Limits, check_limits, fitting_repeats
+from nni_blockqnn.q_learning.remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.settings import AgentSettings
@@ -33,6 +35,10 @@ RANDOM_DRAWS = 500
 ENUMERATED = 40_000
 """Blocks looked through, short ones first, before the space counts as exhausted. All of those of up
 to four layers are 35,784."""
+
+EPISODE_LIMIT = 1_000_000_000
+"""Imported episodes beyond are numbered anew: JavaScript, through which they travel, is exact up to
+2**53."""
 
 NetworkKey = tuple[str, int]
 """A block's key and its number of repeats: what makes a network the same."""
@@ -91,21 +97,30 @@ class BlockSearch:
         self._repeats_rule = repeats_rule
         self._credit_known = credit_known
         self._sign = -1.0 if minimize else 1.0
+        self._short_networks = Remembered(
+            (block, repeats)
+            for block in islice(space.blocks(), ENUMERATED)
+            for repeats in self._legal_repeats(block)
+        )
         self._known: dict[NetworkKey, list[float]] = {}
         self._trajectories: set[tuple[Block, int]] = set()
         self._handed_out: dict[int, NetworkKey] = {}
         self._under_way: dict[int, NetworkKey] = {}
         self._counted: set[int] = set()
+        self._adopted: set[tuple[Any, NetworkKey, float]] = set()
 
     @property
     def epsilon(self) -> float:
-        """Of the next suggestion: its iteration counts the blocks handed out (DESIGN.md)."""
-        return self._schedule.epsilon(self.next_episode // self.agent.settings.batch_size)
+        """Of the next suggestion; iterations are the blocks handed out / batch size (DESIGN.md).
+
+        Not rounded down: a small budget would end before the last stages otherwise.
+        """
+        return self._schedule.epsilon(len(self._handed_out) / self.agent.settings.batch_size)
 
     @property
-    def under_way(self) -> int:
-        """Episodes that were suggested and neither counted nor released."""
-        return len(self._under_way)
+    def under_way(self) -> list[int]:
+        """Episodes that were suggested and neither counted nor released, the oldest first."""
+        return sorted(self._under_way)
 
     def suggest(self) -> Suggestion | None:
         """A block that is neither known nor under way, or ``None`` if there is none left."""
@@ -124,7 +139,8 @@ class BlockSearch:
         """Take note of a suggestion; also of one that was made before a restart."""
         for experience in suggestion.recalled:
             self._trajectories.add((experience.block, experience.repeats))
-            self.agent.credit(experience)
+            if self.space.contains(experience.block):
+                self.agent.credit(experience)
         network = (suggestion.block.key, suggestion.repeats)
         self._handed_out[suggestion.episode] = self._under_way[suggestion.episode] = network
         self.next_episode = max(self.next_episode, suggestion.episode + 1)
@@ -138,7 +154,7 @@ class BlockSearch:
         """
         handed_out = self._handed_out.get(episode)
         if handed_out is None:
-            raise UncountableError(f"episode {episode} was never handed out")
+            raise UncountableError(f"episode {shown(episode)} was never handed out")
         if handed_out[0] != block.key:
             raise UncountableError(f"episode {episode} was handed out with another block")
         if episode in self._counted:
@@ -146,18 +162,30 @@ class BlockSearch:
         return self._learn(Result(episode, block, handed_out[1], reward, dict(metric)))
 
     def adopt(
-        self, episode: int, block: Block, repeats: int, reward: float, metric: Mapping[str, Any]
+        self,
+        episode: int,
+        block: Block,
+        repeats: int | None,
+        reward: float,
+        metric: Mapping[str, Any],
     ) -> Result:
         """Learn from a result that another search, or a lost past of this one, handed out.
 
-        It keeps its episode's number if that is free here, and gets the next one otherwise.
+        It keeps its episode's number if that is free here, and gets the next one otherwise. Without
+        ``repeats`` it has the episode's own, or else the largest of the space.
 
         Raises:
-            UncountableError: if it is a result of this search that has counted already.
+            UncountableError: if it is a result that has counted already.
         """
-        if self._handed_out.get(episode) == (block.key, repeats):
+        key, handed_out = self._handed_out.get(episode, ("", 0))
+        if key == block.key and repeats in (None, handed_out):
             return self.count(episode, block, reward, metric)
-        if episode in self._handed_out:
+        repeats = repeats or max(self.space.repeats)
+        source = (metric.get("episode", episode), (block.key, repeats), reward)
+        if source in self._adopted:
+            raise UncountableError(f"episode {shown(source[0])} of another search is known")
+        self._adopted.add(source)
+        if episode in self._handed_out or not 0 <= episode < EPISODE_LIMIT:
             episode = self.next_episode
         self.hand_out(Suggestion(episode, block, repeats, self.epsilon))
         return self.count(episode, block, reward, metric)
@@ -165,14 +193,6 @@ class BlockSearch:
     def release(self, episode: int) -> None:
         """The episode's trial ended without a result."""
         self._under_way.pop(episode, None)
-
-    def release_oldest(self, still_running: int) -> list[int]:
-        """Release episodes, the oldest first, until no more are under way than trials run."""
-        surplus = max(0, len(self._under_way) - still_running)
-        stale = sorted(self._under_way)[:surplus]
-        for episode in stale:
-            self.release(episode)
-        return stale
 
     def _learn(self, result: Result) -> Result:
         self._counted.add(result.episode)
@@ -198,25 +218,21 @@ class BlockSearch:
             for repeats in self._choose_repeats(block, rng):
                 yield block, repeats
                 self._recall(block, repeats, recalled)
-        for block in (self.space.random_block(rng) for _ in range(RANDOM_DRAWS)):
-            yield from self._with_repeats([block], rng)
-        yield from self._with_repeats(islice(self.space.blocks(), ENUMERATED), rng)
-
-    def _with_repeats(
-        self, blocks: Iterable[Block], rng: np.random.Generator
-    ) -> Iterator[tuple[Block, int]]:
-        for block in blocks:
+        for _ in range(RANDOM_DRAWS):
+            block = self.space.random_block(rng)
             for repeats in self._choose_repeats(block, rng):
                 yield block, repeats
+        yield from self._short_networks
 
     def _choose_repeats(self, block: Block, rng: np.random.Generator) -> tuple[int, ...]:
         """At most one number of repeats; none if the block exceeds the limits with all of them."""
+        legal = self._legal_repeats(block)
+        return (self.agent.sample_repeats(legal, self.epsilon, rng),) if len(legal) > 1 else legal
+
+    def _legal_repeats(self, block: Block) -> tuple[int, ...]:
+        """Within the limits, and if the agent does not choose, the largest alone."""
         fitting = fitting_repeats(block, self.space, self._limits)
-        if not fitting:
-            return ()
-        if self._repeats_rule == "agent" and len(fitting) > 1:
-            return (self.agent.sample_repeats(fitting, self.epsilon, rng),)
-        return fitting[-1:]
+        return fitting if self._repeats_rule == "agent" else fitting[-1:]
 
     def _recall(self, block: Block, repeats: int, recalled: list[Experience]) -> None:
         """A known block's trajectory that is new to the memory is remembered with its reward."""

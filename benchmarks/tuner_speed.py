@@ -1,0 +1,157 @@
+"""How long a tuner thinks: BlockQNN's against NNI's TPE, Evolution and Random, in one run.
+
+    python benchmarks/tuner_speed.py [--trials 11392] [--output benchmarks/results/tuner_speed.md]
+
+Ours plays all trials, 32 in flight, over the paper's space with its journal on disk. The others
+import as many results of random parameters and then play a hundred trials, since all of them would
+take TPE half an hour. Their space is 22 layers of four choices each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nni.algorithms.hpo.evolution_tuner import EvolutionTuner
+from nni.algorithms.hpo.random_tuner import RandomTuner
+from nni.algorithms.hpo.tpe_tuner import TpeTuner
+from nni.tuner import Tuner
+
+from nni_blockqnn import BlockQNNTuner
+
+PAPER_SPACE = {
+    "block": {"_type": "nsc", "_value": {"max_layers": 23}},
+    "repeats": {"_type": "choice", "_value": [4]},
+    "network": {"_type": "choice", "_value": ["cifar100"]},
+}
+IN_FLIGHT = 32
+
+
+def choices_space(layers: int = 22) -> dict[str, Any]:
+    """The paper's space as ordinary choices."""
+    space: dict[str, Any] = {}
+    for index in range(1, layers + 1):
+        space[f"type{index}"] = {"_type": "choice", "_value": list(range(1, 8))}
+        space[f"kernel{index}"] = {"_type": "choice", "_value": [1, 3, 5]}
+        for pred in ("pred1", "pred2"):
+            space[f"{pred}_{index}"] = {"_type": "choice", "_value": list(range(index))}
+    return space
+
+
+def milliseconds(seconds: list[float]) -> str:
+    return f"{1e3 * np.median(seconds):.2f} | {1e3 * np.percentile(seconds, 99):.2f}"
+
+
+def play_ours(trials: int, preset: str) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NNI_CHECKPOINT_DIRECTORY"] = folder
+        tuner = BlockQNNTuner(seed=0, budget=trials, preset=preset)
+        tuner.update_search_space(PAPER_SPACE)
+        rng = np.random.default_rng(0)
+        suggesting: list[float] = []
+        learning: list[float] = []
+        running: deque[tuple[int, dict[str, Any]]] = deque()
+        for number in range(trials + IN_FLIGHT):
+            if number < trials:
+                began = time.perf_counter()
+                (parameters,) = tuner.generate_multiple_parameters([number])
+                suggesting.append(time.perf_counter() - began)
+                running.append((number, parameters))
+            if number >= IN_FLIGHT:
+                trial, parameters = running.popleft()
+                metric = metric_of(parameters, rng)
+                began = time.perf_counter()
+                tuner.receive_trial_result(trial, parameters, metric)
+                tuner.trial_end(trial, True)
+                learning.append(time.perf_counter() - began)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        began = time.perf_counter()
+        resumed = BlockQNNTuner(seed=0, budget=trials, preset=preset)
+        resumed.update_search_space(PAPER_SPACE)
+        seconds = time.perf_counter() - began
+        assert len(resumed.history) == len(tuner.history) == trials
+    rows = [
+        f"| BlockQNN, {preset}, first 1,000 | {milliseconds(suggesting[:1000])} "
+        f"| {milliseconds(learning[:1000])} |",
+        f"| BlockQNN, {preset}, last 1,000 | {milliseconds(suggesting[-1000:])} "
+        f"| {milliseconds(learning[-1000:])} |",
+    ]
+    print(f"{preset}: peak memory {memory:.0f} MB, resume {seconds:.2f} s", flush=True)
+    return rows
+
+
+def metric_of(parameters: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """A made-up result that grows with the block."""
+    reward = 40 + parameters["block"].count("[") + rng.normal()
+    return {
+        "default": reward,
+        "accuracy": reward,
+        "flops": 1,
+        "episode": parameters["episode"],
+        "block": parameters["block"],
+    }
+
+
+def play_theirs(name: str, tuner: Tuner, trials: int) -> str:
+    """A hundred trials, 32 in flight, with the results of ``trials`` random ones behind them."""
+    space = choices_space()
+    tuner.update_search_space(space)
+    source = RandomTuner(seed=0)
+    source.update_search_space(space)
+    rng = np.random.default_rng(0)
+    tuner.import_data(
+        [
+            {"parameter": source.generate_parameters(number), "value": float(rng.normal())}
+            for number in range(trials)
+        ]
+    )
+    suggesting: list[float] = []
+    learning: list[float] = []
+    running: deque[tuple[int, Any]] = deque()
+    for number in range(trials, trials + 100):
+        began = time.perf_counter()
+        parameters = tuner.generate_parameters(number)
+        suggesting.append(time.perf_counter() - began)
+        running.append((number, parameters))
+        if len(running) == IN_FLIGHT:
+            oldest, parameters = running.popleft()
+            began = time.perf_counter()
+            tuner.receive_trial_result(oldest, parameters, float(rng.normal()))
+            learning.append(time.perf_counter() - began)
+    return f"| {name}, after {trials:,} | {milliseconds(suggesting)} | {milliseconds(learning)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=11_392)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    rows = [
+        "| tuner | suggestion, median ms | p99 | result, median ms | p99 |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for preset in ("paper", "tuned"):
+        rows += play_ours(arguments.trials, preset)
+    for name, tuner in (
+        ("NNI TPE", TpeTuner(seed=0)),
+        ("NNI Evolution", EvolutionTuner()),
+        ("NNI Random", RandomTuner(seed=0)),
+    ):
+        rows.append(play_theirs(name, tuner, arguments.trials))
+    text = "\n".join([*rows, "", f"{platform.machine()}, {os.cpu_count()} CPUs"])
+    print(text)
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""The bookkeeping of a search: episodes, known blocks, credits, limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.q_learning.limits import Limits, check_limits, fitting_repeats
+from nni_blockqnn.q_learning.remembered import Remembered
+from nni_blockqnn.q_learning.replay import Experience
+from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
+from nni_blockqnn.q_learning.settings import PRESETS, AgentSettings
+from nni_blockqnn.search_space import SearchSpace
+
+IDENTITY = Block.parse([[1, 4, 0, 0, 0]])
+FORK = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 5, 1, 0]])
+FORK_RENUMBERED = Block.parse([[1, 4, 0, 0, 0], [2, 1, 5, 1, 0], [3, 1, 3, 1, 0]])
+
+
+def _search(space: SearchSpace | None = None, **others: object) -> BlockSearch:
+    settings = others.pop("settings", PRESETS["tuned"])
+    return BlockSearch(space or SearchSpace(), settings, **{"seed": 1} | others)  # type: ignore[arg-type]
+
+
+def _suggested(search: BlockSearch) -> Suggestion:
+    suggestion = search.suggest()
+    assert suggestion is not None
+    return suggestion
+
+
+# --- episodes
+
+
+def test_an_episodes_life() -> None:
+    search = _search()
+    first, second = _suggested(search), _suggested(search)
+    assert (first.episode, second.episode) == (0, 1)
+    assert search.under_way == [0, 1]
+    result = search.count(1, second.block, 60.0, {"accuracy": 61.0})
+    assert search.under_way == [0]
+    assert search.history == [result] == [Result(1, second.block, 4, 60.0)]
+    assert result.metric == {"accuracy": 61.0}
+    search.release(0)
+    assert search.under_way == []
+    search.count(0, first.block, 59.0, {})
+    assert [result.episode for result in search.history] == [1, 0], "a late result counts"
+    search.release(0)
+    search.release(99)
+
+
+def test_results_that_do_not_count_say_why() -> None:
+    search = _search()
+    suggestion = _suggested(search)
+    with pytest.raises(UncountableError, match="episode 5 was never handed out"):
+        search.count(5, suggestion.block, 60.0, {})
+    other = next(b for b in (IDENTITY, FORK) if b.key != suggestion.block.key)
+    with pytest.raises(UncountableError, match="episode 0 was handed out with another block"):
+        search.count(0, other, 60.0, {})
+    search.count(0, suggestion.block, 60.0, {})
+    with pytest.raises(UncountableError, match="episode 0 has counted already"):
+        search.count(0, suggestion.block, 60.0, {})
+    assert len(search.history) == 1
+
+
+# --- credits
+
+
+def _greedy_on(block: Block, space: SearchSpace) -> BlockSearch:
+    """A search that has learnt to draw this block and nothing else."""
+    settings = AgentSettings(
+        ((1.0, 1), (0.0, 1_000)), batch_size=1, step_size="visits", initial_q=0.0
+    )
+    search = _search(space, settings=settings)
+    for _ in range(5):
+        search.agent.learn(Experience(block, 4, 90.0))
+    return search
+
+
+def test_a_known_block_is_credited_under_its_new_numbering() -> None:
+    search = _greedy_on(FORK_RENUMBERED, SearchSpace(max_layers=4))
+    search.hand_out(Suggestion(0, FORK, 4, 1.0))
+    search.hand_out(Suggestion(1, IDENTITY, 4, 1.0))
+    search.agent.settings = search.agent.settings._replace(replay_updates=0)
+    search.count(0, FORK, 70.0, {})
+    search.count(1, IDENTITY, 60.0, {})
+    assert len(search.agent.memory) == 2
+
+    suggestion = _suggested(search)
+    assert suggestion.block.key not in (FORK.key, IDENTITY.key)
+    assert suggestion.recalled[0] == Experience(FORK_RENUMBERED, 4, 70.0)
+    assert len(search.agent.memory) == 2 + len(suggestion.recalled)
+    assert suggestion.episode == 2, "a credit takes no number"
+    assert len(search.history) == 2, "and is no result"
+
+    again = _suggested(search)
+    numberings = [(e.block, e.repeats) for e in (*suggestion.recalled, *again.recalled)]
+    assert len(set(numberings)) == len(numberings), "each numbering is credited once"
+
+
+def test_a_block_that_is_trained_again_is_not_credited() -> None:
+    settings = PRESETS["tuned"]
+    search = _search(SearchSpace(max_layers=2), settings=settings, credit_known=False)
+    for _ in range(40):
+        suggestion = _suggested(search)
+        assert suggestion.recalled == ()
+        search.count(suggestion.episode, suggestion.block, 60.0, {})
+    assert len(search.agent.memory) == len(search.history) == 40
+
+
+def test_a_credit_is_the_mean_of_the_known_results() -> None:
+    search = _greedy_on(FORK_RENUMBERED, SearchSpace(max_layers=4))
+    search.agent.settings = search.agent.settings._replace(replay_updates=0)
+    for episode, reward in enumerate((70.0, 72.0)):
+        search.adopt(episode, FORK, 4, reward, {})
+    assert _suggested(search).recalled[0].reward == 71.0
+
+
+def test_minimising_credits_in_the_agents_sign() -> None:
+    search = _search(minimize=True)
+    search.adopt(0, FORK, 4, 70.0, {})
+    assert search.history[0].reward == 70.0
+    assert search.agent.memory.mean_and_deviation()[0] == -70.0
+
+
+# --- adopting
+
+
+def test_adopted_results_keep_free_numbers() -> None:
+    search = _search()
+    assert search.adopt(5, FORK, 4, 70.0, {}).episode == 5
+    assert search.next_episode == 6
+    assert search.adopt(5, IDENTITY, 4, 60.0, {}).episode == 6
+    assert search.adopt(2, IDENTITY, 2, 61.0, {}).episode == 2
+    with pytest.raises(UncountableError, match="counted already"):
+        search.adopt(5, FORK_RENUMBERED, 4, 70.0, {})
+    with pytest.raises(UncountableError, match="episode 5 of another search is known"):
+        search.adopt(5, IDENTITY, 4, 60.0, {})
+    assert [result.episode for result in search.history] == [5, 6, 2]
+
+
+def test_adopted_repeats() -> None:
+    search = _search(SearchSpace(repeats=(1, 4, 2)))
+    assert search.adopt(0, FORK, 2, 70.0, {}).repeats == 2
+    assert search.adopt(1, FORK, None, 70.0, {}).repeats == 4
+    suggestion = _suggested(search)
+    assert search.adopt(2, suggestion.block, None, 70.0, {}).repeats == suggestion.repeats
+    assert [result.episode for result in search.history] == [0, 1, 2]
+
+
+# --- limits
+
+
+def test_limits_bound_each_cost_up_to_the_unit() -> None:
+    space = SearchSpace(repeats=(4, 1, 2), network='{"filters": [2], "input_shape": [1, 2, 2]}')
+    # stem: 18 weights + 4, for 1 -> 2 channels; the identity costs nothing; head: 3 * 10
+    assert fitting_repeats(IDENTITY, space, Limits(max_params=52)) == (1, 2, 4)
+    assert fitting_repeats(IDENTITY, space, Limits(max_params=51)) == ()
+    conv = Block.parse([[1, 1, 1, 0, 0]])  # 4 weights + 4 a repeat
+    assert fitting_repeats(conv, space, Limits(max_params=52 + 16)) == (1, 2)
+    # stem: 18 * 4 pixels; head: 30; a repeat: 4 * 4 pixels
+    assert fitting_repeats(conv, space, Limits(max_flops=102 + 16)) == (1,)
+    assert fitting_repeats(conv, space, Limits(max_params=84, max_flops=102 + 32)) == (1, 2)
+    # stem: 2 * 2 * 4; a repeat: 3 * 2 * 4; head: 8 + 2 + 10
+    assert fitting_repeats(conv, space, Limits(max_activations=36 + 24)) == (1,)
+    assert fitting_repeats(conv, space, Limits()) == (1, 2, 4)
+
+
+def test_an_identity_is_not_always_the_cheapest() -> None:
+    """Where widths shrink and nothing is projected, a convolution saves the head's weights:
+    an identity's 64 channels meet 1000 classes, 65,000; a convolution's 2 channels 3,000."""
+    network = (
+        '{"input_shape": [1, 8, 8], "filters": [64, 2], "classes": 1000, "project_input": false}'
+    )
+    space = SearchSpace(max_layers=2, repeats=(1,), network=network)
+    # stem 9 * 64 + 128 = 704; 1x1 64 -> 64: 4224; 64 -> 2: 132; head 3000
+    check_limits(space, Limits(max_params=8060))
+    with pytest.raises(ValueError, match=r"'max_params': 8059.* admit no block"):
+        check_limits(space, Limits(max_params=8059))
+    suggestion = _suggested(_search(space, limits=Limits(max_params=8060)))
+    assert suggestion.block == Block.parse([[1, 1, 1, 0, 0]])
+
+
+def test_sampling_ends_when_nothing_fits_any_more() -> None:
+    """Every block but a lone identity writes more activations than it."""
+    space = SearchSpace(max_layers=2, network="digits")
+    # stem 2 * 16 * 64; pooled 16 * 16; stage 2's projection (16 + 32 + 32) * 16; head 512 + 32 + 10
+    limits = Limits(max_activations=2048 + 256 + 1280 + 554)
+    search = _search(space, limits=limits)
+    assert _suggested(search).block.key == IDENTITY.key
+    assert search.suggest() is None
+    assert search.suggest() is None
+    search.release(0)
+    assert _suggested(search).block.key == IDENTITY.key
+
+
+# --- an iterator that may be gone through again
+
+
+def test_remembered_works_out_each_item_once() -> None:
+    worked_out = []
+
+    def squares() -> object:
+        for number in range(4):
+            worked_out.append(number)
+            yield number * number
+
+    remembered = Remembered(squares())  # type: ignore[arg-type]
+    first = iter(remembered)
+    assert [next(first), next(first)] == [0, 1]
+    assert worked_out == [0, 1]
+    assert list(remembered) == [0, 1, 4, 9]
+    assert list(first) == [4, 9]
+    assert list(remembered) == [0, 1, 4, 9]
+    assert worked_out == [0, 1, 2, 3]
