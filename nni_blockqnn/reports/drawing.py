@@ -67,7 +67,7 @@ def draw_image(block: Block, path: str | Path, *, title: str | None = None) -> N
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
         raise ValueError(
-            f"the name of a picture must end in {', '.join(_FORMATS)}, got {shown(str(path))}"
+            f"the name of a picture must end in {', '.join(_FORMATS)}, got {shown(path.name)}"
         )
     figure = block_figure(block, title=title)
     dots = min(_DOTS_PER_INCH, _MOST_DOTS / max(figure.get_size_inches()))

@@ -462,8 +462,13 @@ def test_credits_outside_a_smaller_space_are_forgotten() -> None:
     credited = len(search.agent.memory) - len(search.history)
     assert credited > 0
     made.update_search_space(space(max_layers=3, conv_kernels=[3], pool_kernels=[3]))
+    smaller = made._search
+    assert smaller is not None
+    remembered = smaller.agent.memory.sample(1000, np.random.default_rng(0))
+    assert remembered
+    assert all(smaller.space.contains(experience.block) for experience in remembered)
     played.run(100)
-    assert len(search.history) == 150
+    assert len(smaller.history) == 150 + len(played.sent[150:])
 
 
 def test_a_bad_space_is_kept_out(caplog: pytest.LogCaptureFixture) -> None:
