@@ -129,9 +129,9 @@ def _check_tuner(config: Any) -> Iterator[Finding]:
 
 
 def _is_registered() -> bool:
-    from nni.tools.package_utils import get_all_builtin_names
+    from nni.tools.package_utils import get_algo_meta
 
-    return REGISTERED_NAME in get_all_builtin_names("tuners")
+    return get_algo_meta(REGISTERED_NAME) is not None
 
 
 def _check_budget(config: Any) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
 
 FIRST_PORT = 8080
 _PORTS_TRIED = 100
@@ -79,7 +80,7 @@ def run_nnictl(command: list[str], port: int, *, loopback: bool) -> Launched:
         LaunchError: with what NNI or the tuner said.
     """
     for _ in range(_ATTEMPTS):
-        code, output = _communicate([str(nnictl()), *command, "--port", str(port)], loopback)
+        code, output = _run_to_its_end([str(nnictl()), *command, "--port", str(port)], loopback)
         if code == 0 or _MANAGER_WAS_SLOW not in output:
             break
     experiment_id = _experiment_id(output)
@@ -94,28 +95,33 @@ def run_nnictl(command: list[str], port: int, *, loopback: bool) -> Launched:
     return launched
 
 
-def _communicate(command: list[str], loopback: bool) -> tuple[int, str]:
+def _run_to_its_end(command: list[str], loopback: bool) -> tuple[int, str]:
     """Exit code and output of an ``nnictl`` that starts an experiment.
 
     Ctrl-C does not reach nnictl: it would leave a manager behind that nobody knows of. So it is
     waited for, and what it has started is stopped.
     """
-    process = subprocess.Popen(
-        command,
-        env=environment(loopback=loopback),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate()
-    except KeyboardInterrupt:
-        output, _ = process.communicate()
-        if (experiment_id := _experiment_id(output)) is not None:
-            stop(experiment_id)
-        raise
-    return process.returncode, output
+    with TemporaryFile("w+") as written:  # a pipe's text would be lost with the interruption
+        process = subprocess.Popen(
+            command,
+            env=environment(loopback=loopback),
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            if (experiment_id := _experiment_id(_content(written))) is not None:
+                stop(experiment_id)
+            raise
+        return process.returncode, _content(written)
+
+
+def _content(written: IO[str]) -> str:
+    written.seek(0)
+    return written.read()
 
 
 def stop(experiment_id: str) -> None:

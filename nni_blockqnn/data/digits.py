@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import numpy as np
 
-from nni_blockqnn.data.arrays import Decoded, LabelledImages
+from nni_blockqnn.data.arrays import Decoded, LabelledImages, Source
+from nni_blockqnn.data.cache import cached
 from nni_blockqnn.data.splits import stratified_sample
 
 _TEST_FRACTION = 0.2
@@ -14,7 +17,14 @@ _TEST_SEED = 0  # of its own: whatever seed a search has, the test set stays the
 def load_digits() -> Decoded:
     """Digits as (N, 1, 8, 8) uint8, 0..16 scaled to 0..255; a fixed stratified fifth is the test
     set.
+
+    Cached, not for the decoding, but since importing scikit-learn takes longer than many a trial.
     """
+    version = metadata.version("scikit-learn")
+    return cached(Source("digits", f"scikit-learn {version}", list, _decode))
+
+
+def _decode() -> Decoded:
     from sklearn.datasets import load_digits as sklearn_digits
 
     bunch = sklearn_digits()

@@ -1,0 +1,191 @@
+"""Real NNI experiments on free ports, each in a home of its own.
+
+``Nni`` is a user's shell: its HOME holds NNI's experiments, its registered algorithms and the data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from nni_blockqnn.journal import JOURNAL_NAME, read_events
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "config_templates"
+SCRIPTS = Path(sys.executable).parent
+PATIENCE_SECONDS = 1500.0
+"""Enough for a machine that does much else; the tests take a minute or two at most."""
+DIGITS_TRIAL = "python -m nni_blockqnn.trial --dataset digits --epochs 1 --threads 1 --mu 0 --rho 0"
+
+
+@dataclass(frozen=True)
+class Running:
+    """An experiment that was started."""
+
+    id: str
+    port: int
+    directory: Path
+
+    def get(self, path: str) -> Any:
+        """What NNI's REST server answers, as JSON."""
+        return json.loads(self.get_text(path))
+
+    def get_text(self, path: str) -> str:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"http://127.0.0.1:{self.port}/api/v1/nni/{path}", timeout=60) as answer:
+            return answer.read().decode()
+
+    def trials(self, *statuses: str) -> list[dict[str, Any]]:
+        jobs = self.get("trial-jobs")
+        return [job for job in jobs if not statuses or job["status"] in statuses]
+
+    def status(self) -> str:
+        return self.get("check-status")["status"]
+
+    def statuses(self) -> dict[int, str]:
+        return {job["sequenceId"]: job["status"] for job in self.trials()}
+
+    def printed(self, trial_id: str) -> list[str]:
+        """A local trial's standard output, which NNI leads into its trial.log."""
+        log = self.get_text(f"trial-file/{trial_id}/trial.log")
+        return re.findall(r"^\[.*?\] PRINT (.*)$", log, re.MULTILINE)
+
+    def log(self, name: str) -> str:
+        return (self.directory / "log" / name).read_text(encoding="utf-8")
+
+    def journal(self, kind: str) -> list[dict[str, Any]]:
+        """The tuner's events of a kind: "suggestion", "result", ..."""
+        path = self.directory / "checkpoint" / JOURNAL_NAME
+        events = read_events(path) if path.exists() else []
+        return [event for event in events if event["event"] == kind]
+
+    def wait_until(self, reached: Callable[[], Any], what: str, *, or_error: bool = False) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not reached():
+            assert or_error or self.status() != "ERROR", self.log("dispatcher.log")
+            assert time.monotonic() < deadline, f"waited in vain for {what}; {self.statuses()}"
+            time.sleep(0.5)
+
+    def wait_for_end(self) -> None:
+        self.wait_until(lambda: self.status() == "DONE", "the end")
+
+
+class Nni:
+    """A user's shell with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir()
+        self.home = home
+        self.environment = {name: os.environ[name] for name in ("LANG",) if name in os.environ} | {
+            "HOME": str(home),
+            "PATH": os.pathsep.join([str(SCRIPTS), os.environ["PATH"]]),
+            "NNI_CONFIG_DIR": str(home / "nni-config"),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "100",
+        }
+
+    def run(self, *command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [str(SCRIPTS / command[0]), *map(str, command[1:])],
+            cwd=cwd,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+
+    def create(self, config: Path, *, with_blockqnn: bool = False) -> Running:
+        """``nnictl create``, or ``blockqnn create``."""
+        command = "blockqnn" if with_blockqnn else "nnictl"
+        options = [] if with_blockqnn else ["--config"]
+        for _ in range(5):
+            port = free_port()
+            created = self.run(command, "create", *options, config, "--port", str(port))
+            if "Timeout, retry..." not in created.stdout or created.returncode == 0:
+                break  # else the machine was too busy for the 4 s that nnictl waits for the manager
+        assert created.returncode == 0, created.stdout + created.stderr
+        found = re.search(r"xperiment (?:ID: )?(\w{8})\b", plain(created.stdout))
+        assert found, created.stdout
+        return Running(found.group(1), port, self.home / "nni-experiments" / found.group(1))
+
+    def stop(self, experiment_id: str) -> None:
+        """``nnictl stop``; returns when the manager and all that it started are gone."""
+        manager = self.listed()[experiment_id]["pid"]
+        processes = tree(manager)
+        stopped = self.run("nnictl", "stop", experiment_id)
+        assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+        left = psutil.wait_procs(processes, timeout=60)[1]
+        for process in left:
+            process.kill()
+        assert not left
+
+    def resume(self, running: Running) -> Running:
+        """``nnictl resume`` on another port: the old dispatcher may linger on the first."""
+        port = free_port()
+        resumed = self.run("nnictl", "resume", running.id, "--port", str(port))
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+        return replace(running, port=port)
+
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """NNI's list of the experiments of this home."""
+        path = self.home / "nni-experiments" / ".experiment"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def search_config(max_layers: int, trials: int, **changes: Any) -> dict[str, Any]:
+    """A search for digits whose trials take a moment."""
+    return {
+        "searchSpace": {
+            "block": {"_type": "nsc", "_value": {"max_layers": max_layers}},
+            "repeats": {"_type": "choice", "_value": [1]},
+            "network": {"_type": "choice", "_value": ["digits"]},
+        },
+        "trialCommand": DIGITS_TRIAL,
+        "trialConcurrency": 2,
+        "maxTrialNumber": trials,
+        "tuner": {
+            "className": "nni_blockqnn.tuner.BlockQNNTuner",
+            "codeDirectory": ".",
+            "classArgs": {"budget": trials, "seed": 0},
+        },
+        "trainingService": {"platform": "local"},
+    } | changes
+
+
+def write_config(directory: Path, config: dict[str, Any]) -> Path:
+    path = directory / "config.yml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def plain(text: str) -> str:
+    """Without colours."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process that still runs and all that it started."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

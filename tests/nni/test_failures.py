@@ -1,0 +1,66 @@
+"""What a user is told when something is wrong, and that a search survives it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from nni_shell import PATIENCE_SECONDS, Nni, search_config, write_config
+
+from nni_blockqnn import Block
+
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
+
+
+def test_a_trial_without_data_says_so_and_the_search_goes_on(nni: Nni, tmp_path: Path) -> None:
+    command = f"python -m nni_blockqnn.trial --dataset image-folder --data-dir {tmp_path}/none"
+    running = nni.create(write_config(tmp_path, search_config(3, 3, trialCommand=command)))
+    running.wait_for_end()
+
+    assert running.statuses() == {0: "FAILED", 1: "FAILED", 2: "FAILED"}
+    for trial_id in [job["trialJobId"] for job in running.trials()]:
+        # The web UI shows the one under "View trial log", the other under "View trial error".
+        (line,) = running.printed(trial_id)
+        assert line.startswith("trial failed: ")
+        assert f"{tmp_path}/none" in line
+        assert line in running.get_text(f"trial-file/{trial_id}/stderr").splitlines()
+    suggested = [event["episode"] for event in running.journal("suggestion")]
+    assert suggested[:3] == [0, 1, 2]  # NNI may have asked for more already
+    assert running.journal("result") == []
+
+
+def test_nnictl_shows_a_refused_argument_in_the_dispatchers_log(nni: Nni, tmp_path: Path) -> None:
+    running = nni.create(write_config(tmp_path, with_wrong_argument()))
+    running.wait_until(lambda: running.status() == "ERROR", "the tuner's refusal", or_error=True)
+    last = running.log("dispatcher.log").strip().splitlines()[-1]
+    assert last == "ValueError: tuner argument discount must be a number in [0, 1], got 2"
+
+
+def test_blockqnn_create_refuses_before_anything_starts(nni: Nni, tmp_path: Path) -> None:
+    config = write_config(tmp_path, with_wrong_argument())
+    refused = nni.run("blockqnn", "create", config)
+    assert refused.returncode == 1
+    assert "tuner argument discount must be a number in [0, 1], got 2" in refused.stdout
+    assert nni.listed() == {}
+
+
+def test_an_exhausted_space_ends_the_search(nni: Nni, tmp_path: Path) -> None:
+    """Six blocks of one layer compute different functions."""
+    running = nni.create(write_config(tmp_path, search_config(2, 20)))
+    running.wait_until(
+        lambda: running.status() == "TUNER_NO_MORE_TRIAL" and not running.trials("RUNNING"),
+        "the tuner to have no more blocks",
+    )
+    assert set(running.statuses().values()) == {"SUCCEEDED"}
+    blocks = [Block.parse(event["block"]) for event in running.journal("result")]
+    assert len({block.key for block in blocks}) == len(blocks) == 6
+    dispatcher = running.log("dispatcher.log")
+    assert re.search(r"WARNING .*The search space is exhausted", dispatcher)
+    assert "Traceback" not in dispatcher
+
+
+def with_wrong_argument() -> dict:
+    config = search_config(3, 3)
+    config["tuner"]["classArgs"]["discount"] = 2
+    return config

@@ -1,0 +1,28 @@
+"""Programs that the tests need beside Python packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+DEBIAN_PACKAGES = {
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+}
+
+
+def require(program: str) -> Path:
+    """Where the program is. Without it the test is skipped; with CI=true it fails."""
+    search_path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+    found = shutil.which(program, path=search_path)
+    if found is not None:
+        return Path(found)
+    message = f"{program} is missing: apt-get install {DEBIAN_PACKAGES[program]}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)

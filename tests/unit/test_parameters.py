@@ -1,0 +1,74 @@
+"""A trial's parameters, read as they arrive from the tuner, a user or another program."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.parameters import read_task, trial_parameters
+from nni_blockqnn.q_learning.search import Suggestion
+from nni_blockqnn.search_space import SearchSpace
+
+CODES = [[1, 1, 3, 0, 0], [2, 7, 0, 0, 0]]
+
+
+def test_there_and_back() -> None:
+    space = SearchSpace(repeats=(2, 4), network='{"preset": "digits", "filters": [4, 8]}')
+    block = Block.parse(CODES)
+    parameters = trial_parameters(space, Suggestion(17, block, 2, 1.0))
+    assert parameters == {
+        "block": "[[1,1,3,0,0],[2,7,0,0,0]]",
+        "repeats": 2,
+        "network": '{"preset": "digits", "filters": [4, 8]}',
+        "episode": 17,
+    }
+    spec = NetworkSpec("digits", filters=(4, 8), repeats=2)
+    assert read_task(json.loads(json.dumps(parameters))) == (block, spec, 17)
+
+
+@pytest.mark.parametrize("block", [CODES, CODES[:1], json.dumps(CODES)])
+def test_a_block_alone_is_enough(block: Any) -> None:
+    task = read_task({"block": block})
+    assert task == (Block.parse(CODES), NetworkSpec("cifar100"), None)
+
+
+def test_other_kernels_come_with_their_space() -> None:
+    space = SearchSpace(conv_kernels=(7,), pool_kernels=(5,))
+    block = Block.parse([[1, 1, 7, 0, 0], [2, 2, 5, 1, 0]], conv_kernels=[7], pool_kernels=[5])
+    parameters = trial_parameters(space, Suggestion(0, block, 4, 1.0))
+    assert read_task(json.loads(json.dumps(parameters))).block == block
+    del parameters["space"]
+    with pytest.raises(ValueError, match=r"row 1.*kernel=7"):
+        read_task(parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fragments"),
+    [
+        (None, ['"block"', "is the tuner BlockQNN?", "None"]),
+        ({}, ['"block"', "{}"]),
+        ({"lr": 0.1}, ['"block"', "{'lr': 0.1}"]),
+        ("[[1,1,3,0,0]]", ['"block"']),
+        ({"block": "x"}, ["block", "'x'"]),
+        ({"block": CODES, "repeats": 0}, ["repeats", "got 0"]),
+        ({"block": CODES, "repeats": "4"}, ["repeats", "'4'"]),
+        ({"block": CODES, "network": "mnist"}, ["network", "'mnist'"]),
+        ({"block": CODES, "network": None}, ["network", "None"]),
+        ({"block": CODES, "episode": "17"}, ["episode", "'17'"]),
+        ({"block": CODES, "episode": True}, ["episode", "True"]),
+        ({"block": CODES, "space": 5}, ["space", "5"]),
+        ({"block": CODES, "space": "{"}, ["space", "'{'"]),
+        ({"block": CODES, "space": "[" * 100_000}, ["space"]),
+        ({"block": CODES, "space": "[]"}, ["block", "[]"]),
+        ({"block": CODES, "space": '{"conv_kernels": [2]}'}, ["conv_kernels", "2"]),
+    ],
+)
+def test_what_is_wrong_is_named(parameters: Any, fragments: list[str]) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        read_task(parameters)
+    for fragment in fragments:
+        assert fragment in str(caught.value)
