@@ -78,8 +78,9 @@ def top(arguments: argparse.Namespace) -> int:
         writer.writerows(_record(result) for result in best)
     else:
         _show_table(f"{experiment.name} ({experiment.id})", best)
-    if results.malformed:
-        print(f"{len(results.malformed)} results were left out: {results.malformed[0]}")
+    for problems, what in ((results.failures, "failed"), (results.malformed, "are unreadable")):
+        if problems:
+            print(f"{len(problems)} {what}, the last one: {problems[-1]}", file=sys.stderr)
     return 0
 
 

@@ -127,8 +127,8 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
     best = distinct_best(results, 1)
     if not best:
         raise DemoError(
-            f"no trial brought a result ({dict(results.statuses)}); the first one's messages are "
-            f"in {results.experiment.directory / 'environments'}"
+            f"no trial brought a result ({dict(results.statuses)}): "
+            + (results.failures[-1] if results.failures else "see their stderr in the web UI")
         )
     winner = best[0]
     experiment = results.experiment

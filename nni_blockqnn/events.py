@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from nni_blockqnn.nsc import parse_any_block
+from nni_blockqnn.q_learning.failures import Failure
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion
 
@@ -38,8 +39,23 @@ def result_event(result: Result) -> dict[str, Any]:
     }
 
 
-def release_event(episode: int) -> dict[str, Any]:
-    return {"event": "release", "episode": episode}
+def failure_event(failure: Failure) -> dict[str, Any]:
+    return {
+        "event": "failure",
+        "episode": failure.episode,
+        "block": failure.block.to_json(),
+        "reason": failure.reason,
+        "of_block": failure.of_block,
+    }
+
+
+def release_event(episode: int, *, failed: bool) -> dict[str, Any]:
+    """The end of a trial without a result; ``failed`` if NNI says that it did not succeed."""
+    return {"event": "release", "episode": episode, "failed": failed}
+
+
+def restart_event() -> dict[str, Any]:
+    return {"event": "restart"}
 
 
 def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
@@ -57,6 +73,17 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
             )
         elif event["event"] == "release":
             search.release(int(event["episode"]))
+            if event.get("failed"):
+                search.failures.add_silent()
+        elif event["event"] == "failure":
+            search.fail(
+                int(event["episode"]),
+                parse_any_block(event["block"]),
+                str(event["reason"]),
+                bool(event["of_block"]),
+            )
+        elif event["event"] == "restart":
+            search.failures.end_streak()
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         _logger.warning("An event of the journal is left out: %s: %s", error, event)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.metrics import MetricError, parse_final_metric
+from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.nni_files import (
     Experiment,
     ExperimentDatabaseError,
@@ -74,6 +74,7 @@ class Results:
     Attributes:
         trials: the results that can be read, oldest first.
         statuses: how many trials stand at SUCCEEDED, FAILED, USER_CANCELED, RUNNING and so on.
+        failures: of each trial that said why it failed, its ID and the reason.
         malformed: of each final metric that was skipped, the trial and what is wrong.
         started: when the experiment was created, in seconds since 1970.
         seconds: how long it has run, over all its resumptions.
@@ -82,6 +83,7 @@ class Results:
     experiment: Experiment
     trials: tuple[TrialResult, ...]
     statuses: Mapping[str, int]
+    failures: tuple[str, ...]
     malformed: tuple[str, ...]
     started: float | None
     seconds: float | None
@@ -110,6 +112,7 @@ def read_results(experiment: Experiment) -> Results:
     )
     statuses, spans = _replay(events)
     trials: dict[str, TrialResult] = {}
+    failures = []
     malformed = []
     for trial_id, reported, data in metrics:
         if trial_id in trials:
@@ -117,13 +120,18 @@ def read_results(experiment: Experiment) -> Results:
         start, end = spans.get(trial_id, (None, None))
         seconds = None if start is None else max(0, (end or reported) - start) / 1000
         try:
-            trials[trial_id] = _result(data, trial_id, len(trials), seconds)
+            value = _decoded(data)
+            if (failed := parse_failure(value)) is not None:
+                failures.append(f"trial {trial_id}: {failed.reason}")
+                continue
+            trials[trial_id] = _result(value, trial_id, len(trials), seconds)
         except (MetricError, OverflowError) as error:  # an integer may be too large for a float
             malformed.append(f"trial {trial_id}: {error}")
     return Results(
         experiment=experiment,
         trials=tuple(trials.values()),
         statuses=statuses,
+        failures=tuple(failures),
         malformed=tuple(malformed),
         started=profile.started,
         seconds=profile.seconds,
@@ -184,8 +192,8 @@ def _replay(
     return Counter(statuses.values()), spans
 
 
-def _result(data: Any, trial_id: str, finished: int, seconds: float | None) -> TrialResult:
-    final = parse_final_metric(_decoded(data))
+def _result(value: Any, trial_id: str, finished: int, seconds: float | None) -> TrialResult:
+    final = parse_final_metric(value)
     density = final.values.get("density", final.block.density)
     params = final.values.get("params")
     return TrialResult(

@@ -12,6 +12,8 @@ from nni_blockqnn.nsc import Block, InvalidBlockError, parse_any_block
 
 REPEATS_LIMIT = 1_000
 """As in a search space."""
+REASON_LIMIT = 1_000
+"""Characters of a failure's reason that are kept."""
 REWARD_LIMIT = 1e100
 """Rewards beyond would overflow in means and deviations."""
 
@@ -30,6 +32,28 @@ class FinalMetric(NamedTuple):
     values: Mapping[str, Any]
 
 
+class FailureReport(NamedTuple):
+    """What a trial that failed said of itself."""
+
+    episode: int
+    block: Block
+    reason: str
+    of_block: bool
+
+
+def parse_failure(value: Any) -> FailureReport | None:
+    """Read a final metric with a ``failure`` in it; ``None`` if it is not such a one.
+
+    Raises:
+        MetricError: if it names no episode or block.
+    """
+    if not isinstance(value, Mapping) or "failure" not in value:
+        return None
+    episode, block = _identity(value)
+    reason = " ".join(str(value["failure"]).split())
+    return FailureReport(episode, block, reason[:REASON_LIMIT], bool(value.get("failure_of_block")))
+
+
 def parse_final_metric(value: Any) -> FinalMetric:
     """Read the dictionary that a trial gave ``nni.report_final_result``.
 
@@ -42,18 +66,21 @@ def parse_final_metric(value: Any) -> FinalMetric:
             'the final metric must be a dictionary with "default", "episode" and "block" '
             f"(both as in the trial's parameters), got {shown(value)}"
         )
-    episode: Any = value.get("episode")
     repeats: Any = value.get("repeats")
-    default: Any = value.get("default")
+    episode, block = _identity(value)
+    reward = _finite(value.get("default"))
+    has_repeats = _is_integer(repeats) and 0 < repeats <= REPEATS_LIMIT
+    return FinalMetric(episode, block, reward, int(repeats) if has_repeats else None, value)
+
+
+def _identity(value: Mapping[str, Any]) -> tuple[int, Block]:
+    episode: Any = value.get("episode")
     if not _is_integer(episode):
         raise MetricError(f'the metric\'s "episode" must be an integer, got {shown(episode)}')
-    reward = _finite(default)
     try:
-        block = parse_any_block(value.get("block"))
+        return int(episode), parse_any_block(value.get("block"))
     except InvalidBlockError as error:
         raise MetricError(f'the metric\'s "block" is none: {error}') from None
-    has_repeats = _is_integer(repeats) and 0 < repeats <= REPEATS_LIMIT
-    return FinalMetric(int(episode), block, reward, int(repeats) if has_repeats else None, value)
 
 
 def _finite(default: Any) -> float:

@@ -20,9 +20,16 @@ from nni.tuner import Tuner
 
 from nni_blockqnn._messages import shown
 from nni_blockqnn.class_args import agent_settings, check_class_args
-from nni_blockqnn.events import release_event, replay_event, result_event, suggestion_event
+from nni_blockqnn.events import (
+    failure_event,
+    release_event,
+    replay_event,
+    restart_event,
+    result_event,
+    suggestion_event,
+)
 from nni_blockqnn.journal import JOURNAL_NAME, Journal
-from nni_blockqnn.metrics import MetricError, parse_final_metric
+from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.parameters import trial_parameters
 from nni_blockqnn.q_learning.limits import Limits
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
@@ -90,8 +97,9 @@ class BlockQNNTuner(Tuner):
             self._release_silent(search)
             suggestion = search.suggest() or self._suggest_inherited(search)
             if suggestion is None:
-                _logger.warning("The search space is exhausted: all its blocks are trained")
-                raise nni.NoMoreTrialError("all blocks of the search space are trained")
+                reason = search.failures.stop_reason or "all blocks of the space are trained"
+                _logger.error("The search ends: %s", reason)
+                raise nni.NoMoreTrialError(reason)
             self._journal.append(suggestion_event(suggestion))
             self._running[parameter_id] = suggestion.episode
             return trial_parameters(search.space, suggestion)
@@ -102,12 +110,16 @@ class BlockQNNTuner(Tuner):
         with self._lock:
             search = self._started()
             try:
+                if (failed := parse_failure(value)) is not None:
+                    failure = search.fail(*failed)
+                    _logger.warning("Episode %d failed: %s", failure.episode, failure.reason)
+                    self._journal.append(failure_event(failure), durable=True)
+                    return
                 metric = parse_final_metric(value)
                 result = search.count(metric.episode, metric.block, metric.reward, metric.values)
+                self._journal.append(result_event(result), durable=True)
             except (MetricError, UncountableError) as error:
                 _logger.warning("A result does not count: %s; it was %s", error, shown(value, 400))
-            else:
-                self._journal.append(result_event(result), durable=True)
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """A hint only: the id may be another trial's, and the result may still come."""
@@ -118,7 +130,7 @@ class BlockQNNTuner(Tuner):
             if success:
                 self._ended.append(episode)
             else:
-                self._release(self._started(), episode)
+                self._release(self._started(), episode, failed=True)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
         """Learn from results of this experiment before a restart, or of another one."""
@@ -164,10 +176,12 @@ class BlockQNNTuner(Tuner):
             self._release(search, episode)
         return search.suggest() if lost else None
 
-    def _release(self, search: BlockSearch, episode: int) -> None:
+    def _release(self, search: BlockSearch, episode: int, *, failed: bool = False) -> None:
         if episode in search.under_way:
             search.release(episode)
-            self._journal.append(release_event(episode))
+            if failed:
+                search.failures.add_silent()
+            self._journal.append(release_event(episode, failed=failed))
 
     def _started(self) -> BlockSearch:
         if self._search is None:
@@ -194,8 +208,10 @@ class BlockQNNTuner(Tuner):
         for event in events:
             replay_event(event, search)
         self._search = search
-        if restarted:
+        if restarted and search.next_episode:
             self._inherited = set(search.under_way)
+            self._journal.append(restart_event())
+            search.failures.end_streak()
         if search.history:
             _logger.info(
                 "BlockQNN goes on: %d episodes handed out, %d results counted",

@@ -4,7 +4,8 @@ It is the bookkeeping around the agent: episodes, blocks whose result is known, 
 limits on the cost. An episode's life:
 
     suggest() -> under way -> count(result)   the agent learns, the block is known from now on
-                           -> release()       the trial failed or said nothing; a late result counts
+                           -> fail()          the trial said why it failed
+                           -> release()       the trial said nothing; a late result counts
 
 A result is counted for the episode that it names, whether or not that is still under way, and once.
 """
@@ -21,6 +22,7 @@ import numpy as np
 from nni_blockqnn._messages import shown
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.agent import Agent
+from nni_blockqnn.q_learning.failures import Failure, Failures
 from nni_blockqnn.q_learning.limits import Limits, check_limits, fitting_repeats
 from nni_blockqnn.q_learning.remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
@@ -89,6 +91,7 @@ class BlockSearch:
         self.space = space
         self.agent = Agent(space, settings, seed)
         self.history: list[Result] = []
+        self.failures = Failures()
         self.next_episode = 0
         self._seed = seed
         iterations = None if budget is None else budget / settings.batch_size
@@ -107,6 +110,7 @@ class BlockSearch:
         self._handed_out: dict[int, NetworkKey] = {}
         self._under_way: dict[int, NetworkKey] = {}
         self._counted: set[int] = set()
+        self._failed: set[int] = set()
         self._adopted: set[tuple[Any, NetworkKey, float]] = set()
 
     @property
@@ -123,7 +127,12 @@ class BlockSearch:
         return sorted(self._under_way)
 
     def suggest(self) -> Suggestion | None:
-        """A block that is neither known nor under way, or ``None`` if there is none left."""
+        """A block that is neither known nor under way.
+
+        ``None`` if there is none left, or if trial after trial failed (``failures.stop_reason``).
+        """
+        if self.failures.stop_reason is not None:
+            return None
         rng = np.random.default_rng([self._seed, 0, self.next_episode])
         recalled: list[Experience] = []
         for block, repeats in self._candidates(rng, recalled):
@@ -141,6 +150,7 @@ class BlockSearch:
             self._trajectories.add((experience.block, experience.repeats))
             if self.space.contains(experience.block):
                 self.agent.credit(experience)
+        self.failures.retried(suggestion.block, suggestion.repeats)
         network = (suggestion.block.key, suggestion.repeats)
         self._handed_out[suggestion.episode] = self._under_way[suggestion.episode] = network
         self.next_episode = max(self.next_episode, suggestion.episode + 1)
@@ -152,14 +162,22 @@ class BlockSearch:
             UncountableError: if the episode was never handed out, was handed out with another
                 block, or has counted already.
         """
-        handed_out = self._handed_out.get(episode)
-        if handed_out is None:
-            raise UncountableError(f"episode {shown(episode)} was never handed out")
-        if handed_out[0] != block.key:
-            raise UncountableError(f"episode {episode} was handed out with another block")
-        if episode in self._counted:
-            raise UncountableError(f"episode {episode} has counted already")
-        return self._learn(Result(episode, block, handed_out[1], reward, dict(metric)))
+        repeats = self._open_repeats(episode, block)
+        return self._learn(Result(episode, block, repeats, reward, dict(metric)))
+
+    def fail(self, episode: int, block: Block, reason: str, of_block: bool) -> Failure:
+        """The episode's trial failed and said why; of_block: another attempt would fail, too.
+
+        Raises:
+            UncountableError: as :meth:`count`.
+        """
+        failure = Failure(episode, block, self._open_repeats(episode, block), reason, of_block)
+        if episode in self._failed:
+            raise UncountableError(f"episode {episode} has failed already")
+        self._failed.add(episode)
+        self.release(episode)
+        self.failures.add(failure)
+        return failure
 
     def adopt(
         self,
@@ -196,6 +214,7 @@ class BlockSearch:
 
     def _learn(self, result: Result) -> Result:
         self._counted.add(result.episode)
+        self.failures.end_streak()
         self.release(result.episode)
         self.history.append(result)
         reward = self._sign * result.reward
@@ -207,12 +226,25 @@ class BlockSearch:
 
     def _is_taken(self, key: NetworkKey) -> bool:
         known = self._credit_known and key in self._known
-        return known or key in self._under_way.values()
+        return known or self.failures.bars(key) or key in self._under_way.values()
+
+    def _open_repeats(self, episode: int, block: Block) -> int:
+        """The repeats of an episode that was handed out with this block and has not counted."""
+        handed_out = self._handed_out.get(episode)
+        if handed_out is None:
+            raise UncountableError(f"episode {shown(episode)} was never handed out")
+        if handed_out[0] != block.key:
+            raise UncountableError(f"episode {episode} was handed out with another block")
+        if episode in self._counted:
+            raise UncountableError(f"episode {episode} has counted already")
+        return handed_out[1]
 
     def _candidates(
         self, rng: np.random.Generator, recalled: list[Experience]
     ) -> Iterator[tuple[Block, int]]:
-        """Blocks within the limits: the agent's, then random ones, then all from short to long."""
+        """Blocks within the limits: those to be tried again, the agent's, then random ones, then
+        all from short to long."""
+        yield from self.failures.due()
         for _ in range(AGENT_DRAWS):
             block = self.agent.sample(self.epsilon, rng)
             for repeats in self._choose_repeats(block, rng):

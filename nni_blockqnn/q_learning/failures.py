@@ -1,0 +1,78 @@
+"""Trials that failed: which blocks to try once more, which never, and when to give up."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import NamedTuple
+
+from nni_blockqnn.nsc import Block
+
+ATTEMPTS = 2
+"""A network that failed so often is not proposed again."""
+REPORTED_IN_A_ROW = 10
+"""After so many failures with a reason and no result between them, the search gives up."""
+SILENT_IN_A_ROW = 30
+"""The same for trials that ended without a word. More, since an assessor ends trials so, too."""
+
+
+class Failure(NamedTuple):
+    """A trial that said why it failed."""
+
+    episode: int
+    block: Block
+    repeats: int
+    reason: str
+    of_block: bool
+
+
+class Failures:
+    """The failures of a search."""
+
+    def __init__(self) -> None:
+        self.reported: list[Failure] = []
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._retries: deque[tuple[Block, int]] = deque()
+        self._reported_in_a_row = 0
+        self._silent_in_a_row = 0
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why no more trials should be started, if that is so."""
+        if self._reported_in_a_row >= REPORTED_IN_A_ROW:
+            reason = self.reported[-1].reason
+            return f"the last {self._reported_in_a_row} trials failed, the last one since {reason}"
+        if self._silent_in_a_row >= SILENT_IN_A_ROW:
+            return (
+                f"the last {self._silent_in_a_row} trials ended without a result and without a "
+                "reason; look at the stderr of one of them"
+            )
+        return None
+
+    def add(self, failure: Failure) -> None:
+        """A failure that was not the block's own doing earns it one more attempt."""
+        self.reported.append(failure)
+        self._reported_in_a_row += 1
+        network = (failure.block.key, failure.repeats)
+        self._counts[network] += 1
+        if not failure.of_block and self._counts[network] < ATTEMPTS:
+            self._retries.append((failure.block, failure.repeats))
+
+    def add_silent(self) -> None:
+        self._silent_in_a_row += 1
+
+    def end_streak(self) -> None:
+        """A trial succeeded, or the search was resumed, so the fault may be mended."""
+        self._reported_in_a_row = self._silent_in_a_row = 0
+
+    def bars(self, network: tuple[str, int]) -> bool:
+        """Whether the network has failed too often to be proposed again."""
+        return self._counts[network] >= ATTEMPTS
+
+    def due(self) -> tuple[tuple[Block, int], ...]:
+        """The networks that are to be tried once more, the oldest first."""
+        return tuple(self._retries)
+
+    def retried(self, block: Block, repeats: int) -> None:
+        """The network was handed out, again or by another way."""
+        if (block, repeats) in self._retries:
+            self._retries.remove((block, repeats))
