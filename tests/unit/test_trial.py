@@ -1,0 +1,108 @@
+"""The trial outside NNI: its metrics, and one line for each failure."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost, reward
+from nni_blockqnn.training import TrainingError
+from nni_blockqnn.training.flops import measure_flops
+from nni_blockqnn.training.memory import check_memory
+from nni_blockqnn.trial_run import run
+
+CODES = "[[1,1,3,0,0],[2,1,1,1,0],[3,5,0,1,2]]"
+QUICK = ["--dataset", "digits", "--epochs", "1", "--limit", "200", "--threads", "1"]
+
+
+def test_the_metrics_outside_nni(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(None, [*QUICK, "--block", CODES, "--mu", "2", "--rho", "3", "--test"]) == 0
+    metric = json.loads(capsys.readouterr().out.splitlines()[-1])
+    block, spec = Block.parse(CODES), NetworkSpec("digits")
+    cost = estimate_cost(block, spec)
+    assert (metric["flops"], metric["params"]) == (cost.flops, cost.params)
+    assert metric["density"] == block.density == 1.0  # 5 edges, 5 dots
+    assert metric["default"] == reward(metric["accuracy"], cost.flops, 1.0, mu=2, rho=3)
+    assert metric["block"] == block.to_json()
+    assert metric["repeats"] == 1
+    assert 0 <= metric["test_accuracy"] <= 100
+    assert "episode" not in metric
+
+
+def test_repeats_and_network_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    network = '{"preset": "digits", "filters": [4, 4]}'
+    assert run(None, [*QUICK, "--block", CODES, "--network", network, "--repeats", "2"]) == 0
+    metric = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (
+        metric["params"]
+        == estimate_cost(
+            Block.parse(CODES), NetworkSpec("digits", filters=(4, 4), repeats=2)
+        ).params
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--block", "[[1,1,7,0,0]]"], "kernel of conv must be 1, 3 or 5, got kernel=7"),
+        (["--block", "[[1,5,0,0,0]]"], "row 1"),
+        (["--block", CODES, "--network", "cifar10"], "set network to digits"),
+        (["--block", CODES, "--network", "cifar11"], "cifar11"),
+        (["--block", CODES, "--device", "gpu"], "device must be auto"),
+        (["--block", CODES, "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (
+            ["--block", CODES, "--network", '{"preset": "digits", "filters": [60000, 60000]}'],
+            "too large for this device",
+        ),
+    ],
+)
+def test_a_failure_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run(None, [*QUICK, *arguments]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith("trial failed: ")
+    assert message in errors[0]
+
+
+def test_missing_data_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "nowhere")
+    arguments = ["--dataset", "image-folder", "--data-dir", folder, "--block", CODES]
+    assert run(None, arguments) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert folder in error
+
+
+def test_a_trial_without_a_block_is_refused_by_the_command_line() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "nni_blockqnn.trial", "--dataset", "digits"],
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 2
+    assert "--block" in finished.stderr
+
+
+def test_flops_are_measured_on_a_copy() -> None:
+    block, spec = Block.parse(CODES), NetworkSpec("digits")
+    network = build_network(block, spec).train()
+    assert measure_flops(network, spec.input_shape) == estimate_cost(block, spec).flops
+    assert network.training
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_memory_is_checked_before_a_network_is_built() -> None:
+    cpu = torch.device("cpu")
+    check_memory(Cost(flops=1, params=1_000, activations=1_000), 256, cpu)
+    with pytest.raises(TrainingError, match=r"needs some 3\.73e\+03 GiB at batch 1,"):
+        check_memory(Cost(flops=1, params=10**12 // 4, activations=0), 1, cpu)
+    assert math.isclose(4 * 10**12 / 2**30, 3.73e3, rel_tol=1e-2)  # worked out by hand
