@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +35,9 @@ _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 30.0
 """How long NNI may take to write its first records."""
 _RUNNING = ("INITIALIZED", "RUNNING", "NO_MORE_TRIAL", "TUNER_NO_MORE_TRIAL")
+_UNFINISHED = ("WAITING", "RUNNING", "UNKNOWN")
+_IDLE_POLLS = 5
+"""So long without a trial, NNI has none left that it could ask the tuner about."""
 
 
 class DemoError(RuntimeError):
@@ -96,20 +100,27 @@ def _write_config(plan: DemoPlan) -> Path:
 
 def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
     experiment = _wait_for_records(launched.id)
+    idle_polls = 0
     with SearchDisplay(console, trials) as display:
         while True:
             status = launch.status(launched)
             results = read_results(experiment)
             display.update(results, epsilons(experiment.directory))
-            if status not in _RUNNING:
+            idle_polls = idle_polls + 1 if _is_given_up(status, results) else 0
+            if status not in _RUNNING or idle_polls == _IDLE_POLLS:
                 break
             time.sleep(_POLL_SECONDS)
-    if status != "DONE":
+    if status not in ("DONE", "TUNER_NO_MORE_TRIAL"):
         raise DemoError(
             f"the experiment ended as {status} after {len(results.trials)} results; "
             f"its logs are in {experiment.directory / 'log'}"
         )
     return results
+
+
+def _is_given_up(status: str, results: Results) -> bool:
+    """The tuner has no more trials and none runs; NNI would stay like this for ever."""
+    return status == "TUNER_NO_MORE_TRIAL" and not any(map(results.statuses.get, _UNFINISHED))
 
 
 def _wait_for_records(experiment_id: str) -> Experiment:
@@ -156,10 +167,16 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
         f"  codes in             {plan.output / 'best_block.json'}\n"
         f"  report               {report}\n\n"
         "Go on with\n"
-        f"  blockqnn top {experiment.id}\n"
-        "  blockqnn create config_templates/blockqnn_fashion_mnist.yml"
+        f"  {_own_command()} top {experiment.id}\n"
+        f"  {_own_command()} create {os.path.relpath(template('blockqnn_fashion_mnist.yml'))}"
     )
     return 0
+
+
+def _own_command() -> str:
+    """``blockqnn`` as this shell can find it: ``make demo`` does not activate its environment."""
+    own = Path(sys.executable).with_name("blockqnn")
+    return "blockqnn" if shutil.which("blockqnn") == str(own) else os.path.relpath(own)
 
 
 def _test_accuracy(winner: TrialResult) -> float:

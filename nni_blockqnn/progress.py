@@ -22,6 +22,7 @@ class SearchDisplay:
         self._console = console
         self._trials = trials
         self._began = self._last_line = time.monotonic()
+        self._last_done = 0
         self._progress = Progress(
             TextColumn("trials"),
             BarColumn(bar_width=24),
@@ -49,12 +50,16 @@ class SearchDisplay:
         done = len(results.trials) + results.statuses.get("FAILED", 0)
         text = self._describe(results, epsilons, done)
         self._progress.update(self._task, completed=done, description=text)
-        now = time.monotonic()
-        if not self._console.is_terminal and (
-            now - self._last_line >= _LINE_EVERY_SECONDS or done >= self._trials
-        ):
-            self._last_line = now
+        if not self._console.is_terminal and self._is_line_due(done):
             self._console.print(f"trials {done}/{self._trials}  {text}")
+
+    def _is_line_due(self, done: int) -> bool:
+        now = time.monotonic()
+        news = done > self._last_done
+        due = news and (done >= self._trials or now - self._last_line >= _LINE_EVERY_SECONDS)
+        if due:
+            self._last_line, self._last_done = now, done
+        return due
 
     def _describe(self, results: Results, epsilons: Mapping[int, float], done: int) -> str:
         parts = []

@@ -20,7 +20,7 @@ from nni_blockqnn.reports.inline import inline_svg
 from nni_blockqnn.reports.labels import label
 
 _TABLE_ROWS = 20
-_SHOWN_MALFORMED = 5
+_SHOWN_PROBLEMS = 5
 _THUMBNAIL_SCALE = 0.34
 _COLOURED = [(LayerType.CONV, kernel) for kernel in CONV_KERNELS] + [
     (layer_type, 0)
@@ -80,7 +80,8 @@ def write_report(
         facts=_facts(results) | dict(extra or {}),
         networks=len(best),
         statuses=_statuses(results),
-        malformed=results.malformed[:_SHOWN_MALFORMED],
+        failures=results.failures[-_SHOWN_PROBLEMS:],
+        malformed=results.malformed[:_SHOWN_PROBLEMS],
         ranked=[_ranked(result) for result in best[:_TABLE_ROWS]],
         most_accurate=next(iter(distinct_best(results, 1, by="accuracy")), None),
         charts=_charts(results, best, epsilon_by_episode or {}),

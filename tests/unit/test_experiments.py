@@ -357,3 +357,17 @@ def test_a_minimised_reward_is_best_when_small(tmp_path: Path) -> None:
     results = results_of(tmp_path, *metrics, config=config)
     assert [trial.reward for trial in distinct_best(results, 2)] == [2.0, 3.0]
     assert [trial.accuracy for trial in distinct_best(results, 2, by="accuracy")] == [2.0, 1.0]
+
+
+def test_a_failed_trial_is_no_result_and_its_reason_is_kept(tmp_path: Path) -> None:
+    failed = {
+        "default": float("nan"),
+        "failure": "no data in /x",
+        "failure_of_block": False,
+        "episode": 3,
+        "block": "[[1,1,3,0,0]]",
+    }
+    results = results_of(tmp_path, failed)
+    assert results.trials == () == results.malformed
+    (line,) = results.failures
+    assert line.endswith(": no data in /x")

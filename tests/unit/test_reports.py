@@ -267,6 +267,7 @@ def search(*trials: TrialResult, **changes: Any) -> Results:
         experiment=experiment,
         trials=trials,
         statuses={"SUCCEEDED": len(trials), "FAILED": 2},
+        failures=(),
         malformed=(),
         started=0.0,
         seconds=7_500,
@@ -414,3 +415,11 @@ def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
     assert LINE_COLOUR not in svg
     width = float(re.search(r'width="(\d+)pt"', svg)[1])  # type: ignore[index]
     assert width == pytest.approx(block_figure(RESIDUAL).get_figwidth() * 72 / 2, abs=1)
+
+
+def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(search(*THREE, failures=("trial abc: no data in <x>",)), path)
+    assert "trial abc: no data in &lt;x&gt;" in path.read_text()
+    write_report(search(*THREE), path)
+    assert "said why" not in path.read_text()
