@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nni_shell import Nni, tree
+from nni_shell import Nni
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,6 +17,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def nni(tmp_path: Path) -> Iterator[Nni]:
     shell = Nni(tmp_path / "home")
     yield shell
-    for experiment_id, entry in shell.listed().items():
-        if entry["status"] != "STOPPED" and tree(entry["pid"]):
+    for experiment_id in shell.listed():
+        if shell.processes(experiment_id):
             shell.stop(experiment_id)

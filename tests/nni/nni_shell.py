@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class Running:
 
     def status(self) -> str:
         return self.get("check-status")["status"]
+
+    def is_given_up(self) -> bool:
+        """The tuner has no more blocks and no trial runs; NNI has no other word for this end."""
+        return self.status() == "TUNER_NO_MORE_TRIAL" and not self.trials("WAITING", "RUNNING")
 
     def statuses(self) -> dict[int, str]:
         return {job["sequenceId"]: job["status"] for job in self.trials()}
@@ -109,22 +113,28 @@ class Nni:
 
     def create(self, config: Path, *, with_blockqnn: bool = False) -> Running:
         """``nnictl create``, or ``blockqnn create``."""
-        command = "blockqnn" if with_blockqnn else "nnictl"
-        options = [] if with_blockqnn else ["--config"]
+        if with_blockqnn:
+            return self._start("blockqnn", "create", str(config))
+        return self._start("nnictl", "create", "--config", str(config))
+
+    def resume(self, running: Running, *, with_blockqnn: bool = False) -> Running:
+        """``nnictl resume``, or ``blockqnn resume``, on another port."""
+        return self._start("blockqnn" if with_blockqnn else "nnictl", "resume", running.id)
+
+    def _start(self, *command: str) -> Running:
         for _ in range(5):
             port = free_port()
-            created = self.run(command, "create", *options, config, "--port", str(port))
-            if "Timeout, retry..." not in created.stdout or created.returncode == 0:
+            started = self.run(*command, "--port", str(port))
+            if started.returncode == 0 or "Timeout, retry..." not in started.stdout:
                 break  # else the machine was too busy for the 4 s that nnictl waits for the manager
-        assert created.returncode == 0, created.stdout + created.stderr
-        found = re.search(r"xperiment (?:ID: )?(\w{8})\b", plain(created.stdout))
-        assert found, created.stdout
+        assert started.returncode == 0, started.stdout + started.stderr
+        found = re.search(r"xperiment (?:ID: )?(\w{8})\b", plain(started.stdout))
+        assert found, started.stdout
         return Running(found.group(1), port, self.home / "nni-experiments" / found.group(1))
 
     def stop(self, experiment_id: str) -> None:
         """``nnictl stop``; returns when the manager and all that it started are gone."""
-        manager = self.listed()[experiment_id]["pid"]
-        processes = tree(manager)
+        processes = self.processes(experiment_id)
         stopped = self.run("nnictl", "stop", experiment_id)
         assert stopped.returncode == 0, stopped.stdout + stopped.stderr
         left = psutil.wait_procs(processes, timeout=60)[1]
@@ -132,12 +142,15 @@ class Nni:
             process.kill()
         assert not left
 
-    def resume(self, running: Running) -> Running:
-        """``nnictl resume`` on another port: the old dispatcher may linger on the first."""
-        port = free_port()
-        resumed = self.run("nnictl", "resume", running.id, "--port", str(port))
-        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-        return replace(running, port=port)
+    def processes(self, experiment_id: str) -> list[psutil.Process]:
+        """The experiment's manager and all that it started; none if it does not run."""
+        try:
+            manager = psutil.Process(self.listed()[experiment_id]["pid"])
+            if experiment_id not in manager.cmdline():
+                return []  # its pid is another process's by now
+            return [manager, *manager.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
     def listed(self) -> dict[str, dict[str, Any]]:
         """NNI's list of the experiments of this home."""
@@ -180,12 +193,3 @@ def free_port() -> int:
 def plain(text: str) -> str:
     """Without colours."""
     return re.sub(r"\x1b\[[\d;]*m", "", text)
-
-
-def tree(pid: int) -> list[psutil.Process]:
-    """A process that still runs and all that it started."""
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import psutil
 import pytest
-from nni_shell import PATIENCE_SECONDS, SCRIPTS, Nni, Running, free_port, plain, tree
+from nni_shell import PATIENCE_SECONDS, SCRIPTS, Nni, Running, free_port, plain
 
 from nni_blockqnn import Block
 
@@ -31,9 +31,9 @@ def test_it_ends_with_a_block_and_what_to_do_next(nni: Nni, tmp_path: Path) -> N
     assert re.search(r"trials 6/6  best accuracy \d+\.\d\d %  reward \d+\.\d\d  epsilon \d", text)
     assert re.search(r"test accuracy +\d+\.\d\d %", text)
     next_commands = re.findall(r"^  (blockqnn .*)$", text, re.MULTILINE)
-    ((experiment_id, entry),) = nni.listed().items()
+    (experiment_id,) = nni.listed()
     assert f"blockqnn top {experiment_id}" in next_commands
-    assert not tree(entry["pid"])
+    assert not nni.processes(experiment_id)
 
     best = nni.run("blockqnn", "top", experiment_id, "--k", "1", "--format", "json")
     (row,) = json.loads(best.stdout)
@@ -43,6 +43,17 @@ def test_it_ends_with_a_block_and_what_to_do_next(nni: Nni, tmp_path: Path) -> N
     report = (output / "report.html").read_text(encoding="utf-8")
     assert experiment_id in report
     assert "Test accuracy of the best block" in report
+
+
+def test_it_says_why_all_trials_fail(nni: Nni, tmp_path: Path) -> None:
+    """As with a scikit-learn that was built for another NumPy."""
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").write_text("raise ValueError('numpy.dtype changed')")
+    nni.environment["PYTHONPATH"] = str(tmp_path)
+    options = ["--concurrency", "4", "--port", str(free_port())]
+    shown = nni.run("blockqnn", "demo", *options, cwd=tmp_path)
+    assert shown.returncode == 1, shown.stdout
+    assert re.search(r"^blockqnn: no trial .*numpy.dtype changed$", shown.stderr, re.MULTILINE)
 
 
 @pytest.mark.parametrize("moment", ["starting", "searching"])
@@ -58,8 +69,8 @@ def test_ctrl_c_leaves_nothing_behind(nni: Nni, tmp_path: Path, moment: str) -> 
     )
     try:
         wait_for(lambda: nni.listed() if moment == "starting" else trials_run(nni), demo)
-        ((_, entry),) = nni.listed().items()
-        left = tree(entry["pid"])
+        (experiment_id,) = nni.listed()
+        left = nni.processes(experiment_id)
         assert left
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does: to all in its foreground
         said, _ = demo.communicate(timeout=PATIENCE_SECONDS)

@@ -13,21 +13,25 @@ from nni_blockqnn import Block
 pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 
 
-def test_a_trial_without_data_says_so_and_the_search_goes_on(nni: Nni, tmp_path: Path) -> None:
-    command = f"python -m nni_blockqnn.trial --dataset image-folder --data-dir {tmp_path}/none"
-    running = nni.create(write_config(tmp_path, search_config(3, 3, trialCommand=command)))
-    running.wait_for_end()
+def test_trials_without_data_say_so_and_end_the_search(nni: Nni, tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    command = f"python -m nni_blockqnn.trial --dataset image-folder --data-dir {missing}"
+    config = search_config(3, 100, trialCommand=command, trialConcurrency=4)
+    running = nni.create(write_config(tmp_path, config))
+    running.wait_until(running.is_given_up, "the tuner to give up")
 
-    assert running.statuses() == {0: "FAILED", 1: "FAILED", 2: "FAILED"}
+    assert set(running.statuses().values()) == {"FAILED"}
+    assert 10 <= len(running.trials()) < 20
     for trial_id in [job["trialJobId"] for job in running.trials()]:
         # The web UI shows the one under "View trial log", the other under "View trial error".
         (line,) = running.printed(trial_id)
         assert line.startswith("trial failed: ")
-        assert f"{tmp_path}/none" in line
+        assert str(missing) in line
         assert line in running.get_text(f"trial-file/{trial_id}/stderr").splitlines()
-    suggested = [event["episode"] for event in running.journal("suggestion")]
-    assert suggested[:3] == [0, 1, 2]  # NNI may have asked for more already
-    assert running.journal("result") == []
+
+    log = running.log("dispatcher.log")
+    assert re.search(rf"The search ends: the last \d+ trials failed, .*{missing}", log)
+    assert str(missing) in nni.run("blockqnn", "top", running.id).stderr
 
 
 def test_nnictl_shows_a_refused_argument_in_the_dispatchers_log(nni: Nni, tmp_path: Path) -> None:
@@ -48,16 +52,13 @@ def test_blockqnn_create_refuses_before_anything_starts(nni: Nni, tmp_path: Path
 def test_an_exhausted_space_ends_the_search(nni: Nni, tmp_path: Path) -> None:
     """Six blocks of one layer compute different functions."""
     running = nni.create(write_config(tmp_path, search_config(2, 20)))
-    running.wait_until(
-        lambda: running.status() == "TUNER_NO_MORE_TRIAL" and not running.trials("RUNNING"),
-        "the tuner to have no more blocks",
-    )
+    running.wait_until(running.is_given_up, "the tuner to have no more blocks")
     assert set(running.statuses().values()) == {"SUCCEEDED"}
     blocks = [Block.parse(event["block"]) for event in running.journal("result")]
     assert len({block.key for block in blocks}) == len(blocks) == 6
-    dispatcher = running.log("dispatcher.log")
-    assert re.search(r"WARNING .*The search space is exhausted", dispatcher)
-    assert "Traceback" not in dispatcher
+    log = running.log("dispatcher.log")
+    assert "The search ends: all blocks of the space are trained" in log
+    assert "Traceback" not in log
 
 
 def with_wrong_argument() -> dict:

@@ -1,33 +1,39 @@
-"""A search that is stopped midway and resumed repeats nothing and loses nothing."""
+"""A search that is stopped or killed midway, and resumed, repeats nothing and loses nothing."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import psutil
 import pytest
-from nni_shell import PATIENCE_SECONDS, Nni, search_config, write_config
+from nni_shell import PATIENCE_SECONDS, Nni, Running, search_config, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
 
-TRIALS = 8
+TRIALS = 9
 
 
-def test_resume_goes_on_where_the_search_was_stopped(nni: Nni, tmp_path: Path) -> None:
+def test_resume_goes_on_where_the_search_ended(nni: Nni, tmp_path: Path) -> None:
     running = nni.create(write_config(tmp_path, search_config(5, TRIALS)))
-    running.wait_until(
-        lambda: len(running.journal("result")) >= 3 and running.trials("RUNNING"),
-        "three results and a trial under way",
-    )
+    wait_for_results(running, 2)
     nni.stop(running.id)
-    before = running.journal("result")
-    assert len(before) < TRIALS
+    when_stopped = running.journal("result")
 
     running = nni.resume(running)
+    wait_for_results(running, len(when_stopped) + 2)
+    processes = nni.processes(running.id)
+    processes[0].kill()
+    when_killed = running.journal("result")
+    assert len(when_killed) < TRIALS
+
+    running = nni.resume(running, with_blockqnn=True)
+    assert not psutil.wait_procs(processes, timeout=60)[1]
     running.wait_for_end()
 
     results = running.journal("result")
-    assert results[: len(before)] == before
+    assert when_killed[: len(when_stopped)] == when_stopped
+    assert results[: len(when_killed)] == when_killed
     episodes = [event["episode"] for event in results]
     assert len(set(episodes)) == len(episodes)
     handed_out = [event["episode"] for event in running.journal("suggestion")]
@@ -39,3 +45,10 @@ def test_resume_goes_on_where_the_search_was_stopped(nni: Nni, tmp_path: Path) -
     assert {(event["episode"], event["block"], event["reward"]) for event in results} == {
         (metric["episode"], metric["block"], metric["default"]) for metric in reported
     }
+
+
+def wait_for_results(running: Running, count: int) -> None:
+    running.wait_until(
+        lambda: len(running.journal("result")) >= count and running.trials("RUNNING"),
+        f"{count} results and a trial under way",
+    )
