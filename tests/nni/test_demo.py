@@ -54,6 +54,8 @@ def test_it_says_why_all_trials_fail(nni: Nni, tmp_path: Path) -> None:
     shown = nni.run("blockqnn", "demo", *options, cwd=tmp_path)
     assert shown.returncode == 1, shown.stdout
     assert re.search(r"^blockqnn: no trial .*numpy.dtype changed$", shown.stderr, re.MULTILINE)
+    (log,) = nni.home.glob("nni-experiments/_latest/log/dispatcher.log")
+    assert re.search(r"The search ends: the last \d+ trials failed, .*numpy", log.read_text())
 
 
 @pytest.mark.parametrize("moment", ["starting", "searching"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,13 @@ from nni_blockqnn import Block
 pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 
 
-def test_trials_without_data_say_so_and_end_the_search(nni: Nni, tmp_path: Path) -> None:
+def test_a_trial_without_data_says_so_and_the_search_goes_on(nni: Nni, tmp_path: Path) -> None:
     missing = tmp_path / "none"
     command = f"python -m nni_blockqnn.trial --dataset image-folder --data-dir {missing}"
-    config = search_config(3, 100, trialCommand=command, trialConcurrency=4)
-    running = nni.create(write_config(tmp_path, config))
-    running.wait_until(running.is_given_up, "the tuner to give up")
+    running = nni.create(write_config(tmp_path, search_config(3, 3, trialCommand=command)))
+    running.wait_for_end()
 
-    assert set(running.statuses().values()) == {"FAILED"}
-    assert 10 <= len(running.trials()) < 20
+    assert running.statuses() == {0: "FAILED", 1: "FAILED", 2: "FAILED"}
     for trial_id in [job["trialJobId"] for job in running.trials()]:
         # The web UI shows the one under "View trial log", the other under "View trial error".
         (line,) = running.printed(trial_id)
@@ -29,8 +26,6 @@ def test_trials_without_data_say_so_and_end_the_search(nni: Nni, tmp_path: Path)
         assert str(missing) in line
         assert line in running.get_text(f"trial-file/{trial_id}/stderr").splitlines()
 
-    log = running.log("dispatcher.log")
-    assert re.search(rf"The search ends: the last \d+ trials failed, .*{missing}", log)
     assert str(missing) in nni.run("blockqnn", "top", running.id).stderr
 
 
