@@ -17,6 +17,4 @@ def pytest_configure(config: pytest.Config) -> None:
 def nni(tmp_path: Path) -> Iterator[Nni]:
     shell = Nni(tmp_path / "home")
     yield shell
-    for experiment_id in shell.listed():
-        if shell.processes(experiment_id):
-            shell.stop(experiment_id)
+    shell.stop_all()

@@ -142,6 +142,12 @@ class Nni:
             process.kill()
         assert not left
 
+    def stop_all(self) -> None:
+        """Stop those experiments of this home that still run."""
+        for experiment_id in self.listed():
+            if self.processes(experiment_id):
+                self.stop(experiment_id)
+
     def processes(self, experiment_id: str) -> list[psutil.Process]:
         """The experiment's manager and all that it started; none if it does not run."""
         try:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from browser import Browser, chromium
 from local_sshd import SshServer, sshd
-from nni_shell import TEMPLATES, Nni, tree, write_config
+from nni_shell import TEMPLATES, Nni, write_config
 from searches import SEARCH_TRIALS, Search
 
 
@@ -73,6 +73,4 @@ def _shell(home: Path) -> Iterator[Nni]:
     try:
         yield shell
     finally:
-        for experiment_id, entry in shell.listed().items():
-            if entry["status"] != "STOPPED" and tree(entry["pid"]):
-                shell.stop(experiment_id)
+        shell.stop_all()
