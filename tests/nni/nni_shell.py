@@ -161,7 +161,12 @@ class Nni:
     def listed(self) -> dict[str, dict[str, Any]]:
         """NNI's list of the experiments of this home."""
         path = self.home / "nni-experiments" / ".experiment"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        while path.exists():
+            try:
+                return json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:  # NNI rewrites it in place, so it may be seen half written
+                time.sleep(0.05)
+        return {}
 
 
 def search_config(max_layers: int, trials: int, **changes: Any) -> dict[str, Any]:
