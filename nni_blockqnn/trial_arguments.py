@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.data.load import DATASETS, VALIDATIONS
+from nni_blockqnn.data import ImageData
+from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
+from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.training import RECIPES
 
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
@@ -39,6 +41,23 @@ def own_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.repeats is not None:
         parameters["repeats"] = arguments.repeats
     return parameters
+
+
+def load_data(arguments: argparse.Namespace, spec: NetworkSpec) -> ImageData:
+    """The data that the arguments name, as the network takes it.
+
+    Raises:
+        DataError: as :func:`nni_blockqnn.data.load_dataset`.
+    """
+    return load_dataset(
+        arguments.dataset,
+        arguments.data_dir,
+        image_shape=spec.input_shape,
+        classes=spec.classes,
+        validation=arguments.validation,
+        seed=arguments.seed,
+        limit=arguments.limit,
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

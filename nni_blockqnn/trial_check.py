@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 
-from nni_blockqnn.data import DataError, load_dataset
+from nni_blockqnn.data import DataError
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.training import pick_device
-from nni_blockqnn.trial_arguments import trial_parser
+from nni_blockqnn.trial_arguments import load_data, trial_parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,15 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         spec = NetworkSpec.from_parameter(arguments.network)
         device = pick_device(arguments.device)
-        data = load_dataset(
-            arguments.dataset,
-            arguments.data_dir,
-            image_shape=spec.input_shape,
-            classes=spec.classes,
-            validation=arguments.validation,
-            seed=arguments.seed,
-            limit=arguments.limit,
-        )
+        data = load_data(arguments, spec)
     except (DataError, ValueError) as error:
         print(error)
         return 1

@@ -16,7 +16,7 @@ import torch
 
 from nni_blockqnn import nni_channel, reward
 from nni_blockqnn.cost import block_cost, estimate_cost
-from nni_blockqnn.data import DataError, load_dataset
+from nni_blockqnn.data import DataError
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.parameters import TrialTask, read_task
 from nni_blockqnn.training import (
@@ -31,7 +31,7 @@ from nni_blockqnn.training import (
 )
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.memory import check_memory
-from nni_blockqnn.trial_arguments import own_parameters, trial_parser
+from nni_blockqnn.trial_arguments import load_data, own_parameters, trial_parser
 from nni_blockqnn.trial_files import TrialFiles
 
 
@@ -84,15 +84,7 @@ def train_and_measure(
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     check_memory(estimate_cost(task.block, spec), recipe.batch_size, device)
-    data = load_dataset(
-        arguments.dataset,
-        arguments.data_dir,
-        image_shape=spec.input_shape,
-        classes=spec.classes,
-        validation=arguments.validation,
-        seed=arguments.seed,
-        limit=arguments.limit,
-    )
+    data = load_data(arguments, spec)
     print(f"block {task.block}, repeats {spec.repeats}, {len(data.train)} images, {device}")
     result = train(
         lambda: build_network(task.block, spec),

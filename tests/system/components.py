@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,9 +21,13 @@ def require(program: str) -> Path:
     """Where the program is. Without it the test is skipped; with CI=true it fails."""
     search_path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
     found = shutil.which(program, path=search_path)
-    if found is not None:
-        return Path(found)
-    message = f"{program} is missing: apt-get install {DEBIAN_PACKAGES[program]}"
+    if found is None:
+        missing(f"{program} is missing: apt-get install {DEBIAN_PACKAGES[program]}")
+    return Path(found)
+
+
+def missing(message: str) -> NoReturn:
+    """Skip the test; with CI=true fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
