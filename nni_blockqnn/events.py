@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import lru_cache
 from typing import Any
 
-from nni_blockqnn.nsc import parse_any_block
+from nni_blockqnn.nsc import Block, parse_any_block
 from nni_blockqnn.q_learning.failures import Failure
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion
@@ -66,7 +67,7 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
         elif event["event"] == "result":
             search.adopt(
                 int(event["episode"]),
-                parse_any_block(event["block"]),
+                _block(event["block"]),
                 int(event["repeats"]),
                 float(event["reward"]),
                 event.get("metric", {}),
@@ -78,7 +79,7 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
         elif event["event"] == "failure":
             search.fail(
                 int(event["episode"]),
-                parse_any_block(event["block"]),
+                _block(event["block"]),
                 str(event["reason"]),
                 bool(event["of_block"]),
             )
@@ -86,6 +87,12 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
             search.failures.end_streak()
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         _logger.warning("An event of the journal is left out: %s: %s", error, event)
+
+
+@lru_cache(maxsize=1024)
+def _block(codes: str) -> Block:
+    """Cached, since a result names the block of a recent suggestion."""
+    return parse_any_block(codes)
 
 
 def _is_plain(name: Any, value: Any) -> bool:
@@ -102,11 +109,11 @@ def _is_plain(name: Any, value: Any) -> bool:
 def _suggestion(event: dict[str, Any]) -> Suggestion:
     return Suggestion(
         int(event["episode"]),
-        parse_any_block(event["block"]),
+        _block(event["block"]),
         int(event["repeats"]),
         float(event["epsilon"]),
         tuple(
-            Experience(parse_any_block(block), int(repeats), float(reward))
+            Experience(_block(block), int(repeats), float(reward))
             for block, repeats, reward in event.get("recalled", [])
         ),
     )

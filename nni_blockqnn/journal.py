@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -23,24 +24,49 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         """Open and read a journal; without a path it lives in memory only."""
         self.path = path
-        self.events: list[dict[str, Any]] = []
+        self._lines: list[bytes] = []  # a tenth of the memory that the events take
         self._pending: list[bytes] = []
+        self._size = 0
+        self._hash = hashlib.sha256()
         if path and path.exists():
-            self.events = read_events(path)
+            whole, _, _ = path.read_bytes().rpartition(b"\n")
+            self._lines = [line for line, _ in _whole_lines(path, whole)]
             try:
                 _set_aside_torn_line(path)
             except OSError as error:
                 _logger.error("%s: its torn last line stays (%s)", path, error)
                 self._pending.append(b"\n")  # so that it does not spoil the next line
+            self._note_written(path.read_bytes())
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """All events, oldest first."""
+        return [json.loads(line) for line in self._lines]
+
+    @property
+    def extent(self) -> tuple[int, str] | None:
+        """Size in bytes and SHA-256 of the file; ``None`` while it lacks events or is none."""
+        if self.path is None or self._pending:
+            return None
+        return self._size, self._hash.hexdigest()
+
+    def begins_with(self, size: int, digest: str) -> bool:
+        """Whether the file's first bytes are those whose :attr:`extent` this was."""
+        if self.path is None or size > self._size:
+            return False
+        with self.path.open("rb") as file:
+            return hashlib.sha256(file.read(size)).hexdigest() == digest
 
     def append(self, event: dict[str, Any], *, durable: bool = False) -> None:
         """Write an event; ``durable`` waits until it is on the disk."""
-        self.events.append(event)
+        line = json.dumps(event, separators=(",", ":")).encode()
+        self._lines.append(line)
         if self.path is None:
             return
-        self._pending.append(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        self._pending.append(line + b"\n")
+        lines = b"".join(self._pending)
         try:
-            _write(self.path, b"".join(self._pending), durable)
+            _write(self.path, lines, durable)
         except OSError as error:
             _logger.error(
                 "%s cannot be written (%s). The search goes on, but a restart would lose its last "
@@ -51,6 +77,11 @@ class Journal:
             )
         else:
             self._pending.clear()
+            self._note_written(lines)
+
+    def _note_written(self, lines: bytes) -> None:
+        self._size += len(lines)
+        self._hash.update(lines)
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -59,17 +90,17 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     Damaged lines are left out, with a warning.
     """
     whole, _, _ = path.read_bytes().rpartition(b"\n")
-    return list(_whole_events(path, whole))
+    return [event for _, event in _whole_lines(path, whole)]
 
 
-def _whole_events(path: Path, whole: bytes) -> Iterator[dict[str, Any]]:
+def _whole_lines(path: Path, whole: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
             event = None
         if isinstance(event, dict):
-            yield event
+            yield line, event
         else:
             _logger.warning("%s: line %d is damaged and left out", path, number)
 

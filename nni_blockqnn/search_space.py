@@ -152,11 +152,9 @@ class SearchSpace:
 
     def contains(self, block: Block) -> bool:
         """Whether the block's length and kernels are those of this space."""
-        try:
-            self.parse(block)
-        except InvalidBlockError:
-            return False
-        return True
+        return len(block.layers) < self.max_layers and all(
+            layer.kernel in self._kernels(LayerType(layer.type)) for layer in block.layers
+        )
 
     def _prefixes(self, length: int) -> Iterator[tuple[Layer, ...]]:
         if length == 0:

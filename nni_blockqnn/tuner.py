@@ -34,6 +34,7 @@ from nni_blockqnn.parameters import trial_parameters
 from nni_blockqnn.q_learning.limits import Limits
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
 from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.snapshot import SNAPSHOT_INTERVAL, SNAPSHOT_NAME, load_snapshot, save_snapshot
 
 _logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class BlockQNNTuner(Tuner):
                 reason = search.failures.stop_reason or "all blocks of the space are trained"
                 _logger.error("The search ends: %s", reason)
                 raise nni.NoMoreTrialError(reason)
-            self._journal.append(suggestion_event(suggestion))
+            self._journal.append(suggestion_event(suggestion), durable=True)
             self._running[parameter_id] = suggestion.episode
             return trial_parameters(search.space, suggestion)
 
@@ -116,10 +117,14 @@ class BlockQNNTuner(Tuner):
                     self._journal.append(failure_event(failure), durable=True)
                     return
                 metric = parse_final_metric(value)
-                result = search.count(metric.episode, metric.block, metric.reward, metric.values)
-                self._journal.append(result_event(result), durable=True)
+                result = search.result(metric.episode, metric.block, metric.reward, metric.values)
             except (MetricError, UncountableError) as error:
                 _logger.warning("A result does not count: %s; it was %s", error, shown(value, 400))
+            else:
+                self._journal.append(result_event(result), durable=True)
+                search.learn(result)
+                if len(search.history) % SNAPSHOT_INTERVAL == 0:
+                    self._save_snapshot(search)
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """A hint only: the id may be another trial's, and the result may still come."""
@@ -198,13 +203,15 @@ class BlockQNNTuner(Tuner):
         search = BlockSearch(
             space,
             self._settings,
-            seed=self._seed(),
+            seed=self._seed(events),
             budget=self._class_args.get("budget"),
             limits=Limits(**self._class_args.get("limits", {})),
             repeats_rule=self._class_args.get("repeats_rule", "largest"),
             credit_known=self._class_args.get("known_blocks", "replay") == "replay",
             minimize=self._class_args.get("optimize_mode", "maximize") == "minimize",
         )
+        if snapshot := self._snapshot():
+            load_snapshot(snapshot, search.agent, self._journal, self._learning_of(space))
         for event in events:
             replay_event(event, search)
         self._search = search
@@ -219,9 +226,21 @@ class BlockQNNTuner(Tuner):
                 len(search.history),
             )
 
-    def _seed(self) -> int:
+    def _snapshot(self) -> Path | None:
+        return self._journal.path and self._journal.path.with_name(SNAPSHOT_NAME)
+
+    def _save_snapshot(self, search: BlockSearch) -> None:
+        if snapshot := self._snapshot():
+            save_snapshot(snapshot, search.agent, self._journal, self._learning_of(search.space))
+
+    def _learning_of(self, space: SearchSpace) -> str:
+        """All but the journal that decides what the agent learns: the seed is in the journal."""
+        mode = self._class_args.get("optimize_mode", "maximize")
+        return f"{space} {self._settings} {mode}"
+
+    def _seed(self, events: list[dict[str, Any]]) -> int:
         """The journal's, or else the one given, or a new one."""
-        for event in self._journal.events:
+        for event in events:
             if event.get("event") == "start":
                 return event["seed"]
         seed = self._class_args.get("seed", secrets.randbelow(2**31))

@@ -37,7 +37,8 @@ class Agent:
         self.memory = ReplayMemory(settings.replay_capacity)
         self._space = space
         self._seed = seed
-        self._observed = 0
+        self._learnt = 0  # of the results observed, so many are in the table already
+        self.observed = 0
 
     def sample(self, epsilon: float, rng: np.random.Generator) -> Block:
         """A block, each of its layers drawn at random with probability epsilon, else greedily."""
@@ -56,12 +57,20 @@ class Agent:
             return choices[rng.integers(len(choices))]
         return self.table.greedy(REPEATS_STATE, choices, rng)
 
+    def restore(self, table: QTable, observed: int) -> None:
+        """Go on with a table that was learnt from the first ``observed`` results.
+
+        They are still to be observed, for the memory's sake, but not to be learnt from again.
+        """
+        self.table = table
+        self._learnt = observed
+
     def observe(self, experience: Experience) -> None:
         """Remember a result; every ``batch_size`` results, learn from the memory."""
         self.memory.add(experience)
-        self._observed += 1
-        if self._observed % self.settings.batch_size == 0:
-            self._replay(np.random.default_rng([self._seed, 1, self._observed]))
+        self.observed += 1
+        if self.observed % self.settings.batch_size == 0 and self.observed > self._learnt:
+            self._replay(np.random.default_rng([self._seed, 1, self.observed]))
 
     def credit(self, experience: Experience) -> None:
         """Remember a result that was known already, under another numbering of its layers."""

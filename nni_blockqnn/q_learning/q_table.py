@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,13 +13,30 @@ State = Hashable
 Action = TypeVar("Action", bound=Hashable)
 
 
+class Entry(NamedTuple):
+    """A value that was updated ``visits`` times."""
+
+    state: State
+    action: Hashable
+    value: float
+    visits: int
+
+
 class QTable:
     """A table over states and actions, in which unknown values are ``initial_q``."""
 
-    def __init__(self, initial_q: float) -> None:
+    def __init__(self, initial_q: float, entries: Iterable[Entry] = ()) -> None:
         self.initial_q = initial_q
         self._values: dict[State, dict[Hashable, float]] = {}
         self._visits: dict[tuple[State, Hashable], int] = {}
+        for state, action, value, visits in entries:
+            self._values.setdefault(state, {})[action] = value
+            self._visits[state, action] = visits
+
+    def entries(self) -> Iterator[Entry]:
+        """All values that were ever updated."""
+        for (state, action), visits in self._visits.items():
+            yield Entry(state, action, self._values[state][action], visits)
 
     def value(self, state: State, action: Hashable) -> float:
         return self._values.get(state, {}).get(action, self.initial_q)

@@ -3,9 +3,9 @@
 It is the bookkeeping around the agent: episodes, blocks whose result is known, blocks under way,
 limits on the cost. An episode's life:
 
-    suggest() -> under way -> count(result)   the agent learns, the block is known from now on
-                           -> fail()          the trial said why it failed
-                           -> release()       the trial said nothing; a late result counts
+    suggest() -> under way -> result(), learn()   the agent learns, the block is known from now on
+                           -> fail()              the trial said why it failed
+                           -> release()           the trial said nothing; a late result counts
 
 A result is counted for the episode that it names, whether or not that is still under way, and once.
 """
@@ -107,7 +107,7 @@ class BlockSearch:
         )
         self._known: dict[NetworkKey, list[float]] = {}
         self._trajectories: set[tuple[Block, int]] = set()
-        self._handed_out: dict[int, NetworkKey] = {}
+        self._handed_out: dict[int, tuple[Block, int]] = {}
         self._under_way: dict[int, NetworkKey] = {}
         self._counted: set[int] = set()
         self._failed: set[int] = set()
@@ -151,27 +151,48 @@ class BlockSearch:
             if self.space.contains(experience.block):
                 self.agent.credit(experience)
         self.failures.retried(suggestion.block, suggestion.repeats)
-        network = (suggestion.block.key, suggestion.repeats)
-        self._handed_out[suggestion.episode] = self._under_way[suggestion.episode] = network
+        self._handed_out[suggestion.episode] = (suggestion.block, suggestion.repeats)
+        self._under_way[suggestion.episode] = (suggestion.block.key, suggestion.repeats)
         self.next_episode = max(self.next_episode, suggestion.episode + 1)
 
-    def count(self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]) -> Result:
-        """Learn from the result of an episode.
+    def result(
+        self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]
+    ) -> Result:
+        """The result of an episode, for :meth:`learn`.
 
         Raises:
             UncountableError: if the episode was never handed out, was handed out with another
                 block, or has counted already.
         """
-        repeats = self._open_repeats(episode, block)
-        return self._learn(Result(episode, block, repeats, reward, dict(metric)))
+        block, repeats = self._open_network(episode, block)
+        return Result(episode, block, repeats, reward, dict(metric))
+
+    def learn(self, result: Result) -> None:
+        """Count the result: from now on its episode is over and its block known."""
+        self._counted.add(result.episode)
+        self.failures.end_streak()
+        self.release(result.episode)
+        self.history.append(result)
+        reward = self._sign * result.reward
+        self._known.setdefault((result.block.key, result.repeats), []).append(reward)
+        self._trajectories.add((result.block, result.repeats))
+        if self.space.contains(result.block):
+            self.agent.observe(Experience(result.block, result.repeats, reward))
+
+    def count(self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]) -> Result:
+        """:meth:`result` and :meth:`learn` in one."""
+        result = self.result(episode, block, reward, metric)
+        self.learn(result)
+        return result
 
     def fail(self, episode: int, block: Block, reason: str, of_block: bool) -> Failure:
         """The episode's trial failed and said why; of_block: another attempt would fail, too.
 
         Raises:
-            UncountableError: as :meth:`count`.
+            UncountableError: as :meth:`result`.
         """
-        failure = Failure(episode, block, self._open_repeats(episode, block), reason, of_block)
+        block, repeats = self._open_network(episode, block)
+        failure = Failure(episode, block, repeats, reason, of_block)
         if episode in self._failed:
             raise UncountableError(f"episode {episode} has failed already")
         self._failed.add(episode)
@@ -195,8 +216,8 @@ class BlockSearch:
         Raises:
             UncountableError: if it is a result that has counted already.
         """
-        key, handed_out = self._handed_out.get(episode, ("", 0))
-        if key == block.key and repeats in (None, handed_out):
+        handed_out = self._handed_out.get(episode)
+        if handed_out and handed_out[0].key == block.key and repeats in (None, handed_out[1]):
             return self.count(episode, block, reward, metric)
         repeats = repeats or max(self.space.repeats)
         source = (metric.get("episode", episode), (block.key, repeats), reward)
@@ -212,32 +233,22 @@ class BlockSearch:
         """The episode's trial ended without a result."""
         self._under_way.pop(episode, None)
 
-    def _learn(self, result: Result) -> Result:
-        self._counted.add(result.episode)
-        self.failures.end_streak()
-        self.release(result.episode)
-        self.history.append(result)
-        reward = self._sign * result.reward
-        self._known.setdefault((result.block.key, result.repeats), []).append(reward)
-        self._trajectories.add((result.block, result.repeats))
-        if self.space.contains(result.block):
-            self.agent.observe(Experience(result.block, result.repeats, reward))
-        return result
-
     def _is_taken(self, key: NetworkKey) -> bool:
         known = self._credit_known and key in self._known
         return known or self.failures.bars(key) or key in self._under_way.values()
 
-    def _open_repeats(self, episode: int, block: Block) -> int:
-        """The repeats of an episode that was handed out with this block and has not counted."""
-        handed_out = self._handed_out.get(episode)
-        if handed_out is None:
+    def _open_network(self, episode: int, block: Block) -> tuple[Block, int]:
+        """Block and repeats of an episode that was handed out with them and has not counted."""
+        if episode not in self._handed_out:
             raise UncountableError(f"episode {shown(episode)} was never handed out")
-        if handed_out[0] != block.key:
+        sent, repeats = self._handed_out[episode]
+        if sent == block:
+            block = sent  # it has its key worked out already
+        elif sent.key != block.key:
             raise UncountableError(f"episode {episode} was handed out with another block")
         if episode in self._counted:
             raise UncountableError(f"episode {episode} has counted already")
-        return handed_out[1]
+        return block, repeats
 
     def _candidates(
         self, rng: np.random.Generator, recalled: list[Experience]
