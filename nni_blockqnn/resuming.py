@@ -3,19 +3,20 @@
 ``nnictl resume`` alone refuses an experiment that NNI's list still calls running, kills the new run
 with the old dispatcher if that lingers (it does for some 25 s), and ``nnictl stop`` may hit another
 process that has the dead manager's pid by now. So nothing is stopped here that does not answer for
-the experiment itself.
+the experiment itself, or says in its environment that it belongs to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 
 from nni_blockqnn import launch
 from nni_blockqnn.nni_files import Experiment
 
-_LINGER_SECONDS = 40.0
+_END_SECONDS = 5.0
 
 
 def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launch.Launched:
@@ -28,7 +29,7 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
         LaunchError: if it still runs, or does not start.
     """
     _end_manager(experiment)
-    _end_dispatchers(experiment)
+    _end_leftovers(experiment)
     return launch.run_nnictl(
         ["resume", experiment.id, "--experiment_dir", str(experiment.directory.parent)],
         port or launch.free_port(needs_next=not loopback),
@@ -50,20 +51,30 @@ def _end_manager(experiment: Experiment) -> None:
     launch.stop(experiment.id)
 
 
-def _end_dispatchers(experiment: Experiment) -> None:
-    """Wait for the old tuner process to notice that its manager is gone, then end it."""
-    lingering = list(_dispatchers(experiment))
-    _, alive = psutil.wait_procs(lingering, timeout=_LINGER_SECONDS)
+def _end_leftovers(experiment: Experiment) -> None:
+    """End the tuner and the local trials that have outlived their manager.
+
+    They cannot report any more. The tuner's journal and the trials' files bear it, and NNI runs the
+    trials again, which go on from their checkpoints.
+    """
+    leftovers = list(_leftovers(experiment))
+    for process in leftovers:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(leftovers, timeout=_END_SECONDS)
     for process in alive:
-        process.terminate()
-    psutil.wait_procs(alive, timeout=5)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_END_SECONDS)
 
 
-def _dispatchers(experiment: Experiment) -> Iterator[psutil.Process]:
+def _leftovers(experiment: Experiment) -> Iterator[psutil.Process]:
     checkpoint = str(experiment.directory / "checkpoint")
     for process in psutil.process_iter():
         try:
-            if process.environ().get("NNI_CHECKPOINT_DIRECTORY") == checkpoint:
-                yield process
+            variables = process.environ()
         except psutil.Error:  # gone, or another user's
             continue
+        is_tuner = variables.get("NNI_CHECKPOINT_DIRECTORY") == checkpoint
+        if is_tuner or variables.get("NNI_EXP_ID") == experiment.id:
+            yield process

@@ -33,6 +33,7 @@ from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.parameters import trial_parameters
 from nni_blockqnn.q_learning.limits import Limits
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
+from nni_blockqnn.result_file import kept_metrics
 from nni_blockqnn.search_space import SearchSpace
 from nni_blockqnn.snapshot import SNAPSHOT_INTERVAL, SNAPSHOT_NAME, load_snapshot, save_snapshot
 
@@ -123,6 +124,8 @@ class BlockQNNTuner(Tuner):
             else:
                 self._journal.append(result_event(result), durable=True)
                 search.learn(result)
+                if search.guide:
+                    search.guide.prepare()  # here, since a suggestion must not wait for it
                 if len(search.history) % SNAPSHOT_INTERVAL == 0:
                     self._save_snapshot(search)
 
@@ -135,7 +138,9 @@ class BlockQNNTuner(Tuner):
             if success:
                 self._ended.append(episode)
             else:
-                self._release(self._started(), episode, failed=True)
+                search = self._started()
+                self._count_kept(search)
+                self._release(search, episode, failed=True)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
         """Learn from results of this experiment before a restart, or of another one."""
@@ -156,6 +161,24 @@ class BlockQNNTuner(Tuner):
             _logger.warning("An imported result does not count: %s", error)
         else:
             self._journal.append(result_event(result))  # NNI imports it again after a restart
+
+    def _count_kept(self, search: BlockSearch) -> None:
+        """Count what local trials kept before they, or NNI, were killed and could not report it.
+
+        NNI runs such a trial again at most once (docs/faults.md).
+        """
+        if self._journal.path is None:
+            return
+        counted = {result.episode for result in search.history}
+        for value in kept_metrics(self._journal.path.parent.parent, counted):
+            try:
+                metric = parse_final_metric(value)
+                result = search.result(metric.episode, metric.block, metric.reward, metric.values)
+            except (MetricError, UncountableError):
+                continue
+            _logger.info("Episode %d counts by the file that its trial kept", result.episode)
+            self._journal.append(result_event(result), durable=True)
+            search.learn(result)
 
     def _release_silent(self, search: BlockSearch) -> None:
         """Release the episodes of trials that ended without a result.
@@ -209,6 +232,7 @@ class BlockQNNTuner(Tuner):
             repeats_rule=self._class_args.get("repeats_rule", "largest"),
             credit_known=self._class_args.get("known_blocks", "replay") == "replay",
             minimize=self._class_args.get("optimize_mode", "maximize") == "minimize",
+            predictor=self._class_args.get("predictor"),
         )
         if snapshot := self._snapshot():
             load_snapshot(snapshot, search.agent, self._journal, self._learning_of(space))
@@ -216,6 +240,7 @@ class BlockQNNTuner(Tuner):
             replay_event(event, search)
         self._search = search
         if restarted and search.next_episode:
+            self._count_kept(search)
             self._inherited = set(search.under_way)
             self._journal.append(restart_event())
             search.failures.end_streak()

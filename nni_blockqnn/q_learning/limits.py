@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from nni_blockqnn.cost import Cost, estimate_cost
 from nni_blockqnn.nsc import Block, LayerType
 from nni_blockqnn.search_space import START, SearchSpace
+
+_REMEMBERED = 4_096
 
 
 class Limits(NamedTuple):
@@ -21,14 +24,41 @@ class Limits(NamedTuple):
         return all(most is None or some <= most for some, most in zip(spent, self, strict=True))
 
 
-def fitting_repeats(block: Block, space: SearchSpace, limits: Limits) -> tuple[int, ...]:
-    """The space's repeats, ascending, with which the block's network stays within the limits."""
-    repeats = tuple(sorted(space.repeats))
-    if limits == Limits():
-        return repeats
-    return tuple(
-        n for n in repeats if limits.allow(estimate_cost(block, space.spec.with_repeats(n)))
-    )
+class CostLimits:
+    """Which networks of a space stay within the limits; remembers the costs it worked out."""
+
+    def __init__(self, space: SearchSpace, limits: Limits) -> None:
+        self._repeats = tuple(sorted(space.repeats))
+        self._limits = limits
+        self._specs = {repeats: space.spec.with_repeats(repeats) for repeats in space.repeats}
+        self.cost = lru_cache(maxsize=_REMEMBERED)(self._cost)
+
+    def _cost(self, block: Block, repeats: int) -> Cost:
+        return estimate_cost(block, self._specs[repeats])
+
+    def fitting_repeats(self, block: Block) -> tuple[int, ...]:
+        """The space's repeats, ascending, with which the block's network stays within them."""
+        if self._limits == Limits():
+            return self._repeats
+        return tuple(n for n in self._repeats if self._limits.allow(self.cost(block, n)))
+
+    def shortened(self, block: Block) -> Block:
+        """The block, or if it exceeds the limits, its longest beginning that does not.
+
+        Bisection finds it, as costs grow with the layers; in the rare case that they do not, since
+        an add joins wide leaves, it is a shorter one. Limits that admit no first layer leave that
+        alone.
+        """
+        if self.fitting_repeats(block):
+            return block
+        fits, exceeds = 1, len(block.layers)
+        while exceeds - fits > 1:
+            middle = (fits + exceeds) // 2
+            if self.fitting_repeats(Block(block.layers[:middle])):
+                fits = middle
+            else:
+                exceeds = middle
+        return Block(block.layers[:fits])
 
 
 def check_limits(space: SearchSpace, limits: Limits) -> None:
@@ -38,7 +68,7 @@ def check_limits(space: SearchSpace, limits: Limits) -> None:
         ValueError: naming the limits and an identity's cost.
     """
     single_layers = [Block((layer,)) for layer in space.successors(START)]
-    if not any(fitting_repeats(block, space, limits) for block in single_layers):
+    if not any(map(CostLimits(space, limits).fitting_repeats, single_layers)):
         identity = Block.parse([[1, LayerType.IDENTITY, 0, 0, 0]])
         cost = estimate_cost(identity, space.spec.with_repeats(min(space.repeats)))
         raise ValueError(

@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from nni_blockqnn._messages import shown
+from nni_blockqnn.mutation import mutate
 from nni_blockqnn.nsc import Block
+from nni_blockqnn.predictor.guide import Guide
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.failures import Failure, Failures
-from nni_blockqnn.q_learning.limits import Limits, check_limits, fitting_repeats
+from nni_blockqnn.q_learning.limits import CostLimits, Limits, check_limits
 from nni_blockqnn.q_learning.remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.schedule import EpsilonSchedule
@@ -32,8 +34,15 @@ from nni_blockqnn.search_space import SearchSpace
 
 AGENT_DRAWS = 50
 """Draws of the agent for one suggestion (DESIGN.md, "Known blocks")."""
+FREE_DRAWS = 3
+"""From the next draw on, a block over the limits is shortened instead of drawn again, since tight
+limits would take hundreds of draws."""
 RANDOM_DRAWS = 500
-"""Draws after that, type first."""
+"""Draws after that, type first, and then of neighbours of known blocks."""
+CANDIDATES = 60
+"""Candidates that the predictor ranks for one suggestion; more would take more than 50 ms."""
+MUTANT_SHARE = 0.5
+"""Of the candidates, mutants of the best blocks; the others are the agent's."""
 ENUMERATED = 40_000
 """Blocks looked through, short ones first, before the space counts as exhausted. All of those of up
 to four layers are 35,784."""
@@ -86,17 +95,19 @@ class BlockSearch:
         repeats_rule: str = "largest",
         credit_known: bool = True,
         minimize: bool = False,
+        predictor: str | None = None,
     ) -> None:
         check_limits(space, limits)
         self.space = space
         self.agent = Agent(space, settings, seed)
         self.history: list[Result] = []
         self.failures = Failures()
+        self._limits = CostLimits(space, limits)
+        self.guide = Guide(self._limits.cost) if predictor == "wl" else None
         self.next_episode = 0
         self._seed = seed
         iterations = None if budget is None else budget / settings.batch_size
         self._schedule = EpsilonSchedule(settings.epsilon_schedule, iterations)
-        self._limits = limits
         self._repeats_rule = repeats_rule
         self._credit_known = credit_known
         self._sign = -1.0 if minimize else 1.0
@@ -178,6 +189,8 @@ class BlockSearch:
         self._trajectories.add((result.block, result.repeats))
         if self.space.contains(result.block):
             self.agent.observe(Experience(result.block, result.repeats, reward))
+            if self.guide:
+                self.guide.observe((result.block, result.repeats), reward)
 
     def count(self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]) -> Result:
         """:meth:`result` and :meth:`learn` in one."""
@@ -253,19 +266,51 @@ class BlockSearch:
     def _candidates(
         self, rng: np.random.Generator, recalled: list[Experience]
     ) -> Iterator[tuple[Block, int]]:
-        """Blocks within the limits: those to be tried again, the agent's, then random ones, then
-        all from short to long."""
+        """Blocks within the limits: those to be tried again, the predictor's, the agent's, then
+        random ones, neighbours of known ones, then all from short to long."""
         yield from self.failures.due()
-        for _ in range(AGENT_DRAWS):
+        if self.guide and self.guide.ready:
+            pending = [self._handed_out[episode] for episode in self._under_way]
+            yield from self.guide.ranked(self._pool(self.guide, rng), pending)
+        for draw in range(AGENT_DRAWS):
             block = self.agent.sample(self.epsilon, rng)
+            if draw >= FREE_DRAWS:
+                block = self._limits.shortened(block)
             for repeats in self._choose_repeats(block, rng):
                 yield block, repeats
                 self._recall(block, repeats, recalled)
         for _ in range(RANDOM_DRAWS):
-            block = self.space.random_block(rng)
-            for repeats in self._choose_repeats(block, rng):
-                yield block, repeats
+            for block in self._any_blocks(rng):
+                for repeats in self._choose_repeats(block, rng):
+                    yield block, repeats
         yield from self._short_networks
+
+    def _pool(self, guide: Guide, rng: np.random.Generator) -> list[tuple[Block, int]]:
+        """Candidates for the predictor, new ones and within the limits."""
+        parents = guide.incumbents()
+        pool: dict[tuple[Block, int], None] = {}
+        for _ in range(2 * CANDIDATES):
+            if rng.random() < MUTANT_SHARE:
+                parent, _ = parents[rng.integers(len(parents))]
+                block = mutate(parent, self.space, rng)
+            else:
+                block = self._limits.shortened(self.agent.sample(self.epsilon, rng))
+            pool.update(
+                ((block, repeats), None)
+                for repeats in self._choose_repeats(block, rng)
+                if (block, repeats) not in self._trajectories
+            )
+            if len(pool) == CANDIDATES:
+                break
+        return list(pool)
+
+    def _any_blocks(self, rng: np.random.Generator) -> Iterator[Block]:
+        """A random block and a neighbour of a known one: in small or nearly exhausted spaces it is
+        often the neighbour that is new."""
+        yield self._limits.shortened(self.space.random_block(rng))
+        if self.history:
+            known = self.history[rng.integers(len(self.history))].block
+            yield self._limits.shortened(mutate(known, self.space, rng))
 
     def _choose_repeats(self, block: Block, rng: np.random.Generator) -> tuple[int, ...]:
         """At most one number of repeats; none if the block exceeds the limits with all of them."""
@@ -274,7 +319,7 @@ class BlockSearch:
 
     def _legal_repeats(self, block: Block) -> tuple[int, ...]:
         """Within the limits, and if the agent does not choose, the largest alone."""
-        fitting = fitting_repeats(block, self.space, self._limits)
+        fitting = self._limits.fitting_repeats(block)
         return fitting if self._repeats_rule == "agent" else fitting[-1:]
 
     def _recall(self, block: Block, repeats: int, recalled: list[Experience]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nni_blockqnn.nsc import Block
-from nni_blockqnn.q_learning.limits import Limits, check_limits, fitting_repeats
+from nni_blockqnn.q_learning.limits import CostLimits, Limits, check_limits
 from nni_blockqnn.q_learning.remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
@@ -153,16 +153,19 @@ def test_adopted_repeats() -> None:
 def test_limits_bound_each_cost_up_to_the_unit() -> None:
     space = SearchSpace(repeats=(4, 1, 2), network='{"filters": [2], "input_shape": [1, 2, 2]}')
     # stem: 18 weights + 4, for 1 -> 2 channels; the identity costs nothing; head: 3 * 10
-    assert fitting_repeats(IDENTITY, space, Limits(max_params=52)) == (1, 2, 4)
-    assert fitting_repeats(IDENTITY, space, Limits(max_params=51)) == ()
+    assert CostLimits(space, Limits(max_params=52)).fitting_repeats(IDENTITY) == (1, 2, 4)
+    assert CostLimits(space, Limits(max_params=51)).fitting_repeats(IDENTITY) == ()
     conv = Block.parse([[1, 1, 1, 0, 0]])  # 4 weights + 4 a repeat
-    assert fitting_repeats(conv, space, Limits(max_params=52 + 16)) == (1, 2)
+    assert CostLimits(space, Limits(max_params=52 + 16)).fitting_repeats(conv) == (1, 2)
     # stem: 18 * 4 pixels; head: 30; a repeat: 4 * 4 pixels
-    assert fitting_repeats(conv, space, Limits(max_flops=102 + 16)) == (1,)
-    assert fitting_repeats(conv, space, Limits(max_params=84, max_flops=102 + 32)) == (1, 2)
+    assert CostLimits(space, Limits(max_flops=102 + 16)).fitting_repeats(conv) == (1,)
+    assert CostLimits(space, Limits(max_params=84, max_flops=102 + 32)).fitting_repeats(conv) == (
+        1,
+        2,
+    )
     # stem: 2 * 2 * 4; a repeat: 3 * 2 * 4; head: 8 + 2 + 10
-    assert fitting_repeats(conv, space, Limits(max_activations=36 + 24)) == (1,)
-    assert fitting_repeats(conv, space, Limits()) == (1, 2, 4)
+    assert CostLimits(space, Limits(max_activations=36 + 24)).fitting_repeats(conv) == (1,)
+    assert CostLimits(space, Limits()).fitting_repeats(conv) == (1, 2, 4)
 
 
 def test_an_identity_is_not_always_the_cheapest() -> None:

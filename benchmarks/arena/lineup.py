@@ -1,0 +1,37 @@
+"""The players of the arena by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from arena.objectives import Objective
+from arena.players import LargestFirst, LocalSearch, Player, RegularizedEvolution, Tuner
+
+from nni_blockqnn import Block
+
+Maker = Callable[[Objective, int, int, np.random.Generator], Player]
+"""Makes a player from an objective, a seed, a budget and random numbers."""
+
+RANDOM_ONLY = [[1.0, 1]]
+"""An epsilon schedule: as the agent's random phase, for ever."""
+
+
+def players(by_size: Sequence[Block]) -> dict[str, Maker]:
+    """
+    Args:
+        by_size: the table's blocks, the largest first.
+    """
+    return {
+        "random": lambda o, s, b, _: Tuner(o, s, b, epsilon_schedule=RANDOM_ONLY),
+        "largest first": lambda o, s, b, rng: LargestFirst(o, rng, list(by_size)),
+        "evolution": lambda o, s, b, rng: RegularizedEvolution(o, rng, population=25, sample=8),
+        "local search": lambda o, s, b, rng: LocalSearch(o, rng),
+        "Q, paper": lambda o, s, b, _: Tuner(o, s, b, preset="paper"),
+        "Q, tuned": lambda o, s, b, _: Tuner(o, s, b, preset="tuned"),
+        "predictor": lambda o, s, b, _: Tuner(o, s, b, predictor="wl"),
+    }
+
+
+BUDGET_FREE = ("random", "largest first", "evolution", "local search")
+"""Players that do not ask how long the search is: shorter searches are beginnings of longer."""

@@ -1,0 +1,58 @@
+"""One search on a table: trials run beside each other and end in their own time."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from arena.objectives import Objective
+from arena.players import Player
+from nni_blockqnn import Block
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a search saw, in the order of the results."""
+
+    blocks: list[Block]
+    seen: list[float]
+    judged: list[float]
+
+    def regrets(self, best: float) -> list[float]:
+        """After each result: what the block that looks best falls short of the best there is."""
+        regrets, incumbent, looks = [], math.inf, -math.inf
+        for seen, judged in zip(self.seen, self.judged, strict=True):
+            if seen > looks:
+                looks, incumbent = seen, best - judged
+            regrets.append(incumbent)
+        return regrets
+
+
+def play(
+    player: Player, objective: Objective, budget: int, in_flight: int, rng: np.random.Generator
+) -> Played:
+    """Trials take between one and two units of time, so they overtake each other."""
+    running: list[tuple[float, int, Block]] = []
+    played = Played([], [], [])
+    now, started = 0.0, 0
+    while True:
+        while started < budget and len(running) < in_flight:
+            block = player.ask()
+            if block is None:
+                budget = started
+                break
+            heapq.heappush(running, (now + 1 + rng.random(), started, block))
+            started += 1
+        if not running:
+            return played
+        now, _, block = heapq.heappop(running)
+        value = objective(block)
+        if value is None:
+            raise ValueError(f"{objective.name}: an illegal block was proposed: {block}")
+        played.blocks.append(block)
+        played.seen.append(value.seen)
+        played.judged.append(value.judged)
+        player.tell(block, value.seen)

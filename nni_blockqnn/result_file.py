@@ -1,0 +1,74 @@
+"""A trial's result in its output folder, which outlives the trial and its manager (no PyTorch).
+
+NNI runs a trial that was under way when its manager died once more after a resume, under the same
+ID and in the same folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence, Set
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+RESULT_NAME = "blockqnn-result.json"
+
+
+class ResultFile:
+    """The result of one trial; it only counts for the same task.
+
+    Attributes:
+        fingerprint: of the task.
+    """
+
+    def __init__(self, folder: Path, parameters: Any, argv: Sequence[str]) -> None:
+        """
+        Args:
+            folder: the trial's own, as NNI_OUTPUT_DIR names it.
+            parameters: the trial's; with the arguments they say what its result would be.
+        """
+        task = json.dumps([parameters, list(argv)], sort_keys=True)
+        self.fingerprint = hashlib.sha256(task.encode()).hexdigest()
+        self.path = folder / RESULT_NAME
+
+    def read(self) -> dict[str, Any] | None:
+        """The final metric of this task, if an earlier run of the trial got that far."""
+        try:
+            saved = json.loads(self.path.read_text(encoding="utf-8"))
+            return saved["metric"] if saved["fingerprint"] == self.fingerprint else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, metric: dict[str, Any]) -> None:
+        """Keep the final metric, on the disk.
+
+        Raises:
+            OSError: if there is no room for it, say.
+        """
+        scratch = self.path.with_suffix(".tmp")
+        with scratch.open("w", encoding="utf-8") as file:
+            json.dump({"fingerprint": self.fingerprint, "metric": metric}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(self.path)
+
+
+def kept_metrics(experiment: Path, counted: Set[int] = frozenset()) -> list[dict[str, Any]]:
+    """The final metrics that the local trials of an experiment have kept, oldest first.
+
+    Args:
+        experiment: the experiment's directory.
+        counted: episodes that are left out.
+    """
+    kept = []
+    for path in experiment.glob(f"environments/*/trials/*/{RESULT_NAME}"):
+        try:
+            metric = json.loads(path.read_text(encoding="utf-8"))["metric"]
+            if metric["episode"] not in counted:
+                kept.append((path.stat().st_mtime, metric))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return [metric for _, metric in sorted(kept, key=itemgetter(0))]

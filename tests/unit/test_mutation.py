@@ -1,0 +1,65 @@
+"""Mutants are other blocks of the space, one edit away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nni_blockqnn import Block, SearchSpace
+from nni_blockqnn.mutation import mutate
+
+
+@given(st.integers(2, 23), st.integers(0, 2**32 - 1))
+def test_a_mutant_is_another_block_of_the_space(max_layers: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    space = SearchSpace(max_layers=max_layers)
+    block = space.random_block(rng)
+    mutant = mutate(block, space, rng)
+    assert space.parse(mutant.codes) == mutant
+    assert mutant != block
+    assert abs(len(mutant.layers) - len(block.layers)) <= 1
+
+
+def test_mutants_of_mutants_reach_every_network_of_three_layers() -> None:
+    space, rng = SearchSpace(max_layers=4), np.random.default_rng(0)
+    reached, frontier = set(), [Block.parse([[1, 4, 0, 0, 0]])]
+    while frontier:
+        block = frontier.pop()
+        if block.key not in reached:
+            reached.add(block.key)
+            frontier += [mutate(block, space, rng) for _ in range(60)]
+    assert len(reached) == 456
+
+
+def test_a_space_of_one_block_has_no_other() -> None:
+    space = SearchSpace(max_layers=2, conv_kernels=(3,), pool_kernels=(3,))
+    rng, block = np.random.default_rng(0), Block.parse([[1, 1, 3, 0, 0]])
+    mutants = {mutate(block, space, rng).to_json() for _ in range(100)}
+    assert mutants == {f"[[1,{row},0,0],[2,7,0,0,0]]" for row in ("2,3", "3,3", "4,0")}
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        "[[1,1,3,0,0],[2,1,5,1,0],[3,5,0,1,2],[4,7,0,0,0]]",  # changed
+        "[[1,1,3,0,0],[2,1,3,1,0],[3,6,0,1,2],[4,7,0,0,0]]",
+        "[[1,1,3,0,0],[2,1,3,1,0],[3,1,3,2,0],[4,5,0,1,2],[5,7,0,0,0]]",  # inserted, unread
+        "[[1,1,3,0,0],[2,1,3,1,0],[3,1,3,1,0],[4,5,0,2,3],[5,7,0,0,0]]",  # inserted, read
+        "[[1,4,0,0,0],[2,1,3,1,0],[3,1,3,2,0],[4,5,0,2,3],[5,7,0,0,0]]",  # inserted first
+        "[[1,1,3,0,0],[2,1,3,1,0],[3,7,0,0,0]]",  # removed
+    ],
+)
+def test_edits_of_a_residual_block(mutant: str) -> None:
+    block = Block.parse([[1, 1, 3, 0, 0], [2, 1, 3, 1, 0], [3, 5, 0, 1, 2]])
+    rng = np.random.default_rng(0)
+    assert mutant in {mutate(block, SearchSpace(), rng).to_json() for _ in range(3000)}
+
+
+def test_rewiring_keeps_the_layers() -> None:
+    block = Block.parse([[1, 1, 3, 0, 0], [2, 1, 3, 1, 0], [3, 2, 3, 2, 0]])
+    rng = np.random.default_rng(0)
+    assert Block.parse([[1, 1, 3, 0, 0], [2, 1, 3, 1, 0], [3, 2, 3, 1, 0]]) in {
+        mutate(block, SearchSpace(), rng) for _ in range(300)
+    }
