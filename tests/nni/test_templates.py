@@ -40,6 +40,7 @@ def test_they_are_those_of_the_readme() -> None:
         "blockqnn_cifar10.yml",
         "blockqnn_cifar100.yml",
         "blockqnn_cifar100_remote.yml",
+        "blockqnn_fast_cifar100.yml",
         "blockqnn_fashion_mnist.yml",
         "blockqnn_quickstart.yml",
         "blockqnn_s_cifar100.yml",
