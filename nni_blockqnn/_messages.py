@@ -7,10 +7,11 @@ from typing import Any
 
 
 def shown(value: Any, longest: int = 80) -> str:
-    """The value's repr, cut short: codes and settings come from files and from the network."""
+    """The value's repr on one line, cut short: codes and settings come from files and from the
+    network."""
     try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # integers of thousands of digits, endless nesting
+        text = repr(_beginning(value, longest)[0]).replace("\n", " ")
+    except Exception:  # integers of thousands of digits, classes whose repr fails
         return f"a {type(value).__name__}"
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
@@ -19,3 +20,30 @@ def alternatives(values: Sequence[Any]) -> str:
     """'1, 3 or 5'"""
     *most, last = map(str, values)
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def _beginning(value: Any, room: int) -> tuple[Any, int]:
+    """As much of a value as fills so many characters, and how many are left then.
+
+    The repr of all of it may take seconds, and that of deep nesting more than the stack.
+    """
+    kind = type(value)
+    if kind in (str, bytes):
+        return value[: max(room, 0)], room - len(value)
+    if kind is dict:
+        pairs = {}
+        for key, item in value.items():
+            if room <= 0:
+                break
+            begun, room = _beginning(key, room - 1)
+            pairs[begun], room = _beginning(item, room - 1)
+        return pairs, room
+    if kind in (list, tuple, set, frozenset):
+        items = []
+        for item in value:
+            if room <= 0:
+                break
+            begun, room = _beginning(item, room - 1)
+            items.append(begun)
+        return kind(items), room
+    return value, room - 1

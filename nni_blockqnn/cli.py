@@ -96,8 +96,9 @@ def _add_resume(parsers: argparse._SubParsersAction) -> None:
     parser = parsers.add_parser(
         "resume",
         help="go on with a search that was stopped or killed",
-        description="Does what `nnictl resume` does, after a kill too: it waits for the old tuner "
-        "to end, takes a free port, and does not trust process ids that may belong to others now.",
+        description="Does what `nnictl resume` does, after a kill too: it ends what the old run "
+        "left behind, takes a free port, and does not trust process ids that may belong to others "
+        "now.",
         epilog="example: blockqnn resume AbCdEfGh",
     )
     _add_experiment(parser)

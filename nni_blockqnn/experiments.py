@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from nni_blockqnn.nni_files import (
     read_profile,
 )
 from nni_blockqnn.nsc import Block
+from nni_blockqnn.result_file import kept_metric
 
 __all__ = [
     "Experiment",
@@ -100,6 +101,7 @@ def read_results(experiment: Experiment) -> Results:
 
     The block of a result is the one that its metric names: beside many results NNI records the
     parameters of another trial. Of several final metrics of a trial the first readable one counts.
+    Local trials that a kill kept from reporting have their result in their folder.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
@@ -114,7 +116,7 @@ def read_results(experiment: Experiment) -> Results:
     trials: dict[str, TrialResult] = {}
     failures = []
     malformed = []
-    for trial_id, reported, data in metrics:
+    for trial_id, reported, data in [*metrics, *_kept(experiment, events, metrics)]:
         if trial_id in trials:
             continue
         start, end = spans.get(trial_id, (None, None))
@@ -190,6 +192,16 @@ def _replay(
         elif event in _ENDED:
             spans[trial_id] = (start, timestamp)
     return Counter(statuses.values()), spans
+
+
+def _kept(
+    experiment: Experiment, events: list[tuple[Any, ...]], metrics: list[tuple[Any, ...]]
+) -> Iterator[tuple[str, float, Any]]:
+    """The final metrics of local trials that could not report them, as if they had."""
+    reported = {trial_id for trial_id, *_ in metrics}
+    for trial_id in dict.fromkeys(trial_id for trial_id, *_ in events if trial_id):
+        if trial_id not in reported and (kept := kept_metric(experiment.directory, trial_id)):
+            yield trial_id, 1000 * kept.time, kept.metric
 
 
 def _result(value: Any, trial_id: str, finished: int, seconds: float | None) -> TrialResult:

@@ -50,8 +50,10 @@ def parse_failure(value: Any) -> FailureReport | None:
     if not isinstance(value, Mapping) or "failure" not in value:
         return None
     episode, block = _identity(value)
-    reason = " ".join(str(value["failure"]).split())
-    return FailureReport(episode, block, reason[:REASON_LIMIT], bool(value.get("failure_of_block")))
+    reason: Any = value["failure"]
+    text = reason if isinstance(reason, str) else shown(reason, REASON_LIMIT)
+    of_block = value.get("failure_of_block") is True  # an array would have no single truth value
+    return FailureReport(episode, block, " ".join(text.split())[:REASON_LIMIT], of_block)
 
 
 def parse_final_metric(value: Any) -> FinalMetric:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from nni_blockqnn._json_text import read_json
 from nni_blockqnn._messages import shown
 
 FRAMES = ("stack", "residual", "nin")
@@ -124,7 +125,8 @@ class NetworkSpec:
         if isinstance(network, str) and not network.lstrip().startswith("{"):
             return cls(network, repeats=repeats)
         fields = _fields(network)
-        unknown = sorted(set(map(str, fields)) - {"preset", *_CHECKS})
+        names = {name if isinstance(name, str) else shown(name) for name in fields}
+        unknown = sorted(names - {"preset", *_CHECKS})
         if unknown:
             raise ValueError(
                 f"network has no field {shown(unknown[0])}; "
@@ -162,8 +164,8 @@ class NetworkSpec:
 
 def _fields(network: Any) -> dict[str, Any]:
     try:
-        fields = json.loads(network) if isinstance(network, str) else network
-    except (ValueError, RecursionError) as error:
+        fields = read_json(network) if isinstance(network, str) else network
+    except ValueError as error:
         raise ValueError(f"network is no JSON object: {error}, got {shown(network)}") from None
     if not isinstance(fields, Mapping):
         raise ValueError(f"network must be a preset's name or a JSON object, got {shown(network)}")

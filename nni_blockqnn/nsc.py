@@ -39,8 +39,10 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 
+from nni_blockqnn._json_text import read_json
 from nni_blockqnn._messages import alternatives, shown
-from nni_blockqnn.canonical import canonical_key
+from nni_blockqnn.canonical import LabelledNode, canonical_key
+from nni_blockqnn.function_key import function_graph
 
 CONV_KERNELS = (1, 3, 5)
 """Kernel sizes of convolutions in the paper (Table 1)."""
@@ -203,6 +205,30 @@ class Block:
             [(_function_label(layer), layer.predecessors) for layer in self.layers]
         )
 
+    @cached_property
+    def function_key(self) -> str:
+        """Equal for blocks that compute the same function, whatever their identities and concats.
+
+        Identities (and poolings of kernel 1) are taken out, and a concat that is read by a concat
+        or by the output dissolves into it; blocks that are isomorphic then have one key, all others
+        different ones. So equal functions are not all found: two poolings of one layer, say, stay
+        two. Blocks of equal key have equal function keys; their density may differ.
+        """
+        return canonical_key(self.function_graph)
+
+    @cached_property
+    def function_graph(self) -> list[LabelledNode]:
+        """What :attr:`function_key` is the canonical form of: input, layers and output."""
+        handed_on = {(LayerType.IDENTITY.value, 0), (LayerType.CONCAT.value, 0)}
+        labels = map(_function_label, self.layers)
+        return function_graph(
+            [
+                (None if label in handed_on else label, layer.predecessors)
+                for label, layer in zip(labels, self.layers, strict=True)
+            ],
+            self.leaves,
+        )
+
     def __str__(self) -> str:
         return self.to_json()
 
@@ -227,22 +253,40 @@ def _function_label(layer: Layer) -> tuple[int, int]:
 def _rows_of(codes: Any) -> list[Any]:
     if isinstance(codes, str):
         try:
-            codes = json.loads(codes)
-        except (ValueError, RecursionError) as error:
+            codes = read_json(codes)
+        except ValueError as error:
             raise InvalidBlockError(
                 f"a block must be a JSON list of rows, got {shown(codes)}: {error}"
             ) from None
     if hasattr(codes, "tolist"):  # a numpy array
-        codes = codes.tolist()
+        codes = _array_rows(codes)
     if not isinstance(codes, (list, tuple)):
         raise InvalidBlockError(
             f"a block must be a list of rows of five integers, got {shown(codes)}"
         )
     if not codes:
         raise InvalidBlockError("a block needs at least one layer, got no rows")
-    if len(codes) > LAYER_LIMIT:
-        raise InvalidBlockError(f"a block has at most {LAYER_LIMIT} rows, got {len(codes)}")
+    _check_length(len(codes))
     return list(codes)
+
+
+def _array_rows(array: Any) -> Any:
+    """Checks the shape first: a view of a thousand million rows takes no memory, but their list
+    does."""
+    shape = tuple(getattr(array, "shape", ()))
+    if not shape:
+        return array.tolist()
+    if len(shape) != 2 or shape[1] != 5:
+        raise InvalidBlockError(
+            f"a block must be a list of rows of five integers, got an array of shape {shape}"
+        )
+    _check_length(shape[0])
+    return array.tolist()
+
+
+def _check_length(rows: int) -> None:
+    if rows > LAYER_LIMIT:
+        raise InvalidBlockError(f"a block has at most {LAYER_LIMIT} rows, got {rows}")
 
 
 def _parse_row(position: int, row: Any, kernels: dict[LayerType, tuple[int, ...]]) -> Layer:

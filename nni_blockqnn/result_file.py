@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence, Set
-from operator import itemgetter
+from collections.abc import Iterator, Sequence, Set
+from glob import escape
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 RESULT_NAME = "blockqnn-result.json"
 
@@ -56,6 +57,13 @@ class ResultFile:
         scratch.replace(self.path)
 
 
+class Kept(NamedTuple):
+    """A final metric in a trial's folder; ``time`` is when it was kept, in seconds since 1970."""
+
+    time: float
+    metric: Any
+
+
 def kept_metrics(experiment: Path, counted: Set[int] = frozenset()) -> list[dict[str, Any]]:
     """The final metrics that the local trials of an experiment have kept, oldest first.
 
@@ -63,12 +71,25 @@ def kept_metrics(experiment: Path, counted: Set[int] = frozenset()) -> list[dict
         experiment: the experiment's directory.
         counted: episodes that are left out.
     """
-    kept = []
-    for path in experiment.glob(f"environments/*/trials/*/{RESULT_NAME}"):
+    uncounted = []
+    for kept in _kept(experiment, "*"):
+        try:
+            if kept.metric["episode"] not in counted:
+                uncounted.append(kept)
+        except (KeyError, TypeError):
+            continue
+    return [kept.metric for kept in sorted(uncounted, key=attrgetter("time"))]
+
+
+def kept_metric(experiment: Path, trial_id: str) -> Kept | None:
+    """What one local trial has kept, if anything."""
+    return next(_kept(experiment, escape(trial_id)), None)
+
+
+def _kept(experiment: Path, trials: str) -> Iterator[Kept]:
+    for path in experiment.glob(f"environments/*/trials/{trials}/{RESULT_NAME}"):
         try:
             metric = json.loads(path.read_text(encoding="utf-8"))["metric"]
-            if metric["episode"] not in counted:
-                kept.append((path.stat().st_mtime, metric))
+            yield Kept(path.stat().st_mtime, metric)
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return [metric for _, metric in sorted(kept, key=itemgetter(0))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ class SearchSpace:
         repeats = _choices("repeats", entries.get("repeats", _choice([spec.repeats])))
         return cls(
             **_block_fields(entries["block"]),
-            repeats=tuple(_positive("repeats", value, 1_000) for value in repeats),
+            repeats=tuple(dict.fromkeys(_positive("repeats", n, 1_000) for n in repeats)),
             network=network,
         )
 
@@ -212,7 +211,8 @@ def _object(name: str, value: Any, allowed: Sequence[str]) -> Mapping[str, Any]:
 def _choices(name: str, entry: Any) -> list[Any]:
     fields = _object(name, entry, ("_type", "_value"))
     values = fields.get("_value")
-    if fields.get("_type") != "choice" or not isinstance(values, (list, tuple)) or not values:
+    is_choice = _is(fields.get("_type"), "choice")
+    if not is_choice or not isinstance(values, (list, tuple)) or not values:
         raise ValueError(
             f'{name} must be {{"_type": "choice", "_value": [at least one value]}}, '
             f"got {shown(entry)}"
@@ -226,16 +226,13 @@ def _one_network(entry: Any) -> str:
         raise ValueError(
             f"network must have one value, the searched network's, got {shown(values)}"
         )
-    network = values[0]
-    if isinstance(network, Mapping):
-        network = json.dumps(network)
-    NetworkSpec.from_parameter(network)
-    return network
+    spec = NetworkSpec.from_parameter(values[0])
+    return values[0] if isinstance(values[0], str) else spec.to_json()
 
 
 def _block_fields(entry: Any) -> dict[str, Any]:
     fields = _object("block", entry, ("_type", "_value"))
-    if fields.get("_type") != "nsc":
+    if not _is(fields.get("_type"), "nsc"):
         raise ValueError(f'the "_type" of block must be "nsc", got {shown(fields.get("_type"))}')
     names = ("max_layers", "conv_kernels", "pool_kernels", "encoding")
     values = dict(_object('the "_value" of block', fields.get("_value"), names))
@@ -244,9 +241,13 @@ def _block_fields(entry: Any) -> dict[str, Any]:
     for name in ("conv_kernels", "pool_kernels"):
         if name in values:
             values[name] = _kernel_sizes(name, values[name])
-    if values.get("encoding", "pcc") != "pcc":
+    if not _is(values.get("encoding", "pcc"), "pcc"):
         raise ValueError(f'encoding must be "pcc", got {shown(values["encoding"])}')
     return values
+
+
+def _is(value: Any, text: str) -> bool:
+    return isinstance(value, str) and value == text  # arrays compare element by element
 
 
 def _max_layers(value: Any) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from arena.objectives import Objective
-from arena.players import LargestFirst, LocalSearch, Player, RegularizedEvolution, Tuner
 
+from arena.objectives import Objective
+from arena.peers import TUNERS, NniTuner
+from arena.players import LargestFirst, LocalSearch, Player, RegularizedEvolution, Tuner
 from nni_blockqnn import Block
 
 Maker = Callable[[Objective, int, int, np.random.Generator], Player]
@@ -30,8 +31,16 @@ def players(by_size: Sequence[Block]) -> dict[str, Maker]:
         "Q, paper": lambda o, s, b, _: Tuner(o, s, b, preset="paper"),
         "Q, tuned": lambda o, s, b, _: Tuner(o, s, b, preset="tuned"),
         "predictor": lambda o, s, b, _: Tuner(o, s, b, predictor="wl"),
+        **{f"NNI {name}": _peer(name) for name in TUNERS},
     }
 
 
-BUDGET_FREE = ("random", "largest first", "evolution", "local search")
+def _peer(name: str) -> Maker:
+    return lambda objective, seed, budget, rng: NniTuner(objective, rng, name)
+
+
+BUDGET_FREE = (
+    *("random", "largest first", "evolution", "local search"),
+    *(f"NNI {name}" for name in TUNERS),
+)
 """Players that do not ask how long the search is: shorter searches are beginnings of longer."""

@@ -11,27 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from nsc_bench.table import Entry
 from scipy.stats import spearmanr
 
 from nni_blockqnn import Block, SearchSpace
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A block of a table.
-
-    Attributes:
-        accuracies: on the validation set in percent, one a seed.
-        flops: multiply-accumulates of the network for one image.
-        seconds: of one training.
-    """
-
-    block: Block
-    accuracies: tuple[float, ...]
-    flops: int
-    params: int
-    density: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -53,8 +36,8 @@ class Objective:
 
     name: str
     space: SearchSpace
-    find: Callable[[Block], Trained | None]
-    value: Callable[[Trained], Value]
+    find: Callable[[Block], Entry | None]
+    value: Callable[[Entry], Value]
     max_flops: int | None = None
     best: float = math.inf
     best_seen: float = math.inf
@@ -72,7 +55,7 @@ class Objective:
 
 
 def objectives(
-    rows: Iterable[Trained], find: Callable[[Block], Trained | None], space: SearchSpace
+    rows: Iterable[Entry], find: Callable[[Block], Entry | None], space: SearchSpace
 ) -> list[Objective]:
     """Accuracy, accuracy with the cost taken out, and accuracy under limits at three costs."""
     rows = list(rows)
@@ -95,7 +78,7 @@ def objectives(
     return [_with_best(objective, rows) for objective in made]
 
 
-def neutral_weight(rows: list[Trained]) -> float:
+def neutral_weight(rows: list[Entry]) -> float:
     """The m with which accuracy - m ln FLOPs has rank correlation 0 with FLOPs in the table."""
     accuracy = np.array([np.mean(row.accuracies) for row in rows])
     log_flops = np.log([row.flops for row in rows])
@@ -107,7 +90,7 @@ def neutral_weight(rows: list[Trained]) -> float:
     return (low + high) / 2
 
 
-def _with_best(objective: Objective, rows: list[Trained]) -> Objective:
+def _with_best(objective: Objective, rows: list[Entry]) -> Objective:
     values = [value for row in rows if (value := objective(row.block)) is not None]
     return Objective(
         objective.name,
@@ -121,11 +104,11 @@ def _with_best(objective: Objective, rows: list[Trained]) -> Objective:
     )
 
 
-def _accuracy(row: Trained) -> Value:
+def _accuracy(row: Entry) -> Value:
     return Value(row.accuracies[0], float(np.mean(row.accuracies[1:])))
 
 
-def _minus_cost(row: Trained, weight: float) -> Value:
+def _minus_cost(row: Entry, weight: float) -> Value:
     cost = weight * math.log(row.flops)
     accuracy = _accuracy(row)
     return Value(accuracy.seen - cost, accuracy.judged - cost)

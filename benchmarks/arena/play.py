@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from arena.objectives import Objective
-from arena.players import Player
+from arena.players import MayFail, Player
 from nni_blockqnn import Block
 
 
 @dataclass(frozen=True)
 class Played:
-    """What a search saw, in the order of the results."""
+    """What a search saw, in the order of the results; minus infinity for a trial that failed."""
 
     blocks: list[Block]
     seen: list[float]
@@ -34,7 +34,11 @@ class Played:
 def play(
     player: Player, objective: Objective, budget: int, in_flight: int, rng: np.random.Generator
 ) -> Played:
-    """Trials take between one and two units of time, so they overtake each other."""
+    """Trials take between one and two units of time, so they overtake each other.
+
+    Raises:
+        ValueError: if a player that must know the limits proposes an illegal block.
+    """
     running: list[tuple[float, int, Block]] = []
     played = Played([], [], [])
     now, started = 0.0, 0
@@ -50,9 +54,12 @@ def play(
             return played
         now, _, block = heapq.heappop(running)
         value = objective(block)
-        if value is None:
-            raise ValueError(f"{objective.name}: an illegal block was proposed: {block}")
         played.blocks.append(block)
-        played.seen.append(value.seen)
-        played.judged.append(value.judged)
-        player.tell(block, value.seen)
+        played.seen.append(-math.inf if value is None else value.seen)
+        played.judged.append(-math.inf if value is None else value.judged)
+        if value is not None:
+            player.tell(block, value.seen)
+        elif isinstance(player, MayFail):
+            player.fail(block)
+        else:
+            raise ValueError(f"{objective.name}: an illegal block was proposed: {block}")

@@ -1,7 +1,8 @@
 """Search agents as players: asked for a block, told what became of it.
 
 Random search shares the first, random phase of the agent, as Appendix A of the paper does: blocks
-are drawn type first. Each player proposes a network once only, and no illegal one.
+are drawn type first. Each of these players proposes a network once only, and no illegal one;
+NNI's own tuners (arena.peers) know neither.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +27,14 @@ class Player(Protocol):
 
     def tell(self, block: Block, value: float) -> None:
         """The block's value, the larger the better."""
+
+
+@runtime_checkable
+class MayFail(Protocol):
+    """A player that knows no limits, so that it may propose an illegal block."""
+
+    def fail(self, block: Block) -> None:
+        """The block is illegal: its trial failed."""
 
 
 class _Distinct:

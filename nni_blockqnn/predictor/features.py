@@ -10,12 +10,14 @@ concat (or the output) reads gives way to its operands.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from nni_blockqnn.canonical import LabelledNode
 from nni_blockqnn.cost import Cost
-from nni_blockqnn.nsc import Block, LayerType
+from nni_blockqnn.nsc import Block
 
 DEPTHS = 4
 """Labels of depths 0 to 3."""
@@ -38,7 +40,7 @@ class Features(NamedTuple):
 
 
 def features(block: Block, cost: Cost) -> Features:
-    nodes = _nodes(block)
+    nodes = block.function_graph
     numbers = (
         math.log(cost.flops),
         math.log(cost.params),
@@ -50,59 +52,22 @@ def features(block: Block, cost: Cost) -> Features:
     return Features(_label_counts(nodes), numbers)
 
 
-Node = tuple[tuple[int, int], tuple[int, ...]]
-"""Type and kernel, and positions of the nodes that it reads (one may occur twice)."""
-
-
-def _nodes(block: Block) -> list[Node]:
-    """The simplified graph in topological order: the input first, the output last."""
-    position = {0: 0}
-    nodes: list[Node] = [((0, 0), ())]
-    operands: dict[int, tuple[int, ...]] = {}  # of concats, by position
-    for layer in block.layers:
-        read = tuple(position[predecessor] for predecessor in layer.predecessors)
-        if layer.type == LayerType.IDENTITY or (
-            layer.type in (LayerType.MAX_POOL, LayerType.AVG_POOL) and layer.kernel == 1
-        ):
-            position[layer.index] = read[0]
-            continue
-        if layer.type == LayerType.CONCAT:
-            read = tuple(o for p in read for o in operands.get(p, (p,)))
-        position[layer.index] = len(nodes)
-        if layer.type == LayerType.CONCAT:
-            operands[len(nodes)] = read
-        nodes.append(((layer.type, layer.kernel), read))
-    leaves = [position[leaf] for leaf in block.leaves]
-    output = tuple(o for leaf in leaves for o in operands.get(leaf, (leaf,)))
-    nodes.append(((LayerType.TERMINAL.value, 0), output))
-    return _pruned(nodes)
-
-
-def _pruned(nodes: list[Node]) -> list[Node]:
-    """Without the nodes that nobody reads any more: concats that gave way to their operands."""
-    needed = {len(nodes) - 1}
-    for at in range(len(nodes) - 1, -1, -1):
-        if at in needed:
-            needed.update(nodes[at][1])
-    number = {at: new for new, at in enumerate(sorted(needed))}
-    return [(nodes[at][0], tuple(number[p] for p in nodes[at][1])) for at in sorted(needed)]
-
-
-def _depth(nodes: list[Node]) -> int:
-    depth: list[int] = []
+def _depth(nodes: Sequence[LabelledNode]) -> int:
+    """Layers on the longest path from the input to the output."""
+    depth = [-1]  # of what the input reads
     for _, read in nodes:
-        depth.append(1 + max((depth[p] for p in read), default=-1))
-    return depth[-1]
+        depth.append(1 + max(depth[p] for p in read))
+    return depth[-1] - 1
 
 
-def _label_counts(nodes: list[Node]) -> np.ndarray:
+def _label_counts(nodes: Sequence[LabelledNode]) -> np.ndarray:
     counts = np.zeros((DEPTHS, BUCKETS), dtype=np.float32)
-    labels = [hash(label) for label, _ in nodes]
+    labels = [0, *(hash(label) for label, _ in nodes)]
     for depth in range(DEPTHS):
         if depth > 0:
-            labels = [
+            labels[1:] = [
                 hash((labels[at], *sorted(labels[p] for p in read)))
-                for at, (_, read) in enumerate(nodes)
+                for at, (_, read) in enumerate(nodes, 1)
             ]
-        np.add.at(counts[depth], [label % BUCKETS for label in labels], 1)
+        np.add.at(counts[depth], [label % BUCKETS for label in labels[1:]], 1)
     return counts / np.sqrt(np.square(counts).sum(axis=1, keepdims=True))

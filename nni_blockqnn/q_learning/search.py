@@ -30,6 +30,7 @@ from nni_blockqnn.q_learning.remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.settings import AgentSettings
+from nni_blockqnn.q_learning.twins import Twins, are_twins
 from nni_blockqnn.search_space import SearchSpace
 
 AGENT_DRAWS = 50
@@ -39,7 +40,7 @@ FREE_DRAWS = 3
 limits would take hundreds of draws."""
 RANDOM_DRAWS = 500
 """Draws after that, type first, and then of neighbours of known blocks."""
-CANDIDATES = 60
+CANDIDATES = 40
 """Candidates that the predictor ranks for one suggestion; more would take more than 50 ms."""
 MUTANT_SHARE = 0.5
 """Of the candidates, mutants of the best blocks; the others are the agent's."""
@@ -117,6 +118,7 @@ class BlockSearch:
             for repeats in self._legal_repeats(block)
         )
         self._known: dict[NetworkKey, list[float]] = {}
+        self._twins = Twins()
         self._trajectories: set[tuple[Block, int]] = set()
         self._handed_out: dict[int, tuple[Block, int]] = {}
         self._under_way: dict[int, NetworkKey] = {}
@@ -140,20 +142,29 @@ class BlockSearch:
     def suggest(self) -> Suggestion | None:
         """A block that is neither known nor under way.
 
+        A twin of such a block is drawn again, too, but only so often: it comes late, not never.
         ``None`` if there is none left, or if trial after trial failed (``failures.stop_reason``).
         """
         if self.failures.stop_reason is not None:
             return None
         rng = np.random.default_rng([self._seed, 0, self.next_episode])
         recalled: list[Experience] = []
-        for block, repeats in self._candidates(rng, recalled):
-            if not self._is_taken((block.key, repeats)):
-                suggestion = Suggestion(
-                    self.next_episode, block, repeats, self.epsilon, tuple(recalled)
-                )
-                self.hand_out(suggestion)
-                return suggestion
-        return None
+        network = self._first_new(self._candidates(rng, recalled))
+        if network is None:
+            return None
+        suggestion = Suggestion(self.next_episode, *network, self.epsilon, tuple(recalled))
+        self.hand_out(suggestion)
+        return suggestion
+
+    def _first_new(self, candidates: Iterator[tuple[Block, int]]) -> tuple[Block, int] | None:
+        twins: list[tuple[Block, int]] = []
+        for block, repeats in candidates:
+            if self._is_taken((block.key, repeats)):
+                continue
+            if len(twins) == AGENT_DRAWS or not self._is_twin(block, repeats):
+                return block, repeats
+            twins.append((block, repeats))
+        return twins[0] if twins else None
 
     def hand_out(self, suggestion: Suggestion) -> None:
         """Take note of a suggestion; also of one that was made before a restart."""
@@ -186,6 +197,7 @@ class BlockSearch:
         self.history.append(result)
         reward = self._sign * result.reward
         self._known.setdefault((result.block.key, result.repeats), []).append(reward)
+        self._twins.add(result.block, result.repeats, result.reward, result.metric)
         self._trajectories.add((result.block, result.repeats))
         if self.space.contains(result.block):
             self.agent.observe(Experience(result.block, result.repeats, reward))
@@ -249,6 +261,15 @@ class BlockSearch:
     def _is_taken(self, key: NetworkKey) -> bool:
         known = self._credit_known and key in self._known
         return known or self.failures.bars(key) or key in self._under_way.values()
+
+    def _is_twin(self, block: Block, repeats: int) -> bool:
+        """Whether a block of the same function is known, with its reward, or under way."""
+        if not self._credit_known or (block, repeats) in self.failures.due():
+            return False
+        sent = (self._handed_out[episode] for episode in self._under_way)
+        return bool(self._twins.rewards(block, repeats)) or any(
+            repeats == others and are_twins(block, other) for other, others in sent
+        )
 
     def _open_network(self, episode: int, block: Block) -> tuple[Block, int]:
         """Block and repeats of an episode that was handed out with them and has not counted."""
@@ -324,10 +345,12 @@ class BlockSearch:
 
     def _recall(self, block: Block, repeats: int, recalled: list[Experience]) -> None:
         """A known block's trajectory that is new to the memory is remembered with its reward."""
-        rewards = self._known.get((block.key, repeats))
-        trajectory = (block, repeats)
-        if not self._credit_known or rewards is None or trajectory in self._trajectories:
+        if not self._credit_known or (block, repeats) in self._trajectories:
             return
-        experience = Experience(block, repeats, float(np.mean(rewards)))
-        if experience not in recalled:
-            recalled.append(experience)
+        rewards = self._known.get((block.key, repeats)) or [
+            self._sign * reward for reward in self._twins.rewards(block, repeats)
+        ]
+        if rewards:
+            experience = Experience(block, repeats, float(np.mean(rewards)))
+            if experience not in recalled:
+                recalled.append(experience)

@@ -16,11 +16,16 @@ import nni_blockqnn
 PACKAGE = Path(nni_blockqnn.__file__).parent
 
 PAPER = {
+    "_json_text",
     "_messages",
     "canonical",
+    "choices",
     "cost",
+    "function_key",
+    "mutation",
     "network_spec",
     "nsc",
+    "predictor",
     "q_learning",
     "reward",
     "search_space",

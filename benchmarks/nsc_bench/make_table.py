@@ -1,0 +1,116 @@
+"""Train the blocks of a table: from ``benchmarks/``, ``python -m nsc_bench.make_table --dataset
+fashion_mnist --data-dir DIR``.
+
+A line a training goes to a working file. The script may be killed and started again at any time: it
+goes on with the first training that is not in the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from nni_blockqnn.data import ImageData
+from nni_blockqnn.model_space import build_network
+from nni_blockqnn.training.errors import TrainingError
+from nni_blockqnn.training.loop import train
+from nsc_bench.plan import Job, jobs
+from nsc_bench.setups import SETUPS, Setup
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make_table", description=__doc__)
+    parser.add_argument("--dataset", choices=SETUPS, default="fashion_mnist")
+    parser.add_argument("--data-dir", type=Path, help="where the data set's files lie")
+    parser.add_argument("--limit", type=int, help="end after so many trainings")
+    parser.add_argument("--output", type=Path, help="the working file (work/DATASET.jsonl)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    setup = SETUPS[options.dataset]
+    output = options.output or working_file(options.dataset)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{output}.lock", timeout=0):
+        make(setup, setup.load(options.data_dir), output, options.limit)
+
+
+def working_file(dataset: str) -> Path:
+    return Path(__file__).parent / "work" / f"{dataset}.jsonl"
+
+
+def make(setup: Setup, data: ImageData, output: Path, limit: int | None = None) -> None:
+    """Appends trainings to the working file, at most `limit` of them.
+
+    Raises:
+        ValueError: if the file is another setup's.
+    """
+    done = _resume(output, setup)
+    missing = (job for job in jobs(setup.spec, setup.has_large_blocks) if _name(job) not in done)
+    with output.open("a", encoding="utf-8") as file:
+        for count, job in enumerate(missing):
+            if count == limit:
+                return
+            file.write(json.dumps(trained(job, setup, data)) + "\n")
+            file.flush()
+            if count % 500 == 0:
+                print(time.strftime("%H:%M:%S"), count + len(done), *job[:2], flush=True)
+
+
+def trained(job: Job, setup: Setup, data: ImageData) -> dict[str, object]:
+    """A line of the working file; the accuracy is ``None`` if the loss diverged."""
+    began = time.process_time()
+    accuracy = None
+    try:
+        accuracy = train(
+            lambda: build_network(job.block, setup.spec),
+            data,
+            setup.recipe,
+            device=torch.device("cpu"),
+            seed=job.seed,
+        ).accuracy
+    except TrainingError as error:
+        print(f"{job.block}, seed {job.seed}: {error}", flush=True)
+    return {
+        "kind": job.kind,
+        "block": job.block.to_json(),
+        "seed": job.seed,
+        "accuracy": accuracy,
+        "seconds": round(time.process_time() - began, 3),
+    }
+
+
+def read_lines(output: Path) -> Iterator[dict]:
+    """The setup's line, then the trainings; a line that a kill cut short is left out."""
+    with output.open(encoding="utf-8") as file:
+        yield from (json.loads(line) for line in file if line.endswith("\n"))
+
+
+def _resume(output: Path, setup: Setup) -> set[tuple[str, int]]:
+    """Names of the trainings that are there; brings the file to the end of a line."""
+    if not output.exists() or not output.read_bytes().count(b"\n"):
+        output.write_text(json.dumps({"setup": setup.described()}) + "\n", encoding="utf-8")
+    content = output.read_bytes()
+    if not content.endswith(b"\n"):
+        os.truncate(output, content.rindex(b"\n") + 1)
+    header, *lines = read_lines(output)
+    if header["setup"] != setup.described():
+        raise ValueError(f"{output} was made with {header['setup']}: move it away to begin anew")
+    return _names(lines)
+
+
+def _names(lines: Iterable[dict]) -> set[tuple[str, int]]:
+    return {(line["block"], line["seed"]) for line in lines}
+
+
+def _name(job: Job) -> tuple[str, int]:
+    return job.block.to_json(), job.seed
+
+
+if __name__ == "__main__":
+    main()

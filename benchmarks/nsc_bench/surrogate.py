@@ -1,0 +1,123 @@
+"""Accuracies for blocks that are in no table: a forest's prediction, and noise as measured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import r2_score
+
+from nni_blockqnn.nsc import Block
+from nsc_bench.features import features
+from nsc_bench.table import Entry, Table
+
+_RAREST = 5
+"""A feature that fewer functions have is not used: it would be learned by heart."""
+_TREES = 100
+
+
+class Surrogate:
+    """A stand-in for the training of any block, fitted to a table.
+
+    The accuracy that it gives is the forest's prediction, plus an error of the function that all
+    seeds share, plus the noise of one training. The last two are normal, with the variances that
+    were measured where the prediction is as high: the better a block, the smaller both are.
+    """
+
+    def __init__(self, table: Table) -> None:
+        """Fits to the mean accuracy of each function of the table; takes seconds."""
+        self._spec = table.spec
+        entries = _by_function(table)
+        self._accuracies = np.array([np.mean(_accuracies(twins)) for twins in entries])
+        rows = [features(twins[0].block, table.spec) for twins in entries]
+        counts = Counter(name for row in rows for name in row)
+        self._names = {name for name, count in counts.items() if count >= _RAREST}
+        self._vectorizer = DictVectorizer(sparse=False)
+        vectors = self._vectorizer.fit_transform(list(map(self._common, rows)))
+        # drawn with replacement, so that each function has trees that have not seen it
+        self._forest = ExtraTreesRegressor(
+            _TREES, max_features=0.5, bootstrap=True, oob_score=True, random_state=0
+        ).fit(vectors, self._accuracies)
+        self._seed_variance, self._function_variance = self._variances(entries)
+        self._expected: dict[str, np.ndarray] = {}
+
+    def predict(self, blocks: Sequence[Block]) -> np.ndarray:
+        """(len(blocks),) expected accuracies in percent, without noise."""
+        rows = [self._common(features(block, self._spec)) for block in blocks]
+        return self._forest.predict(self._vectorizer.transform(rows))
+
+    def accuracy(self, block: Block, seed: int) -> float:
+        """In percent; always the same for a block, or its twin, and a seed."""
+        function = block.function_key
+        if function not in self._expected:
+            self._expected[function] = self.predict([block])
+        expected = self._expected[function]
+        shared = _sd(self._function_variance, expected) * _normal(function)
+        own = _sd(self._seed_variance, expected) * _normal(f"{function} seed {seed}")
+        return float(np.clip(expected + shared + own, 0, 100)[0])
+
+    @cached_property
+    def r_squared(self) -> float:
+        """Of functions' mean accuracies, each predicted by the trees that have not seen it."""
+        return float(r2_score(self._accuracies, self._unseen))
+
+    @cached_property
+    def spearman(self) -> float:
+        """Rank correlation of the same."""
+        return float(spearmanr(self._accuracies, self._unseen).statistic)
+
+    @property
+    def _unseen(self) -> np.ndarray:
+        return self._forest.oob_prediction_
+
+    def _common(self, row: dict[str, float]) -> dict[str, float]:
+        return {name: value for name, value in row.items() if name in self._names}
+
+    def _variances(
+        self, entries: list[list[Entry]]
+    ) -> tuple[IsotonicRegression, IsotonicRegression]:
+        """Between seeds and between functions, each falling with the expected accuracy."""
+        between_seeds = [np.mean([_variance(entry) for entry in twins]) for twins in entries]
+        seeds = _falling().fit(self._unseen, between_seeds)
+        trainings = np.array([len(_accuracies(twins)) for twins in entries])
+        of_means = seeds.predict(self._unseen) / trainings
+        squares = (self._accuracies - self._unseen) ** 2
+        return seeds, _falling().fit(self._unseen, squares - of_means)
+
+
+def _by_function(table: Table) -> list[list[Entry]]:
+    """Twins together: a forest that has seen one knows the other."""
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in table.entries:
+        groups[entry.block.function_key].append(entry)
+    return list(groups.values())
+
+
+def _accuracies(twins: list[Entry]) -> list[float]:
+    return [accuracy for entry in twins for accuracy in entry.accuracies]
+
+
+def _variance(entry: Entry) -> float:
+    """Between the seeds."""
+    return float(np.var(entry.accuracies, ddof=1))
+
+
+def _falling() -> IsotonicRegression:
+    return IsotonicRegression(y_min=0, increasing=False, out_of_bounds="clip")
+
+
+def _sd(variance: IsotonicRegression, expected: np.ndarray) -> np.ndarray:
+    return np.sqrt(variance.predict(expected))
+
+
+def _normal(text: str) -> float:
+    """A standard normal number that belongs to the text."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return float(np.random.default_rng(int.from_bytes(digest[:16], "big")).standard_normal())

@@ -1,0 +1,54 @@
+"""Blocks that compute the same function share their accuracy, so one training serves all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nni_blockqnn.nsc import Block, LayerType
+from nni_blockqnn.q_learning.reward_model import RewardModel
+
+Signature = tuple[tuple[int, int], ...]
+
+
+class Twins:
+    """Results by the function that their blocks compute (``Block.function_key``)."""
+
+    def __init__(self) -> None:
+        self._model = RewardModel()
+        self._known: dict[tuple[Signature, int], list[tuple[Block, float]]] = {}
+
+    def add(self, block: Block, repeats: int, reward: float, metric: Mapping[str, Any]) -> None:
+        self._model.observe(block, reward, metric)
+        self._known.setdefault((_signature(block), repeats), []).append((block, reward))
+
+    def rewards(self, block: Block, repeats: int) -> list[float]:
+        """What the block's twins would have been rewarded at this block's density.
+
+        Empty while there is none, or where the rewards do not tell how much density weighs.
+        """
+        rho = self._model.rho
+        if rho is None:
+            return []
+        return [
+            reward + rho * math.log(twin.density / block.density)
+            for twin, reward in self._known.get((_signature(block), repeats), ())
+            if twin.function_key == block.function_key
+        ]
+
+
+def are_twins(block: Block, other: Block) -> bool:
+    return _signature(block) == _signature(other) and block.function_key == other.function_key
+
+
+def _signature(block: Block) -> Signature:
+    """Equal for blocks of one function, and much quicker than their keys."""
+    return tuple(
+        sorted(
+            (layer.type, layer.kernel)
+            for layer in block.layers
+            if layer.type not in (LayerType.IDENTITY, LayerType.CONCAT)
+            and not (layer.kernel == 1 and layer.type != LayerType.CONV)
+        )
+    )
