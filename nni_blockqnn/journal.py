@@ -1,4 +1,8 @@
-"""What happened in a search, line by line, so that it survives the process (JSON Lines)."""
+"""What happened in a search, line by line, so that it survives the process (JSON Lines).
+
+Each line ends with the CRC-32 of what it says, since a damaged line may still be JSON and would then
+tell of another block.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import hashlib
 import json
 import logging
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +19,7 @@ from typing import Any
 _logger = logging.getLogger(__name__)
 
 JOURNAL_NAME = "blockqnn-journal.jsonl"
+_CHECKED = re.compile(rb'(\{.*),"crc32":(\d{1,10})\}', re.DOTALL)
 
 
 class Journal:
@@ -63,7 +70,7 @@ class Journal:
         self._lines.append(line)
         if self.path is None:
             return
-        self._pending.append(line + b"\n")
+        self._pending.append(b'%b,"crc32":%d}\n' % (line[:-1], zlib.crc32(line)))
         lines = b"".join(self._pending)
         try:
             _write(self.path, lines, durable)
@@ -94,13 +101,12 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def _whole_lines(path: Path, whole: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The events and their text without checksums."""
     for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            event = None
-        if isinstance(event, dict):
-            yield line, event
+        checked = _CHECKED.fullmatch(line)
+        text = checked[1] + b"}" if checked else b""
+        if checked and zlib.crc32(text) == int(checked[2]):
+            yield text, json.loads(text)
         else:
             _logger.warning("%s: line %d is damaged and left out", path, number)
 

@@ -267,7 +267,7 @@ class BlockQNNTuner(Tuner):
         """The journal's, or else the one given, or a new one."""
         for event in events:
             if event.get("event") == "start":
-                return event["seed"]
+                return int(event["seed"])
         seed = self._class_args.get("seed", secrets.randbelow(2**31))
         _logger.info("BlockQNN starts with seed %d and %s", seed, self._settings)
         self._journal.append({"event": "start", "seed": seed})

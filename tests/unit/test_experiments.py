@@ -22,6 +22,7 @@ from nni_blockqnn.experiments import (
     read_results,
 )
 from nni_blockqnn.nsc import Block
+from nni_blockqnn.result_file import ResultFile
 
 NNI_TABLES = """
 create table TrialJobEvent (
@@ -219,6 +220,20 @@ def test_a_trial_that_ran_again_after_a_resume_took_its_last_run(tmp_path: Path)
     (trial,) = read_results(find_experiment("abcd1234", tmp_path)).trials
 
     assert trial.seconds == 3.0
+
+
+def test_a_result_that_its_trial_kept_and_could_not_report_is_read(tmp_path: Path) -> None:
+    """NNI ran the trial "again" never again, since its manager died twice (docs/faults.md)."""
+    events = [(1_000, "t", "RUNNING"), (2_000, "again", "RUNNING"), (3_000, "again", "ADD_RESUMED")]
+    make_experiment(tmp_path, finals=[("t", final())], events=[*events, (4_000, "t", "SUCCEEDED")])
+    for trial, episode in (("t", 7), ("again", 8)):
+        folder = tmp_path / "abcd1234" / "environments" / "local-env" / "trials" / trial
+        folder.mkdir(parents=True)
+        ResultFile(folder, {}, []).write(final(episode=episode))
+
+    results = read_results(find_experiment("abcd1234", tmp_path))
+
+    assert [(trial.trial_id, trial.episode) for trial in results.trials] == [("t", 1), ("again", 8)]
 
 
 def test_reading_waits_for_a_lock(tmp_path: Path) -> None:
