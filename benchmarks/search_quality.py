@@ -1,6 +1,6 @@
 """How good a block each agent finds in how many trials, on tables of really trained blocks.
 
-    python benchmarks/search_quality.py [--seeds 100] [--tables fashion_mnist-3 ...]
+    python benchmarks/search_quality.py [--seeds 100] [--arenas 'fashion_mnist, 3 layers' ...]
 
 Plays every agent on every objective of every table, each seed once, and keeps what was played in
 ``benchmarks/work/search_quality.jsonl``, so that a run that was stopped goes on. Then it writes
@@ -22,7 +22,7 @@ import numpy as np
 from arena.lineup import BUDGET_FREE, players
 from arena.objectives import Objective, objectives
 from arena.play import play
-from arena.tables import TABLES, Table, load
+from arena.tables import ARENAS, Arena, load
 
 BUDGETS = (50, 100, 200, 500, 1_000)
 IN_FLIGHT = 8
@@ -32,34 +32,34 @@ WORK = Path(__file__).with_name("work") / "search_quality.jsonl"
 class Task(NamedTuple):
     """One search."""
 
-    table: str
+    arena: str
     objective: str
     player: str
     budget: int
     seed: int
 
 
-def tasks(table: Table, names: list[str], seeds: int, budgets: list[int]) -> Iterator[Task]:
+def tasks(arena: Arena, names: list[str], seeds: int, budgets: list[int]) -> Iterator[Task]:
     """The same seeds for all; short searches first, so that a stopped run tells the most."""
-    possible = [budget for budget in budgets if budget < len(table.rows)]
+    possible = [budget for budget in budgets if budget < len(arena.entries)]
     for budget in possible:
-        for objective in _objectives(table.name):
+        for objective in _objectives(arena.name):
             for name in names:
                 if name in BUDGET_FREE and budget != possible[-1]:
                     continue
                 for seed in range(seeds):
-                    yield Task(table.name, objective, name, budget, seed)
+                    yield Task(arena.name, objective, name, budget, seed)
 
 
 def run(task: Task) -> dict[str, Any]:
-    """The search's regret after each result at which it changed, as [trial, regret]."""
-    objective = _objectives(task.table)[task.objective]
+    """The search's regrets at each result at which they changed, as [trial, seen, judged]."""
+    objective = _objectives(task.arena)[task.objective]
     rng = np.random.default_rng([task.seed, 7])
-    make = players(load(task.table).by_size)[task.player]
+    make = players(load(task.arena).by_size)[task.player]
     player = make(objective, task.seed, task.budget, rng)
-    regrets = play(player, objective, task.budget, IN_FLIGHT, rng).regrets(objective.best)
+    regrets = play(player, objective, task.budget, IN_FLIGHT, rng).regrets(objective)
     changes = [
-        [trial, round(regret, 6)]
+        [trial, *(round(part, 6) for part in regret)]
         for trial, (regret, before) in enumerate(zip(regrets, [None, *regrets], strict=False), 1)
         if regret != before
     ]
@@ -67,9 +67,9 @@ def run(task: Task) -> dict[str, Any]:
 
 
 @cache
-def _objectives(table: str) -> dict[str, Objective]:
-    loaded = load(table)
-    made = objectives(loaded.rows, loaded.find, loaded.space)
+def _objectives(arena: str) -> dict[str, Objective]:
+    loaded = load(arena)
+    made = objectives(loaded.entries, loaded.find, loaded.space)
     return {objective.name: objective for objective in made}
 
 
@@ -102,7 +102,7 @@ def regrets(played: dict[Task, list[list[float]]], budgets: list[int]) -> Regret
         for budget in budgets:
             if budget == task.budget or (task.player in BUDGET_FREE and budget <= task.budget):
                 reached = [regret for trial, regret in changes if trial <= budget]
-                found[task.table, task.objective, task.player, budget][task.seed] = reached[-1]
+                found[task.arena, task.objective, task.player, budget][task.seed] = reached[-1]
     return {
         which: np.array([by_seed[seed] for seed in sorted(by_seed)])
         for which, by_seed in found.items()
@@ -112,7 +112,7 @@ def regrets(played: dict[Task, list[list[float]]], budgets: list[int]) -> Regret
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))
+    parser.add_argument("--arenas", nargs="+", choices=list(ARENAS), default=list(ARENAS))
     parser.add_argument("--players", nargs="+", choices=list(players([])), default=None)
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS))
     parser.add_argument("--jobs", type=int, default=1)
@@ -121,8 +121,8 @@ def main() -> None:
     known = played_before()
     todo = [
         task
-        for table in map(load, arguments.tables)
-        for task in tasks(table, names, arguments.seeds, arguments.budgets)
+        for arena in map(load, arguments.arenas)
+        for task in tasks(arena, names, arguments.seeds, arguments.budgets)
         if task not in known
     ]
     print(f"{len(todo)} searches to play, {len(known)} known", flush=True)

@@ -3,7 +3,8 @@
 =================  ===================================================================
 key                values
 =================  ===================================================================
-``layerI``         "conv 3", "max_pool 3", "identity", ...: type and kernel of row I;
+``layerI``         "conv 3", "max_pool 3", "identity", ...: type and kernel of row I, in
+                   a space of the encoding "separate" also "relu" and "bn";
                    from row 2 on "end", from row 3 on "add" and "concat" as well
 ``layerI_pred1``   from row 3 on: the row that it reads, 1 to I - 1
 ``layerI_pred2``   from row 4 on: for an add or concat the other row that it reads,
@@ -75,6 +76,8 @@ def _layers(index: int, space: SearchSpace) -> list[str]:
     for pool in ("max_pool", "avg_pool"):
         names += [f"{pool} {kernel}" for kernel in space.pool_kernels if kernel > 1]
     names.append("identity")
+    if space.encoding == "separate":
+        names += ["relu", "bn"]
     if index >= 3:
         names += ["add", "concat"]
     if index >= 2:

@@ -73,7 +73,7 @@ def top(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps([_record(result) for result in best], indent=1))
     elif arguments.format == "csv":
-        writer = csv.DictWriter(sys.stdout, [*_COLUMNS, "block"])
+        writer = csv.DictWriter(sys.stdout, [*_COLUMNS, "block", "encoding"])
         writer.writeheader()
         writer.writerows(_record(result) for result in best)
     else:
@@ -100,7 +100,7 @@ def draw(arguments: argparse.Namespace) -> int:
     codes = arguments.block
     if not codes.lstrip().startswith("["):
         codes = Path(codes).read_text(encoding="utf-8")
-    block = parse_any_block(codes)
+    block = parse_any_block(codes, "separate")  # it knows every type, and both look alike
     print(draw_text(block))
     if arguments.output is not None:
         draw_image(block, arguments.output, title=arguments.title)
@@ -142,7 +142,7 @@ def _show_findings(findings: Sequence[Finding]) -> int:
 
 def _record(result: TrialResult) -> dict[str, Any]:
     values = {name: getattr(result, name) for name in _COLUMNS}
-    return values | {"block": result.block.to_json()}
+    return values | {"block": result.block.to_json(), "encoding": result.block.encoding}
 
 
 def _show_table(title: str, best: Sequence[TrialResult]) -> None:

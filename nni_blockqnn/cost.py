@@ -10,6 +10,8 @@ from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block, Layer, LayerType
 from nni_blockqnn.widths import BlockWidths, StageWidths, network_widths
 
+_WRITING = (LayerType.ADD, LayerType.CONCAT, LayerType.RELU)
+
 
 class Cost(NamedTuple):
     """Cost of a network or a part of it: Python integers, which a growing width cannot overflow.
@@ -59,17 +61,21 @@ def _one_block(block: Block, widths: BlockWidths, area: int) -> Cost:
     for layer, projected in zip(block.layers, widths.projected, strict=True):
         for predecessor in projected:
             costs.append(_pcc(widths.channels[predecessor], widths.filters, 1, area))
-        costs.append(_layer(layer, widths, area))
+        costs.append(_layer(layer, block.encoding, widths, area))
     if len(block.leaves) > 1:
         costs.append(_written(widths.output, area))
     return _total(costs)
 
 
-def _layer(layer: Layer, widths: BlockWidths, area: int) -> Cost:
+def _layer(layer: Layer, encoding: str, widths: BlockWidths, area: int) -> Cost:
+    channels = widths.channels[layer.index]
     if layer.type == LayerType.CONV:
-        return _pcc(widths.channels[layer.pred1], widths.filters, layer.kernel, area)
-    if layer.type in (LayerType.ADD, LayerType.CONCAT) or layer.kernel > 1:  # a real pooling
-        return _written(widths.channels[layer.index], area)
+        convolution = _pcc if encoding == "pcc" else _conv
+        return convolution(widths.channels[layer.pred1], channels, layer.kernel, area)
+    if layer.type == LayerType.BN:
+        return _batch_norm(channels, area)
+    if layer.type in _WRITING or layer.kernel > 1:  # a real pooling
+        return _written(channels, area)
     return Cost(0, 0, 0)
 
 
@@ -110,9 +116,18 @@ def _head(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
     return Cost(params, params, channels * area + channels + classes)
 
 
-def _conv_bn(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
+def _conv(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
+    """Without a bias."""
     weights = inputs * outputs * kernel * kernel
-    return Cost(weights * area, weights + 2 * outputs, 2 * outputs * area)
+    return Cost(weights * area, weights, outputs * area)
+
+
+def _batch_norm(channels: int, area: int) -> Cost:
+    return Cost(0, 2 * channels, channels * area)
+
+
+def _conv_bn(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
+    return _total((_conv(inputs, outputs, kernel, area), _batch_norm(outputs, area)))
 
 
 def _pcc(inputs: int, outputs: int, kernel: int, area: int) -> Cost:

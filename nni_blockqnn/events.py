@@ -19,7 +19,7 @@ def suggestion_event(suggestion: Suggestion) -> dict[str, Any]:
     return {
         "event": "suggestion",
         "episode": suggestion.episode,
-        "block": suggestion.block.to_json(),
+        **_coded(suggestion.block),
         "repeats": suggestion.repeats,
         "epsilon": suggestion.epsilon,
         "recalled": [
@@ -33,7 +33,7 @@ def result_event(result: Result) -> dict[str, Any]:
     return {
         "event": "result",
         "episode": result.episode,
-        "block": result.block.to_json(),
+        **_coded(result.block),
         "repeats": result.repeats,
         "reward": result.reward,
         "metric": {name: v for name, v in result.metric.items() if _is_plain(name, v)},
@@ -44,7 +44,7 @@ def failure_event(failure: Failure) -> dict[str, Any]:
     return {
         "event": "failure",
         "episode": failure.episode,
-        "block": failure.block.to_json(),
+        **_coded(failure.block),
         "reason": failure.reason,
         "of_block": failure.of_block,
     }
@@ -67,7 +67,7 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
         elif event["event"] == "result":
             search.adopt(
                 int(event["episode"]),
-                _block(event["block"]),
+                _block_of(event),
                 int(event["repeats"]),
                 float(event["reward"]),
                 event.get("metric", {}),
@@ -79,7 +79,7 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
         elif event["event"] == "failure":
             search.fail(
                 int(event["episode"]),
-                _block(event["block"]),
+                _block_of(event),
                 str(event["reason"]),
                 bool(event["of_block"]),
             )
@@ -89,10 +89,20 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
         _logger.warning("An event of the journal is left out: %s: %s", error, event)
 
 
+def _coded(block: Block) -> dict[str, Any]:
+    """A block with its encoding, since the search space may change between two events."""
+    encoding = {} if block.encoding == "pcc" else {"encoding": block.encoding}
+    return {"block": block.to_json()} | encoding
+
+
+def _block_of(event: dict[str, Any]) -> Block:
+    return _block(event["block"], event.get("encoding", "pcc"))
+
+
 @lru_cache(maxsize=1024)
-def _block(codes: str) -> Block:
+def _block(codes: str, encoding: str) -> Block:
     """Cached, since a result names the block of a recent suggestion."""
-    return parse_any_block(codes)
+    return parse_any_block(codes, encoding)
 
 
 def _is_plain(name: Any, value: Any) -> bool:
@@ -107,13 +117,14 @@ def _is_plain(name: Any, value: Any) -> bool:
 
 
 def _suggestion(event: dict[str, Any]) -> Suggestion:
+    suggested = _block_of(event)
     return Suggestion(
         int(event["episode"]),
-        _block(event["block"]),
+        suggested,
         int(event["repeats"]),
         float(event["epsilon"]),
         tuple(
-            Experience(_block(block), int(repeats), float(reward))
+            Experience(_block(block, suggested.encoding), int(repeats), float(reward))
             for block, repeats, reward in event.get("recalled", [])
         ),
     )

@@ -21,6 +21,7 @@ from nni_blockqnn.nni_files import (
 )
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.result_file import kept_metric
+from nni_blockqnn.search_space import SearchSpace
 
 __all__ = [
     "Experiment",
@@ -106,6 +107,7 @@ def read_results(experiment: Experiment) -> Results:
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
+    encoding = _encoding(experiment)
     profile = read_profile(experiment.database)
     events, metrics = query(
         experiment.database,
@@ -123,10 +125,10 @@ def read_results(experiment: Experiment) -> Results:
         seconds = None if start is None else max(0, (end or reported) - start) / 1000
         try:
             value = _decoded(data)
-            if (failed := parse_failure(value)) is not None:
+            if (failed := parse_failure(value, encoding)) is not None:
                 failures.append(f"trial {trial_id}: {failed.reason}")
                 continue
-            trials[trial_id] = _result(value, trial_id, len(trials), seconds)
+            trials[trial_id] = _result(value, encoding, trial_id, len(trials), seconds)
         except (MetricError, OverflowError) as error:  # an integer may be too large for a float
             malformed.append(f"trial {trial_id}: {error}")
     return Results(
@@ -204,8 +206,18 @@ def _kept(
             yield trial_id, 1000 * kept.time, kept.metric
 
 
-def _result(value: Any, trial_id: str, finished: int, seconds: float | None) -> TrialResult:
-    final = parse_final_metric(value)
+def _encoding(experiment: Experiment) -> str:
+    """Of blocks whose metric does not name it; other tuners' search spaces have none."""
+    try:
+        return SearchSpace.from_json(experiment.config.get("searchSpace", {})).encoding
+    except ValueError:
+        return "pcc"
+
+
+def _result(
+    value: Any, encoding: str, trial_id: str, finished: int, seconds: float | None
+) -> TrialResult:
+    final = parse_final_metric(value, encoding)
     density = final.values.get("density", final.block.density)
     params = final.values.get("params")
     return TrialResult(

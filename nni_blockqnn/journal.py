@@ -1,7 +1,7 @@
 """What happened in a search, line by line, so that it survives the process (JSON Lines).
 
-Each line ends with the CRC-32 of what it says, since a damaged line may still be JSON and would then
-tell of another block.
+Each line ends with the CRC-32 of what it says, since a damaged line may still be JSON and would
+then tell of another block.
 """
 
 from __future__ import annotations

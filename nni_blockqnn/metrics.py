@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.nsc import Block, InvalidBlockError, parse_any_block
+from nni_blockqnn.nsc import Block, parse_any_block
 
 REPEATS_LIMIT = 1_000
 """As in a search space."""
@@ -41,23 +41,29 @@ class FailureReport(NamedTuple):
     of_block: bool
 
 
-def parse_failure(value: Any) -> FailureReport | None:
+def parse_failure(value: Any, encoding: str = "pcc") -> FailureReport | None:
     """Read a final metric with a ``failure`` in it; ``None`` if it is not such a one.
+
+    Args:
+        encoding: of the block, if the metric does not name it.
 
     Raises:
         MetricError: if it names no episode or block.
     """
     if not isinstance(value, Mapping) or "failure" not in value:
         return None
-    episode, block = _identity(value)
+    episode, block = _identity(value, encoding)
     reason: Any = value["failure"]
     text = reason if isinstance(reason, str) else shown(reason, REASON_LIMIT)
     of_block = value.get("failure_of_block") is True  # an array would have no single truth value
     return FailureReport(episode, block, " ".join(text.split())[:REASON_LIMIT], of_block)
 
 
-def parse_final_metric(value: Any) -> FinalMetric:
+def parse_final_metric(value: Any, encoding: str = "pcc") -> FinalMetric:
     """Read the dictionary that a trial gave ``nni.report_final_result``.
+
+    Args:
+        encoding: of the block, if the metric does not name it.
 
     Raises:
         MetricError: if it names no episode or block, or its ``default`` is not a finite number
@@ -69,19 +75,19 @@ def parse_final_metric(value: Any) -> FinalMetric:
             f"(both as in the trial's parameters), got {shown(value)}"
         )
     repeats: Any = value.get("repeats")
-    episode, block = _identity(value)
+    episode, block = _identity(value, encoding)
     reward = _finite(value.get("default"))
     has_repeats = _is_integer(repeats) and 0 < repeats <= REPEATS_LIMIT
     return FinalMetric(episode, block, reward, int(repeats) if has_repeats else None, value)
 
 
-def _identity(value: Mapping[str, Any]) -> tuple[int, Block]:
+def _identity(value: Mapping[str, Any], encoding: str) -> tuple[int, Block]:
     episode: Any = value.get("episode")
     if not _is_integer(episode):
         raise MetricError(f'the metric\'s "episode" must be an integer, got {shown(episode)}')
     try:
-        return int(episode), parse_any_block(value.get("block"))
-    except InvalidBlockError as error:
+        return int(episode), parse_any_block(value.get("block"), value.get("encoding", encoding))
+    except ValueError as error:
         raise MetricError(f'the metric\'s "block" is none: {error}') from None
 
 

@@ -15,8 +15,10 @@ terminal             T      7     0            0                       0
 ===================  =====  ====  ===========  ======================  =======================
 
 T counts the rows from 1 and K is any earlier row; layer 1 alone reads the block's input, as pred1 =
-0. All layers that no other layer reads are concatenated as the block's output. The residual block
-of Fig. 2:
+0. All layers that no other layer reads are concatenated as the block's output. This is the encoding
+"pcc". In the encoding "separate" (the paper's Fig. 9 compares the two) ReLU and batch norm are
+layers of their own, with the types 8 and 9 (ours), a kernel of 0 and one predecessor, and type 1 is
+the convolution alone. The residual block of Fig. 2:
 
 >>> block = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
 >>> block.codes[-1]  # the Terminal row may be left out and is put back
@@ -48,6 +50,8 @@ CONV_KERNELS = (1, 3, 5)
 """Kernel sizes of convolutions in the paper (Table 1)."""
 POOL_KERNELS = (1, 3)
 """Kernel sizes of poolings in the paper (Table 1)."""
+ENCODINGS = ("pcc", "separate")
+"""What a convolution's row stands for: ReLU, convolution and batch norm, or the convolution."""
 KERNEL_LIMIT = 99
 """The largest kernel that a search space may ask for."""
 LAYER_LIMIT = 200
@@ -59,7 +63,7 @@ class InvalidBlockError(ValueError):
 
 
 class LayerType(IntEnum):
-    """Column 2 of Table 1."""
+    """Column 2 of Table 1; ReLU and batch norm are ours, for the encoding "separate"."""
 
     CONV = 1
     MAX_POOL = 2
@@ -68,6 +72,8 @@ class LayerType(IntEnum):
     ADD = 5
     CONCAT = 6
     TERMINAL = 7
+    RELU = 8
+    BN = 9
 
     @property
     def predecessors(self) -> int:
@@ -83,7 +89,12 @@ _PREDECESSORS: dict[int, int] = {
     LayerType.ADD: 2,
     LayerType.CONCAT: 2,
     LayerType.TERMINAL: 0,
+    LayerType.RELU: 1,
+    LayerType.BN: 1,
 }
+_HIGHEST_TYPE = {"pcc": LayerType.TERMINAL.value, "separate": LayerType.BN.value}
+_BARE_CONV = 10
+"""In keys, the type of a convolution alone: it computes another function than a PCC."""
 
 
 class Layer(NamedTuple):
@@ -107,9 +118,14 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """A valid block. Made by :meth:`parse`; the rows are in normal form, without the Terminal."""
+    """A valid block. Made by :meth:`parse`; the rows are in normal form, without the Terminal.
+
+    Attributes:
+        encoding: "pcc" or "separate"; the codes alone do not tell which.
+    """
 
     layers: tuple[Layer, ...]
+    encoding: str = "pcc"
 
     @classmethod
     def parse(
@@ -118,23 +134,29 @@ class Block:
         *,
         conv_kernels: Sequence[int] = CONV_KERNELS,
         pool_kernels: Sequence[int] = POOL_KERNELS,
+        encoding: str = "pcc",
     ) -> Block:
         """Read rows of five integers, or their JSON text; the Terminal row may be left out.
 
-        The two predecessors of an add or concat are put in ascending order.
+        The two predecessors of an add or concat are put in ascending order. A block is returned as
+        it is.
 
         Raises:
             InvalidBlockError: naming the row, the rule and the value.
+            ValueError: if the encoding is neither "pcc" nor "separate".
         """
         if isinstance(codes, Block):
             return codes
+        highest_type = _HIGHEST_TYPE[checked_encoding(encoding)]
         rows = _rows_of(codes)
         kernels = {
             LayerType.CONV: tuple(conv_kernels),
             LayerType.MAX_POOL: tuple(pool_kernels),
             LayerType.AVG_POOL: tuple(pool_kernels),
         }
-        layers = [_parse_row(position, row, kernels) for position, row in enumerate(rows, 1)]
+        layers = [
+            _parse_row(position, row, kernels, highest_type) for position, row in enumerate(rows, 1)
+        ]
         for layer in layers[:-1]:
             if layer.type == LayerType.TERMINAL:
                 raise InvalidBlockError(
@@ -147,7 +169,7 @@ class Block:
             raise InvalidBlockError(
                 "row 1: a block needs at least one layer before the Terminal, got (1, 7, 0, 0, 0)"
             )
-        return cls(tuple(layers))
+        return cls(tuple(layers), encoding)
 
     @property
     def codes(self) -> list[list[int]]:
@@ -199,10 +221,10 @@ class Block:
 
         Blocks are isomorphic if renumbering layers and swapping the predecessors of adds and
         concats turns one into the other. A pooling of kernel 1 computes the identity and counts as
-        one.
+        one; a PCC and a convolution alone are different layers.
         """
         return canonical_key(
-            [(_function_label(layer), layer.predecessors) for layer in self.layers]
+            [(self._function_label(layer), layer.predecessors) for layer in self.layers]
         )
 
     @cached_property
@@ -220,7 +242,7 @@ class Block:
     def function_graph(self) -> list[LabelledNode]:
         """What :attr:`function_key` is the canonical form of: input, layers and output."""
         handed_on = {(LayerType.IDENTITY.value, 0), (LayerType.CONCAT.value, 0)}
-        labels = map(_function_label, self.layers)
+        labels = map(self._function_label, self.layers)
         return function_graph(
             [
                 (None if label in handed_on else label, layer.predecessors)
@@ -232,22 +254,33 @@ class Block:
     def __str__(self) -> str:
         return self.to_json()
 
+    def _function_label(self, layer: Layer) -> tuple[int, int]:
+        if layer.type == LayerType.CONV and self.encoding == "separate":
+            return (_BARE_CONV, layer.kernel)
+        if layer.type in (LayerType.MAX_POOL, LayerType.AVG_POOL) and layer.kernel == 1:
+            return (LayerType.IDENTITY.value, 0)
+        return (layer.type, layer.kernel)
 
-def parse_any_block(codes: Any) -> Block:
+
+def parse_any_block(codes: Any, encoding: str = "pcc") -> Block:
     """A block of any search space: kernels may be any odd number up to ``KERNEL_LIMIT``.
 
     Raises:
-        InvalidBlockError: as :meth:`Block.parse`.
+        InvalidBlockError, ValueError: as :meth:`Block.parse`.
     """
     kernels = range(1, KERNEL_LIMIT + 1, 2)
-    return Block.parse(codes, conv_kernels=kernels, pool_kernels=kernels)
+    return Block.parse(codes, conv_kernels=kernels, pool_kernels=kernels, encoding=encoding)
 
 
-def _function_label(layer: Layer) -> tuple[int, int]:
-    pooling = layer.type in (LayerType.MAX_POOL, LayerType.AVG_POOL)
-    if pooling and layer.kernel == 1:
-        return (LayerType.IDENTITY.value, 0)
-    return (layer.type, layer.kernel)
+def checked_encoding(value: Any) -> str:
+    """The value, if it is one of ``ENCODINGS``.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not isinstance(value, str) or value not in ENCODINGS:
+        raise ValueError(f'encoding must be "pcc" or "separate", got {shown(value)}')
+    return value
 
 
 def _rows_of(codes: Any) -> list[Any]:
@@ -289,16 +322,19 @@ def _check_length(rows: int) -> None:
         raise InvalidBlockError(f"a block has at most {LAYER_LIMIT} rows, got {rows}")
 
 
-def _parse_row(position: int, row: Any, kernels: dict[LayerType, tuple[int, ...]]) -> Layer:
+def _parse_row(
+    position: int, row: Any, kernels: dict[LayerType, tuple[int, ...]], highest_type: int
+) -> Layer:
     layer = _integers(position, row)
     if layer.index != position:
         raise _row_error(
             position, f"the layer index must count the rows and be {position}", "index", layer.index
         )
-    try:
-        layer_type = LayerType(layer.type)
-    except ValueError:
-        raise _row_error(position, "the layer type must be 1 to 7", "type", layer.type) from None
+    if not 1 <= layer.type <= highest_type:
+        raise _row_error(
+            position, f"the layer type must be 1 to {highest_type}", "type", layer.type
+        )
+    layer_type = LayerType(layer.type)
     allowed = kernels.get(layer_type, (0,))
     if layer.kernel not in allowed:
         name = layer_type.name.lower()

@@ -26,17 +26,22 @@ def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, An
     """A suggestion as NNI sends it.
 
     ``block`` is JSON text, since NNI's web UI mangles nested lists. ``space`` is there only if the
-    search space has other kernels than the paper's, which a trial would refuse otherwise.
+    search space has other kernels than the paper's, which a trial would refuse otherwise, or
+    another encoding than "pcc", which the codes do not tell.
     """
+    space_fields: dict[str, Any] = {}
+    if not space.has_paper_kernels:
+        space_fields = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
+    if suggestion.block.encoding != "pcc":
+        space_fields["encoding"] = suggestion.block.encoding
     parameters = {
         "block": suggestion.block.to_json(),
         "repeats": suggestion.repeats,
         "network": space.network,
         "episode": suggestion.episode,
     }
-    if not space.has_paper_kernels:
-        kernels = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
-        parameters["space"] = json.dumps(kernels)
+    if space_fields:
+        parameters["space"] = json.dumps(space_fields)
     return parameters
 
 
@@ -53,7 +58,10 @@ def read_task(parameters: Any) -> TrialTask:
         )
     space = _space(parameters.get("space", "{}"))
     block = Block.parse(
-        parameters["block"], conv_kernels=space.conv_kernels, pool_kernels=space.pool_kernels
+        parameters["block"],
+        conv_kernels=space.conv_kernels,
+        pool_kernels=space.pool_kernels,
+        encoding=space.encoding,
     )
     spec = NetworkSpec.from_parameter(
         parameters.get("network", "cifar100"), parameters.get("repeats")
@@ -68,10 +76,10 @@ def _episode(value: Any) -> int | None:
     return value
 
 
-def _space(kernels: Any) -> SearchSpace:
+def _space(fields: Any) -> SearchSpace:
     try:
-        value = json.loads(kernels)
+        value = json.loads(fields)
     except (TypeError, ValueError, RecursionError):
-        raise ValueError(f"space must be JSON text of an object, got {shown(kernels)}") from None
+        raise ValueError(f"space must be JSON text of an object, got {shown(fields)}") from None
     entry = {"_type": "nsc", "_value": value}
     return SearchSpace.from_json({"block": entry})

@@ -22,6 +22,7 @@ from nni_blockqnn.nsc import (
     InvalidBlockError,
     Layer,
     LayerType,
+    checked_encoding,
 )
 
 START = Layer(0, 0, 0, 0, 0)
@@ -37,7 +38,8 @@ class SearchSpace:
             layers.
         conv_kernels: kernel sizes of convolutions, odd.
         pool_kernels: kernel sizes of poolings, odd.
-        encoding: "pcc", in which a convolution is ReLU, convolution and batch norm (Section 3.1).
+        encoding: "pcc", in which a convolution is ReLU, convolution and batch norm (Section 3.1),
+            or "separate", in which the three are layers of their own (Fig. 9).
         repeats: the numbers N of blocks a stage that the search may choose from.
         network: a preset's name or JSON text of :class:`NetworkSpec`'s fields.
     """
@@ -127,21 +129,31 @@ class SearchSpace:
         while layer.type != LayerType.TERMINAL:
             layers.append(layer)
             layer = self.random_successor(layer, rng)
-        return Block(tuple(layers))
+        return Block(tuple(layers), self.encoding)
 
     def blocks(self) -> Iterator[Block]:
         """All blocks, short ones first; isomorphic ones under each of their numberings."""
         for length in range(1, self.max_layers):
-            yield from map(Block, self._prefixes(length))
+            for layers in self._prefixes(length):
+                yield Block(layers, self.encoding)
 
     def parse(self, codes: Block | str | Sequence[Sequence[int]]) -> Block:
         """A block of this space.
 
         Raises:
-            InvalidBlockError: also for a block that is longer than the space allows.
+            InvalidBlockError: also for a block that is longer than the space allows, or of the
+                other encoding.
         """
-        rows = codes.codes if isinstance(codes, Block) else codes
-        block = Block.parse(rows, conv_kernels=self.conv_kernels, pool_kernels=self.pool_kernels)
+        if isinstance(codes, Block) and codes.encoding != self.encoding:
+            raise InvalidBlockError(
+                f"the block's encoding must be the space's, {self.encoding}, got {codes.encoding}"
+            )
+        block = Block.parse(
+            codes.codes if isinstance(codes, Block) else codes,
+            conv_kernels=self.conv_kernels,
+            pool_kernels=self.pool_kernels,
+            encoding=self.encoding,
+        )
         if len(block.layers) >= self.max_layers:
             raise InvalidBlockError(
                 f"row {self.max_layers}: the Terminal must come here at the latest "
@@ -150,9 +162,11 @@ class SearchSpace:
         return block
 
     def contains(self, block: Block) -> bool:
-        """Whether the block's length and kernels are those of this space."""
-        return len(block.layers) < self.max_layers and all(
-            layer.kernel in self._kernels(LayerType(layer.type)) for layer in block.layers
+        """Whether the block's encoding, length and kernels are those of this space."""
+        return (
+            block.encoding == self.encoding
+            and len(block.layers) < self.max_layers
+            and all(layer.kernel in self._kernels(LayerType(layer.type)) for layer in block.layers)
         )
 
     def _prefixes(self, length: int) -> Iterator[tuple[Layer, ...]]:
@@ -168,6 +182,8 @@ class SearchSpace:
         if index >= self.max_layers:
             return [LayerType.TERMINAL]
         types = [LayerType.CONV, LayerType.MAX_POOL, LayerType.AVG_POOL, LayerType.IDENTITY]
+        if self.encoding == "separate":
+            types += [LayerType.RELU, LayerType.BN]
         if index >= 3:
             types += [LayerType.ADD, LayerType.CONCAT]
         if index >= 2:
@@ -241,8 +257,8 @@ def _block_fields(entry: Any) -> dict[str, Any]:
     for name in ("conv_kernels", "pool_kernels"):
         if name in values:
             values[name] = _kernel_sizes(name, values[name])
-    if not _is(values.get("encoding", "pcc"), "pcc"):
-        raise ValueError(f'encoding must be "pcc", got {shown(values["encoding"])}')
+    if "encoding" in values:
+        values["encoding"] = checked_encoding(values["encoding"])
     return values
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
 from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import ENCODINGS
 from nni_blockqnn.training import RECIPES
 
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
@@ -25,6 +27,12 @@ def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
     _add_training(parser)
     block = parser.add_argument_group("outside NNI, which brings them as parameters")
     block.add_argument("--block", required=not under_nni, help="structure codes, as JSON text")
+    block.add_argument(
+        "--encoding",
+        choices=ENCODINGS,
+        default="pcc",
+        help="what a convolution stands for: ReLU, convolution and batch norm, or itself",
+    )
     block.add_argument("--repeats", type=int, help="N, blocks a stage (default: the network's)")
     block.add_argument(
         "--network", help="preset or JSON of NetworkSpec's fields (default: the data set's)"
@@ -37,7 +45,8 @@ def own_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     network = arguments.network
     if network is None:
         network = "cifar10" if arguments.dataset == "image-folder" else arguments.dataset
-    parameters = {"block": arguments.block, "network": network}
+    space = json.dumps({"encoding": arguments.encoding})
+    parameters = {"block": arguments.block, "network": network, "space": space}
     if arguments.repeats is not None:
         parameters["repeats"] = arguments.repeats
     return parameters

@@ -162,6 +162,7 @@ def _final_metric(
         "params": sum(p.numel() for p in result.network.parameters()),
         "density": block.density,
         "block": block.to_json(),
+        "encoding": block.encoding,
         "repeats": spec.repeats,
         "block_flops": block_cost(block, spec).flops,
         "activations": cost.activations,

@@ -112,12 +112,12 @@ class BlockQNNTuner(Tuner):
         with self._lock:
             search = self._started()
             try:
-                if (failed := parse_failure(value)) is not None:
+                if (failed := parse_failure(value, search.space.encoding)) is not None:
                     failure = search.fail(*failed)
                     _logger.warning("Episode %d failed: %s", failure.episode, failure.reason)
                     self._journal.append(failure_event(failure), durable=True)
                     return
-                metric = parse_final_metric(value)
+                metric = parse_final_metric(value, search.space.encoding)
                 result = search.result(metric.episode, metric.block, metric.reward, metric.values)
             except (MetricError, UncountableError) as error:
                 _logger.warning("A result does not count: %s; it was %s", error, shown(value, 400))
@@ -151,7 +151,7 @@ class BlockQNNTuner(Tuner):
     def _import_one(self, value: Any) -> None:
         search = self._started()
         try:
-            metric = parse_final_metric(value)
+            metric = parse_final_metric(value, search.space.encoding)
             result = search.adopt(
                 metric.episode, metric.block, metric.repeats, metric.reward, metric.values
             )
@@ -172,7 +172,7 @@ class BlockQNNTuner(Tuner):
         counted = {result.episode for result in search.history}
         for value in kept_metrics(self._journal.path.parent.parent, counted):
             try:
-                metric = parse_final_metric(value)
+                metric = parse_final_metric(value, search.space.encoding)
                 result = search.result(metric.episode, metric.block, metric.reward, metric.values)
             except (MetricError, UncountableError):
                 continue

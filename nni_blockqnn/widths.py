@@ -3,7 +3,8 @@
 The paper does not say what happens where channel counts differ (Section 3.1). Our reading: a
 block's input is projected to the stage's filters (if `NetworkSpec.project_input`), and an add
 projects each operand that has not the stage's filters, unless both operands have equally many
-channels. A projection is a 1x1 PCC to the stage's filters.
+channels. A projection is a 1x1 PCC to the stage's filters, also around blocks of the encoding
+"separate", so that nothing but the searched layers differs.
 
 `cost` counts and `model_space` builds what this module lays out.
 """
@@ -85,4 +86,4 @@ def _layer_widths(
         return first + outputs[layer.pred2], ()
     if layer.type == LayerType.ADD and first != outputs[layer.pred2]:
         return filters, tuple(pred for pred in layer.predecessors if outputs[pred] != filters)
-    return first, ()  # an add of equal widths, a pooling, an identity
+    return first, ()  # an add of equal widths, a pooling, an identity, a ReLU, a batch norm

@@ -5,12 +5,26 @@ from __future__ import annotations
 import heapq
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from arena.objectives import Objective
 from arena.players import MayFail, Player
 from nni_blockqnn import Block
+
+
+class Regret(NamedTuple):
+    """Of the block that looks best.
+
+    Attributes:
+        seen: against the block that looks best of all: how well the search maximised what it saw.
+        judged: by the seeds that the search did not see, against the best by these. Where seeds
+            differ as much as good blocks, this is luck for the most part.
+    """
+
+    seen: float
+    judged: float
 
 
 @dataclass(frozen=True)
@@ -21,12 +35,13 @@ class Played:
     seen: list[float]
     judged: list[float]
 
-    def regrets(self, best: float) -> list[float]:
+    def regrets(self, objective: Objective) -> list[Regret]:
         """After each result: what the block that looks best falls short of the best there is."""
-        regrets, incumbent, looks = [], math.inf, -math.inf
+        regrets, incumbent, looks = [], Regret(math.inf, math.inf), -math.inf
         for seen, judged in zip(self.seen, self.judged, strict=True):
             if seen > looks:
-                looks, incumbent = seen, best - judged
+                looks = seen
+                incumbent = Regret(objective.best_seen - seen, objective.best - judged)
             regrets.append(incumbent)
         return regrets
 

@@ -7,18 +7,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 
+from nsc_bench.plan import SEEDS, small_blocks
+from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import Entry, Table, load_table
 
 from nni_blockqnn import Block, SearchSpace
+from nni_blockqnn.cost import estimate_cost
+
+ARENAS = {
+    "Fashion-MNIST, 3 layers": ("fashion_mnist_4_epochs", 3),
+    "digits, 3 layers": ("digits", 3),
+    "digits, 4 layers": ("digits", 4),
+}
+"""Table and number of layers by name."""
 
 
 @dataclass(frozen=True)
 class Arena:
-    """The blocks of a table with up to so many layers.
-
-    Attributes:
-        entries: of the space's networks, one for each function.
-    """
+    """All blocks of up to three or four layers; those that the table lacks are predicted."""
 
     name: str
     table: Table
@@ -26,7 +32,15 @@ class Arena:
 
     @cached_property
     def entries(self) -> Sequence[Entry]:
-        return [entry for entry in self.table.entries if self.space.contains(entry.block)]
+        """One for each distinct block of up to three layers, and for each function of four."""
+        three, four = small_blocks()
+        blocks = [block for block in (*three, *four) if self.space.contains(block)]
+        return [self.find(block) for block in blocks]
+
+    @cached_property
+    def trained_share(self) -> float:
+        """Of the entries, how many are in the table."""
+        return sum(self.table.find(e.block) is not None for e in self.entries) / len(self.entries)
 
     @cached_property
     def by_size(self) -> list[Block]:
@@ -34,23 +48,26 @@ class Arena:
         entries = sorted(self.entries, key=lambda entry: entry.flops, reverse=True)
         return [entry.block for entry in entries]
 
-    def find(self, block: Block) -> Entry | None:
-        return self.table.find(block)
+    def find(self, block: Block) -> Entry:
+        return self.table.find(block) or self._predicted(block)
 
+    @cached_property
+    def _surrogate(self) -> Surrogate:
+        return Surrogate(self.table)
 
-ARENAS = {
-    "fashion_mnist, 3 layers": ("fashion_mnist", 4),
-    "fashion_mnist, 4 layers": ("fashion_mnist", 5),
-}
-"""Table and ``max_layers`` by name."""
+    def _predicted(self, block: Block) -> Entry:
+        cost = estimate_cost(block, self.table.spec)
+        seeds = range(SEEDS["upto4"])
+        accuracies = tuple(self._surrogate.accuracy(block, seed) for seed in seeds)
+        return Entry("predicted", block, accuracies, *cost, block.density, seconds=0.0)
 
 
 @cache
 def load(name: str) -> Arena:
-    table_name, max_layers = ARENAS[name]
+    table_name, layers = ARENAS[name]
     table = load_table(table_name)
     spec = table.spec
     space = SearchSpace(
-        max_layers=max_layers, repeats=(spec.repeats,), network=json.dumps(asdict(spec))
+        max_layers=layers + 1, repeats=(spec.repeats,), network=json.dumps(asdict(spec))
     )
     return Arena(name, table, space)

@@ -35,14 +35,21 @@ class Job(NamedTuple):
     seed: int
 
 
-def jobs(spec: NetworkSpec, large: bool) -> Iterator[Job]:
-    """All trainings in order: the blocks of up to three layers, then those of four in a shuffled
-    order, with a larger one after every four of them if `large`."""
+def jobs(spec: NetworkSpec, kinds: tuple[str, ...] = KINDS) -> Iterator[Job]:
+    """All trainings of these kinds in order.
+
+    First the blocks of up to three layers, then those of four in a shuffled order, with a larger
+    one after every four of them.
+    """
+    return (job for job in _all_jobs(spec) if job.kind in kinds)
+
+
+def _all_jobs(spec: NetworkSpec) -> Iterator[Job]:
     small, functions = small_blocks()
     for block in small:
         yield from _seeds("upto3", block)
     shuffled = np.random.default_rng(_ORDER_SEED).permutation(len(functions))
-    larger = large_blocks(spec) if large else iter(())
+    larger = large_blocks(spec)
     for count, position in enumerate(shuffled, 1):
         yield from _seeds("upto4", functions[position])
         if count % _FUNCTIONS_A_LARGE_BLOCK == 0:

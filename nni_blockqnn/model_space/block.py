@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nni_blockqnn.model_space.layers import PCC, Add, Concat, projection
+from nni_blockqnn.model_space.layers import PCC, Add, Concat, convolution, projection
 from nni_blockqnn.nsc import Block, Layer, LayerType
 from nni_blockqnn.widths import BlockWidths
 
@@ -18,7 +18,7 @@ class BlockModule(nn.Module):
         self.project_input = projection(widths.input, widths.channels[0])
         self.layers = nn.ModuleDict(
             {
-                str(layer.index): _layer(layer, widths, projected)
+                str(layer.index): _layer(layer, block.encoding, widths, projected)
                 for layer, projected in zip(block.layers, widths.projected, strict=True)
             }
         )
@@ -36,10 +36,17 @@ class BlockModule(nn.Module):
         return f"codes={self.codes}"
 
 
-def _layer(layer: Layer, widths: BlockWidths, projected: tuple[int, ...]) -> nn.Module:
+def _layer(
+    layer: Layer, encoding: str, widths: BlockWidths, projected: tuple[int, ...]
+) -> nn.Module:
     kernel = layer.kernel
     if layer.type == LayerType.CONV:
-        return PCC(widths.channels[layer.pred1], widths.filters, kernel)
+        conv = PCC if encoding == "pcc" else convolution
+        return conv(widths.channels[layer.pred1], widths.filters, kernel)
+    if layer.type == LayerType.RELU:
+        return nn.ReLU()  # not in place: other layers may read the same input
+    if layer.type == LayerType.BN:
+        return nn.BatchNorm2d(widths.channels[layer.index])
     if layer.type == LayerType.MAX_POOL and kernel > 1:
         return nn.MaxPool2d(kernel, stride=1, padding=kernel // 2)
     if layer.type == LayerType.AVG_POOL and kernel > 1:

@@ -9,13 +9,21 @@ import torch
 from torch import Tensor, nn
 
 
+def convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """(B, inputs, H, W) -> (B, outputs, H, W), without a bias.
+
+    A batch normalisation behind it would take the bias out again; and so, in the encoding
+    "separate", ReLU, convolution and batch norm in a row are exactly a PCC.
+    """
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+
+
 class ConvBN(nn.Sequential):
     """Convolution and batch normalisation: (B, inputs, H, W) -> (B, outputs, H, W)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
-        # no bias: the batch normalisation would take it out again
-        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.conv = convolution(inputs, outputs, kernel)
         self.bn = nn.BatchNorm2d(outputs)
 
 
@@ -25,7 +33,7 @@ class PCC(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
         self.relu = nn.ReLU()  # not in place: other layers may read the same input
-        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.conv = convolution(inputs, outputs, kernel)
         self.bn = nn.BatchNorm2d(outputs)
 
 

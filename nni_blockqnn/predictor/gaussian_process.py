@@ -39,10 +39,30 @@ KERNELS = tuple(
 
 
 class _Inputs(NamedTuple):
-    """Features of several networks, numbers standardised."""
+    """Features of n networks.
+
+    Attributes:
+        labels: (n, DEPTHS, BUCKETS)
+        numbers: (n, numbers), standardised.
+    """
 
     labels: np.ndarray
     numbers: np.ndarray
+
+
+class _Scale(NamedTuple):
+    """Mean and deviation of something among the trained networks."""
+
+    centre: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> _Scale:
+        spread = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(spread > 0, spread, 1.0))
+
+    def standardised(self, values: np.ndarray) -> np.ndarray:
+        return (values - self.centre) / self.spread
 
 
 class GaussianProcess:
@@ -54,18 +74,14 @@ class GaussianProcess:
             results: (n,) of the trained networks.
         """
         self._kernel = kernel
-        numbers = np.array([f.numbers for f in trained])
-        self._centre, self._spread = numbers.mean(axis=0), numbers.std(axis=0) + 1e-9
-        self._mean = float(results.mean())
-        self._deviation = float(results.std()) or 1.0
+        self._numbers = _Scale.of(_numbers(trained))
+        self._results = _Scale.of(results)
         self._trained = self._inputs(trained)
-        targets = (results - self._mean) / self._deviation
-        root = _cholesky(self._correlation(self._trained, self._trained), kernel.noise)
+        correlation = self._correlation(self._trained, self._trained)
+        root = _cholesky(correlation, kernel.noise)
         self._whitening = np.linalg.inv(root)  # numpy has no solver for triangular matrices
-        self._whitened = self._whitening @ targets
-        n = len(results)
-        self._scale = max(float(self._whitened @ self._whitened) / n, 1e-12)
-        self.log_likelihood = -0.5 * n * math.log(self._scale) - float(np.log(np.diag(root)).sum())
+        self._whitened = self._whitening @ self._results.standardised(results)
+        self._variance = max(float(np.mean(self._whitened**2)), 1e-12)
 
     def predict(
         self, networks: Sequence[Features], pending: Sequence[Features] = ()
@@ -78,7 +94,6 @@ class GaussianProcess:
         """
         inputs = self._inputs(networks)
         cross = self._whitening @ self._correlation(self._trained, inputs)
-        mean = self._mean + self._deviation * (cross.T @ self._whitened)
         variance = 1 - np.square(cross).sum(axis=0)
         if pending:
             awaited = self._inputs(pending)
@@ -87,27 +102,54 @@ class GaussianProcess:
             root = _cholesky(covariance, self._kernel.noise)
             between = self._correlation(awaited, inputs) - awaited_cross.T @ cross
             variance -= np.square(np.linalg.inv(root) @ between).sum(axis=0)
-        deviation = self._deviation * np.sqrt(self._scale * np.maximum(variance, 1e-12))
-        return mean, deviation
+        centre, spread = self._results
+        deviation = np.sqrt(self._variance * np.maximum(variance, 1e-12))
+        return centre + spread * (cross.T @ self._whitened), spread * deviation
 
     def _inputs(self, networks: Sequence[Features]) -> _Inputs:
-        labels = np.stack([f.labels[: self._kernel.depths] for f in networks])
-        numbers = (np.array([f.numbers for f in networks]) - self._centre) / self._spread
-        return _Inputs(labels.reshape(len(networks), -1), numbers)
+        return _Inputs(_labels(networks), self._numbers.standardised(_numbers(networks)))
 
     def _correlation(self, some: _Inputs, others: _Inputs) -> np.ndarray:
-        depths, share, length_scale, _ = self._kernel
-        labels = (some.labels @ others.labels.T).astype(np.float64) / depths
-        squares = np.square(some.numbers).sum(axis=1)[:, None] + np.square(others.numbers).sum(
-            axis=1
-        )
-        distances = np.maximum(squares - 2 * some.numbers @ others.numbers.T, 0.0)
-        return share * labels + (1 - share) * np.exp(-0.5 * distances / length_scale**2)
+        depths = self._kernel.depths
+        flat = [labels[:, :depths].reshape(len(labels), -1) for labels, _ in (some, others)]
+        distances = _squared_distances(some.numbers, others.numbers)
+        return _correlation(self._kernel, flat[0] @ flat[1].T / depths, distances)
 
 
 def likeliest_kernel(trained: Sequence[Features], results: np.ndarray) -> Kernel:
     """The kernel of ``KERNELS`` that explains the results best (marginal likelihood)."""
-    return max(KERNELS, key=lambda kernel: GaussianProcess(kernel, trained, results).log_likelihood)
+    labels = _labels(trained).swapaxes(0, 1)
+    by_depth = np.cumsum(labels @ labels.swapaxes(1, 2), axis=0)
+    numbers = _Scale.of(_numbers(trained)).standardised(_numbers(trained))
+    distances = _squared_distances(numbers, numbers)
+    targets = _Scale.of(results).standardised(results)
+
+    def log_likelihood(kernel: Kernel) -> float:
+        alike = by_depth[kernel.depths - 1] / kernel.depths
+        root = _cholesky(_correlation(kernel, alike, distances), kernel.noise)
+        whitened = np.linalg.solve(root, targets)
+        variance = max(float(np.mean(whitened**2)), 1e-12)
+        return -0.5 * len(targets) * math.log(variance) - float(np.log(np.diag(root)).sum())
+
+    return max(KERNELS, key=log_likelihood)
+
+
+def _correlation(kernel: Kernel, labels: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    numbers = np.exp(-0.5 * distances / kernel.length_scale**2)
+    return kernel.label_share * labels + (1 - kernel.label_share) * numbers
+
+
+def _squared_distances(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    squares = np.square(some).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
+    return np.maximum(squares - 2 * some @ others.T, 0.0)
+
+
+def _labels(networks: Sequence[Features]) -> np.ndarray:
+    return np.stack([network.labels for network in networks])
+
+
+def _numbers(networks: Sequence[Features]) -> np.ndarray:
+    return np.array([network.numbers for network in networks])
 
 
 def _cholesky(correlation: np.ndarray, noise: float) -> np.ndarray:

@@ -47,7 +47,7 @@ class Agent:
         while layer.type != LayerType.TERMINAL:
             layers.append(layer)
             layer = self._next_layer(layer, epsilon, rng)
-        return Block(tuple(layers))
+        return Block(tuple(layers), self._space.encoding)
 
     def sample_repeats(
         self, choices: tuple[int, ...], epsilon: float, rng: np.random.Generator

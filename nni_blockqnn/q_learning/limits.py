@@ -54,11 +54,11 @@ class CostLimits:
         fits, exceeds = 1, len(block.layers)
         while exceeds - fits > 1:
             middle = (fits + exceeds) // 2
-            if self.fitting_repeats(Block(block.layers[:middle])):
+            if self.fitting_repeats(Block(block.layers[:middle], block.encoding)):
                 fits = middle
             else:
                 exceeds = middle
-        return Block(block.layers[:fits])
+        return Block(block.layers[:fits], block.encoding)
 
 
 def check_limits(space: SearchSpace, limits: Limits) -> None:
@@ -67,7 +67,7 @@ def check_limits(space: SearchSpace, limits: Limits) -> None:
     Raises:
         ValueError: naming the limits and an identity's cost.
     """
-    single_layers = [Block((layer,)) for layer in space.successors(START)]
+    single_layers = [Block((layer,), space.encoding) for layer in space.successors(START)]
     if not any(map(CostLimits(space, limits).fitting_repeats, single_layers)):
         identity = Block.parse([[1, LayerType.IDENTITY, 0, 0, 0]])
         cost = estimate_cost(identity, space.spec.with_repeats(min(space.repeats)))

@@ -35,6 +35,8 @@ _COLOURS = {
     LayerType.ADD: "#a7f3d0",
     LayerType.CONCAT: "#ddd6fe",
     LayerType.TERMINAL: "#cbd5e1",
+    LayerType.RELU: "#fecdd3",
+    LayerType.BN: "#d9f99d",
 }
 _FORMATS = (".svg", ".png", ".pdf")
 _MARGIN, _TITLE_HEIGHT = 0.15, 0.35

@@ -13,6 +13,8 @@ _NAMES = {
     LayerType.ADD: "+",
     LayerType.CONCAT: "concat",
     LayerType.TERMINAL: "output",
+    LayerType.RELU: "ReLU",
+    LayerType.BN: "batch norm",
 }
 
 

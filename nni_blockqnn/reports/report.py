@@ -32,6 +32,7 @@ _COLOURED = [(LayerType.CONV, kernel) for kernel in CONV_KERNELS] + [
         LayerType.CONCAT,
     )
 ]
+_SEPARATE = [(LayerType.RELU, 0), (LayerType.BN, 0)]
 
 
 class _Chart(NamedTuple):
@@ -85,7 +86,7 @@ def write_report(
         ranked=[_ranked(result) for result in best[:_TABLE_ROWS]],
         most_accurate=next(iter(distinct_best(results, 1, by="accuracy")), None),
         charts=_charts(results, best, epsilon_by_episode or {}),
-        legend=_legend(),
+        legend=_legend(results),
         correlations=_correlations(results),
     )
     Path(path).write_text(page, encoding="utf-8")
@@ -189,8 +190,10 @@ def _charts(
     return [_Chart(inline_svg(figure, caption), caption) for figure, caption in figures]
 
 
-def _legend() -> list[tuple[str, str]]:
-    return [(colour(*kind), label(*kind)) for kind in _COLOURED]
+def _legend(results: Results) -> list[tuple[str, str]]:
+    has_separate = any(trial.block.encoding == "separate" for trial in results.trials)
+    kinds = _COLOURED + (_SEPARATE if has_separate else [])
+    return [(colour(*kind), label(*kind)) for kind in kinds]
 
 
 def _correlations(results: Results) -> dict[str, float | None]:

@@ -37,7 +37,7 @@ def test_digits_are_halved(data: ImageData) -> None:
 
 def test_jobs_begin_with_the_small_blocks_and_alternate_then() -> None:
     spec = SETUPS["fashion_mnist"].spec
-    first = list(islice(jobs(spec, large=True), 456 * 3 + 14))
+    first = list(islice(jobs(spec), 456 * 3 + 14))
     assert [job.kind for job in first] == ["upto3"] * 1368 + ["upto4"] * 12 + ["full"] * 2
     assert [job.seed for job in first[-5:]] == [0, 1, 2, 0, 1]
     assert len({job.block.key for job in first[:1368]}) == 456
