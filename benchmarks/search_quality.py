@@ -1,46 +1,37 @@
 """How good a block each agent finds in how many trials, on tables of really trained blocks.
 
-    python benchmarks/search_quality.py [--seeds 100] [--arenas 'fashion_mnist, 3 layers' ...]
+    python benchmarks/search_quality.py [--seeds 100] [--arenas 'digits, 4 layers' ...]
+    python benchmarks/search_quality.py --report
 
-Plays every agent on every objective of every table, each seed once, and keeps what was played in
-``benchmarks/work/search_quality.jsonl``, so that a run that was stopped goes on. Then it writes
-``docs/search_quality.md`` with its figures. Eight trials are in flight, as many as on a GPU box.
+The first plays every agent on every objective of every table, eight trials in flight, and keeps
+what was played in ``benchmarks/work/search_quality.jsonl``, so that a run that was stopped goes on.
+The second prints the tables and draws the figures of ``docs/search_quality.md``.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from arena.lineup import BUDGET_FREE, players
+from arena.lineup import ABLATIONS, BUDGET_FREE, players
 from arena.objectives import Objective, objectives
 from arena.play import play
+from arena.report import draw_curves, markdown
+from arena.results import Results, Task, line_of, read
 from arena.tables import ARENAS, Arena, load
 
 BUDGETS = (50, 100, 200, 500, 1_000)
 IN_FLIGHT = 8
-WORK = Path(__file__).with_name("work") / "search_quality.jsonl"
-
-
-class Task(NamedTuple):
-    """One search."""
-
-    arena: str
-    objective: str
-    player: str
-    budget: int
-    seed: int
+PLAYED = Path(__file__).with_name("work") / "search_quality.jsonl"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
 def tasks(arena: Arena, names: list[str], seeds: int, budgets: list[int]) -> Iterator[Task]:
-    """The same seeds for all; short searches first, so that a stopped run tells the most."""
+    """All seeds of one player and objective after the other, short searches first."""
     possible = [budget for budget in budgets if budget < len(arena.entries)]
     for budget in possible:
         for objective in _objectives(arena.name):
@@ -51,19 +42,13 @@ def tasks(arena: Arena, names: list[str], seeds: int, budgets: list[int]) -> Ite
                     yield Task(arena.name, objective, name, budget, seed)
 
 
-def run(task: Task) -> dict[str, Any]:
-    """The search's regrets at each result at which they changed, as [trial, seen, judged]."""
+def run(task: Task) -> str:
     objective = _objectives(task.arena)[task.objective]
     rng = np.random.default_rng([task.seed, 7])
-    make = players(load(task.arena).by_size)[task.player]
+    make = (players(load(task.arena).by_size) | ABLATIONS)[task.player]
     player = make(objective, task.seed, task.budget, rng)
-    regrets = play(player, objective, task.budget, IN_FLIGHT, rng).regrets(objective)
-    changes = [
-        [trial, *(round(part, 6) for part in regret)]
-        for trial, (regret, before) in enumerate(zip(regrets, [None, *regrets], strict=False), 1)
-        if regret != before
-    ]
-    return task._asdict() | {"regrets": changes}
+    played = play(player, objective, task.budget, IN_FLIGHT, rng)
+    return line_of(task, played.regrets(objective))
 
 
 @cache
@@ -74,55 +59,42 @@ def _objectives(arena: str) -> dict[str, Objective]:
 
 
 def play_all(todo: list[Task], jobs: int) -> None:
-    WORK.parent.mkdir(exist_ok=True)
-    with WORK.open("a") as file, ProcessPoolExecutor(jobs) as pool:
-        for number, played in enumerate(pool.map(run, todo, chunksize=4), 1):
-            print(json.dumps(played), file=file, flush=True)
+    PLAYED.parent.mkdir(exist_ok=True)
+    with PLAYED.open("a", encoding="utf-8") as file, ProcessPoolExecutor(jobs) as pool:
+        for number, line in enumerate(pool.map(run, todo, chunksize=4), 1):
+            file.write(line)
+            file.flush()
             if number % 100 == 0:
                 print(f"{number} of {len(todo)} searches", flush=True)
 
 
-def played_before() -> dict[Task, list[list[float]]]:
-    if not WORK.exists():
-        return {}
-    found = {}
-    for line in WORK.read_text().splitlines():
-        record = json.loads(line)
-        found[Task(*(record[name] for name in Task._fields))] = record["regrets"]
-    return found
-
-
-Regrets = dict[tuple[str, str, str, int], np.ndarray]
-"""(seeds,) of a table, objective, player and number of trials."""
-
-
-def regrets(played: dict[Task, list[list[float]]], budgets: list[int]) -> Regrets:
-    found: dict[tuple[str, str, str, int], dict[int, float]] = defaultdict(dict)
-    for task, changes in played.items():
-        for budget in budgets:
-            if budget == task.budget or (task.player in BUDGET_FREE and budget <= task.budget):
-                reached = [regret for trial, regret in changes if trial <= budget]
-                found[task.arena, task.objective, task.player, budget][task.seed] = reached[-1]
-    return {
-        which: np.array([by_seed[seed] for seed in sorted(by_seed)])
-        for which, by_seed in found.items()
-    }
+def report() -> None:
+    results = Results(read(PLAYED))
+    print("\n".join(markdown(results, list(ARENAS), BUDGETS)))
+    IMAGES.mkdir(exist_ok=True)
+    for arena in ARENAS:
+        name = arena.lower().replace(", ", "_").replace(" ", "_").replace("-", "_")
+        draw_curves(results, arena, 100, IMAGES / f"search_quality_{name}.svg")
 
 
 def main() -> None:
+    names = [*players([]), *ABLATIONS]
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--report", action="store_true")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--arenas", nargs="+", choices=list(ARENAS), default=list(ARENAS))
-    parser.add_argument("--players", nargs="+", choices=list(players([])), default=None)
+    parser.add_argument("--players", nargs="+", choices=names, default=list(players([])))
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS))
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
-    names = arguments.players or list(players([]))
-    known = played_before()
+    if arguments.report:
+        report()
+        return
+    known = read(PLAYED)
     todo = [
         task
         for arena in map(load, arguments.arenas)
-        for task in tasks(arena, names, arguments.seeds, arguments.budgets)
+        for task in tasks(arena, arguments.players, arguments.seeds, arguments.budgets)
         if task not in known
     ]
     print(f"{len(todo)} searches to play, {len(known)} known", flush=True)

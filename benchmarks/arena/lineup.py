@@ -8,7 +8,15 @@ import numpy as np
 
 from arena.objectives import Objective
 from arena.peers import TUNERS, NniTuner
-from arena.players import LargestFirst, LocalSearch, Player, RegularizedEvolution, Tuner
+from arena.players import (
+    Guided,
+    LargestFirst,
+    LocalSearch,
+    Player,
+    RandomSearch,
+    RegularizedEvolution,
+    Tuner,
+)
 from nni_blockqnn import Block
 
 Maker = Callable[[Objective, int, int, np.random.Generator], Player]
@@ -24,7 +32,7 @@ def players(by_size: Sequence[Block]) -> dict[str, Maker]:
         by_size: the table's blocks, the largest first.
     """
     return {
-        "random": lambda o, s, b, _: Tuner(o, s, b, epsilon_schedule=RANDOM_ONLY),
+        "random": lambda o, s, b, rng: RandomSearch(o, rng),
         "largest first": lambda o, s, b, rng: LargestFirst(o, rng, list(by_size)),
         "evolution": lambda o, s, b, rng: RegularizedEvolution(o, rng, population=25, sample=8),
         "local search": lambda o, s, b, rng: LocalSearch(o, rng),
@@ -33,6 +41,22 @@ def players(by_size: Sequence[Block]) -> dict[str, Maker]:
         "predictor": lambda o, s, b, _: Tuner(o, s, b, predictor="wl"),
         **{f"NNI {name}": _peer(name) for name in TUNERS},
     }
+
+
+ABLATIONS: dict[str, Maker] = {
+    "Q, tuned, not shaped": lambda o, s, b, _: Tuner(o, s, b, reward_shaping=False),
+    "Q, tuned, uniform exploration": lambda o, s, b, _: Tuner(o, s, b, exploration="uniform"),
+    "Q, tuned, constant steps": lambda o, s, b, _: Tuner(o, s, b, step_size="constant"),
+    "Q, tuned, not standardised": lambda o, s, b, _: Tuner(o, s, b, standardise=False),
+    "Q, tuned, updates per 64 results": lambda o, s, b, _: Tuner(o, s, b, batch_size=64),
+    "Q, tuned, 16 replays": lambda o, s, b, _: Tuner(o, s, b, replay_updates=16),
+    "predictor, mutants only": lambda o, s, b, _: Guided(o, s, b, mutants=1.0),
+    "predictor, agent only": lambda o, s, b, _: Guided(o, s, b, mutants=0.0),
+    "predictor, random only": lambda o, s, b, _: Guided(
+        o, s, b, mutants=0.0, epsilon_schedule=RANDOM_ONLY
+    ),
+}
+"""Our agents with one thing changed."""
 
 
 def _peer(name: str) -> Maker:

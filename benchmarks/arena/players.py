@@ -11,12 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
+from unittest.mock import patch
 
 import numpy as np
 
 from arena.objectives import Objective
 from nni_blockqnn import Block, BlockQNNTuner
 from nni_blockqnn.mutation import mutate
+from nni_blockqnn.q_learning import search
 
 _ATTEMPTS = 1_000
 
@@ -162,3 +164,17 @@ class Tuner:
         metric = {name: parameters[name] for name in ("episode", "block")} | {"default": value}
         self._tuner.receive_trial_result(number, parameters, metric)
         self._tuner.trial_end(number, True)
+
+
+class Guided(Tuner):
+    """The predictor-guided tuner with another share of mutants among its candidates."""
+
+    def __init__(
+        self, objective: Objective, seed: int, budget: int, mutants: float, **class_args: Any
+    ) -> None:
+        super().__init__(objective, seed, budget, predictor="wl", **class_args)
+        self._mutants = mutants
+
+    def ask(self) -> Block | None:
+        with patch.object(search, "MUTANT_SHARE", self._mutants):
+            return super().ask()
