@@ -12,7 +12,8 @@ parameters = nni.get_next_parameter()  # first of all: a trial that fails before
 import torch  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 
-from nni_blockqnn import Block, NetworkSpec, build_network  # noqa: E402
+from nni_blockqnn import NetworkSpec, build_network  # noqa: E402
+from nni_blockqnn.parameters import read_task  # noqa: E402
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -23,7 +24,7 @@ labels = torch.tensor(digits.target)
 order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
 train, valid = order[:1500], order[1500:]
 
-block = Block.parse(parameters["block"])
+block = read_task(parameters).block
 network = build_network(block, NetworkSpec("digits", repeats=parameters["repeats"]))
 optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
 

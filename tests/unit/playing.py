@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -38,9 +39,8 @@ def layers_reward(block: Block) -> float:
 
 def metric(parameters: Parameters, reward: float | None = None, **others: Any) -> dict[str, Any]:
     """The final metric of a trial, with the least that the tuner is promised."""
-    block = parse_any_block(parameters["block"])
     return {
-        "default": layers_reward(block) if reward is None else reward,
+        "default": layers_reward(_block_of(parameters)) if reward is None else reward,
         "accuracy": 61.5,
         "flops": 1_000_000,
         "episode": parameters["episode"],
@@ -50,7 +50,12 @@ def metric(parameters: Parameters, reward: float | None = None, **others: Any) -
 
 def network_of(parameters: Parameters) -> tuple[str, int]:
     """What makes a trial's network the same as another's."""
-    return parse_any_block(parameters["block"]).key, parameters["repeats"]
+    return _block_of(parameters).key, parameters["repeats"]
+
+
+def _block_of(parameters: Parameters) -> Block:
+    space = json.loads(parameters.get("space", "{}"))
+    return parse_any_block(parameters["block"], space.get("encoding", "pcc"))
 
 
 class Experiment:

@@ -20,7 +20,7 @@ def blocks(draw: st.DrawFn, max_layers: int = MOST_LAYERS) -> Block:
     """Blocks of the paper's space, of every length alike."""
     rows = []
     for index in range(1, draw(st.integers(1, max_layers)) + 1):
-        types = [layer_type for layer_type in LayerType if layer_type != LayerType.TERMINAL]
+        types = [layer_type for layer_type in LayerType if layer_type < LayerType.TERMINAL]
         layer_type = draw(st.sampled_from(types if index > 2 else types[:4]))
         kernel = draw(st.sampled_from(_KERNELS.get(layer_type, (0,))))
         pred1 = 0 if index == 1 else draw(st.integers(1, index - 1))

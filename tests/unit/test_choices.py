@@ -68,12 +68,19 @@ def test_choices_are_read(changes: dict, rows: list[list[int]]) -> None:
     assert block.codes[:-1] == rows
 
 
-def test_every_point_of_three_rows_is_a_block_and_every_block_a_point() -> None:
-    space = SearchSpace(max_layers=4)
-    points = all_points(space)
-    assert len(points) == 6 * 7 * 9 * 2
-    keys = {block_of(point, space).key for point in points}
-    assert len(keys) == 456
+@pytest.mark.parametrize(
+    ("space", "points", "networks"),
+    [
+        (SearchSpace(max_layers=4), 6 * 7 * 9 * 2, 456),
+        (SearchSpace(max_layers=3, encoding="separate"), 8 * 9, 8 + 8 * 8),
+    ],
+)
+def test_every_point_is_a_block_and_every_block_a_point(
+    space: SearchSpace, points: int, networks: int
+) -> None:
+    assert len(all_points(space)) == points
+    keys = {block_of(point, space).key for point in all_points(space)}
+    assert len(keys) == networks
     assert keys == {block.key for block in space.blocks()}
 
 

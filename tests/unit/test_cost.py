@@ -64,6 +64,32 @@ def test_an_add_projects_the_operand_that_has_not_the_stages_filters() -> None:
     assert block_cost(UNEQUAL_ADD, spec) == _sum(conv, max_pool, concat, projection, add)
 
 
+def test_a_block_of_separate_layers_by_hand() -> None:
+    rows = [[1, 1, 3, 0, 0], [2, 8, 0, 1, 0], [3, 9, 0, 1, 0], [4, 6, 0, 2, 3], [5, 9, 0, 4, 0]]
+    spec = NetworkSpec(input_shape=(1, 4, 4), classes=3, filters=(2, 4), repeats=1)
+    stage1 = Cost(  # convolution, ReLU and batch norm of it, both concatenated, batch norm of 4
+        flops=2 * 2 * 9 * 16,
+        params=2 * 2 * 9 + 2 * 2 + 2 * 4,
+        activations=(2 + 2 + 2 + 4 + 4) * 16,
+    )
+    stage2 = Cost(  # the same of width 4: 4 channels enter, so none are projected
+        flops=4 * 4 * 9 * 4,
+        params=4 * 4 * 9 + 2 * 4 + 2 * 8,
+        activations=(4 + 4 + 4 + 8 + 8) * 4,
+    )
+    block = Block.parse(rows, encoding="separate")
+    assert block_cost(block, spec) == _sum(stage1, stage2) == (1152, 216, 336)
+    assert estimate_cost(block, spec) == _measured(block, spec)
+
+
+@pytest.mark.parametrize("project_input", [True, False])
+def test_relu_convolution_and_batch_norm_cost_a_pcc(project_input: bool) -> None:
+    rows = [[1, 8, 0, 0, 0], [2, 1, 5, 1, 0], [3, 9, 0, 2, 0]]
+    spec = NetworkSpec("cifar10", project_input=project_input)
+    pcc = Block.parse([[1, 1, 5, 0, 0]])
+    assert estimate_cost(Block.parse(rows, encoding="separate"), spec) == estimate_cost(pcc, spec)
+
+
 def test_frames_by_hand() -> None:
     fields = {"input_shape": (1, 1, 1), "classes": 1, "filters": (2,), "repeats": 1}
     stem = Cost(18, 22, 4)
@@ -104,9 +130,12 @@ def test_stage_maps_of_odd_size_are_rounded_down() -> None:
     assert estimate_cost(RESIDUAL, odd).flops == estimate_cost(RESIDUAL, even).flops + flops
 
 
+@pytest.mark.parametrize(("encoding", "count"), [("pcc", 84), ("separate", 42)])
 @pytest.mark.parametrize("project_input", [True, False])
 @pytest.mark.parametrize("frame", FRAMES)
-def test_equals_ptflops_and_a_forward_pass(frame: str, project_input: bool) -> None:
+def test_equals_ptflops_and_a_forward_pass(
+    frame: str, project_input: bool, encoding: str, count: int
+) -> None:
     specs = [
         NetworkSpec(
             input_shape=(3, 8, 8),
@@ -120,7 +149,8 @@ def test_equals_ptflops_and_a_forward_pass(frame: str, project_input: bool) -> N
         )
         for convs, pools in itertools.product((1, 2, 3), (0, 1))
     ]
-    blocks = _random_blocks(count=84, seed=FRAMES.index(frame) + 3 * project_input)
+    space = SearchSpace(encoding=encoding)
+    blocks = _random_blocks(space, count, seed=FRAMES.index(frame) + 3 * project_input)
     for block, spec in zip(blocks, itertools.cycle(specs), strict=False):
         assert estimate_cost(block, spec) == _measured(block, spec), f"{block} in {spec}"
 
@@ -175,9 +205,9 @@ class ElementCounter(TorchDispatchMode):
         return output
 
 
-def _random_blocks(count: int, seed: int) -> Iterator[Block]:
+def _random_blocks(space: SearchSpace, count: int, seed: int) -> Iterator[Block]:
     """Half as the search draws them, half uniform over rows: most of these have 22 layers."""
-    space, rng = SearchSpace(), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for _ in range(count):
         yield _long_block(space, rng) if rng.random() < 0.5 else space.random_block(rng)
 
@@ -188,7 +218,7 @@ def _long_block(space: SearchSpace, rng: np.random.Generator) -> Block:
     while (layer := rows[rng.integers(len(rows))]).type != LayerType.TERMINAL:
         layers.append(layer)
         rows = space.successors(layer)
-    return Block(tuple(layers))
+    return Block(tuple(layers), space.encoding)
 
 
 def _sum(*costs: Cost) -> Cost:

@@ -125,6 +125,23 @@ def test_a_result_is_read_whole(tmp_path: Path) -> None:
     assert (results.started, results.seconds) == (5.0, 90)  # of the last revision
 
 
+@pytest.mark.parametrize(
+    ("named", "searched", "encoding"),
+    [
+        ({}, {}, "pcc"),
+        ({"encoding": "separate"}, {}, "separate"),
+        ({}, {"encoding": "separate"}, "separate"),
+        ({"encoding": "pcc"}, {"encoding": "separate"}, "pcc"),
+    ],
+)
+def test_the_encoding_is_the_metrics_or_else_the_search_spaces(
+    tmp_path: Path, named: dict[str, str], searched: dict[str, str], encoding: str
+) -> None:
+    config = {"searchSpace": {"block": {"_type": "nsc", "_value": searched}}}
+    (trial,) = results_of(tmp_path, final(**named), config=config).trials
+    assert trial.block == Block.parse(RESIDUAL, encoding=encoding)
+
+
 def test_the_block_is_the_metrics_and_not_the_recorded_parameters(tmp_path: Path) -> None:
     database = make_experiment(tmp_path, finals=[("trial0", final(episode=7))])
     wrong = {"parameter_id": 0, "parameters": {"block": ONE_CONV, "repeats": 1, "episode": 3}}

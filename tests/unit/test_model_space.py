@@ -39,6 +39,22 @@ EVERY_LAYER = Block.parse(
 """Each type and kernel, adds of several widths, and two leaves."""
 
 
+EVERY_SEPARATE_LAYER = Block.parse(
+    [
+        [1, 9, 0, 0, 0],
+        [2, 1, 3, 1, 0],
+        [3, 8, 0, 2, 0],
+        [4, 1, 1, 3, 0],
+        [5, 6, 0, 2, 4],
+        [6, 9, 0, 5, 0],
+        [7, 5, 0, 3, 6],
+        [8, 8, 0, 4, 0],
+    ],
+    encoding="separate",
+)
+"""Convolutions without batch norm and with one far behind, an add of two widths, two leaves."""
+
+
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:
@@ -48,11 +64,18 @@ def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:
     assert build_network(RESIDUAL, spec)(images).shape == (2, spec.classes)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "blocks"),
+    [("pcc", [RESIDUAL, UNEQUAL_ADD, EVERY_LAYER]), ("separate", [EVERY_SEPARATE_LAYER])],
+)
 @pytest.mark.parametrize("project_input", [True, False])
 @pytest.mark.parametrize("frame", FRAMES)
-def test_forward_equals_the_reference(frame: str, project_input: bool) -> None:
-    space, rng = SearchSpace(), np.random.default_rng(FRAMES.index(frame) + 3 * project_input)
-    blocks = [RESIDUAL, UNEQUAL_ADD, EVERY_LAYER, *(space.random_block(rng) for _ in range(20))]
+def test_forward_equals_the_reference(
+    frame: str, project_input: bool, encoding: str, blocks: list[Block]
+) -> None:
+    space = SearchSpace(encoding=encoding)
+    rng = np.random.default_rng(FRAMES.index(frame) + 3 * project_input)
+    blocks = [*blocks, *(space.random_block(rng) for _ in range(20))]
     for number, block in enumerate(blocks):
         convs = 1 + number % 3
         spec = NetworkSpec(
@@ -69,6 +92,19 @@ def test_forward_equals_the_reference(frame: str, project_input: bool) -> None:
         images = torch.randn(3, 3, 9, 8, dtype=torch.float64)
         expected = Reference(network, block, spec).logits(images)
         torch.testing.assert_close(network(images), expected, msg=f"{block} in {spec}")
+
+
+def test_relu_convolution_and_batch_norm_are_a_pcc() -> None:
+    rows = [[1, 8, 0, 0, 0], [2, 1, 3, 1, 0], [3, 9, 0, 2, 0]]
+    spec = NetworkSpec("digits", repeats=2)
+    three_layers = build_network(Block.parse(rows, encoding="separate"), spec)
+    pcc = build_network(Block.parse([[1, 1, 3, 0, 0]]), spec)
+    pairs = zip(three_layers.parameters(), pcc.parameters(), strict=True)
+    with torch.no_grad():
+        for mine, other in pairs:
+            mine.copy_(other)
+    images = torch.randn(4, 1, 8, 8)
+    assert torch.equal(three_layers(images), pcc(images))
 
 
 @pytest.mark.parametrize(
@@ -120,11 +156,12 @@ def test_every_repetition_has_weights_of_its_own() -> None:
     assert not torch.equal(first.layers["2"].conv.weight, second.layers["2"].conv.weight)
 
 
+@pytest.mark.parametrize("block", [EVERY_LAYER, EVERY_SEPARATE_LAYER])
 @pytest.mark.parametrize("frame", FRAMES)
-def test_gradient_flows_to_every_parameter(frame: str) -> None:
+def test_gradient_flows_to_every_parameter(frame: str, block: Block) -> None:
     torch.manual_seed(0)
     spec = NetworkSpec("digits", repeats=2, stem_convs=2, project_input=False, frame=frame)
-    network = build_network(EVERY_LAYER, spec)
+    network = build_network(block, spec)
     F.cross_entropy(network(torch.randn(8, 1, 8, 8)), torch.arange(8)).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -238,7 +275,9 @@ class Reference:
         for index, layer_type, kernel, pred1, pred2 in self.block.codes[:-1]:
             a, b, layer = maps[pred1], maps[pred2], f"{name}.layers.{index}"
             read |= {pred1, pred2}
-            if layer_type == 1:
+            if layer_type == 1 and self.block.encoding == "separate":
+                maps[index] = F.conv2d(a, self.weights[f"{layer}.weight"], padding="same")
+            elif layer_type == 1:
                 maps[index] = self.pcc(a, layer)
             elif layer_type == 2:
                 maps[index] = F.max_pool2d(a, kernel, 1, kernel // 2)
@@ -247,6 +286,10 @@ class Reference:
                 maps[index] = F.avg_pool2d(a, kernel, 1, kernel // 2) / inside
             elif layer_type == 4:
                 maps[index] = a
+            elif layer_type == 8:
+                maps[index] = F.relu(a)
+            elif layer_type == 9:
+                maps[index] = self.batch_norm(a, layer)
             elif layer_type == 5:
                 if a.shape != b.shape:
                     a = a if a.shape[1] == filters else self.pcc(a, f"{layer}.pred1")
@@ -261,7 +304,10 @@ class Reference:
 
     def conv_bn(self, x: Tensor, name: str) -> Tensor:
         x = F.conv2d(x, self.weights[f"{name}.conv.weight"], padding="same")
+        return self.batch_norm(x, f"{name}.bn")
+
+    def batch_norm(self, x: Tensor, name: str) -> Tensor:
         mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), False, keepdim=True)
         x = (x - mean) / (variance + 1e-5).sqrt()
-        scale, shift = self.weights[f"{name}.bn.weight"], self.weights[f"{name}.bn.bias"]
+        scale, shift = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         return x * scale[:, None, None] + shift[:, None, None]

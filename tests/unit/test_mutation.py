@@ -9,28 +9,34 @@ from hypothesis import strategies as st
 
 from nni_blockqnn import Block, SearchSpace
 from nni_blockqnn.mutation import mutate
+from nni_blockqnn.nsc import ENCODINGS
 
 
-@given(st.integers(2, 23), st.integers(0, 2**32 - 1))
-def test_a_mutant_is_another_block_of_the_space(max_layers: int, seed: int) -> None:
+@given(st.sampled_from(ENCODINGS), st.integers(2, 23), st.integers(0, 2**32 - 1))
+def test_a_mutant_is_another_block_of_the_space(encoding: str, max_layers: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    space = SearchSpace(max_layers=max_layers)
+    space = SearchSpace(max_layers=max_layers, encoding=encoding)
     block = space.random_block(rng)
     mutant = mutate(block, space, rng)
-    assert space.parse(mutant.codes) == mutant
+    assert space.parse(mutant) == mutant
     assert mutant != block
     assert abs(len(mutant.layers) - len(block.layers)) <= 1
 
 
-def test_mutants_of_mutants_reach_every_network_of_three_layers() -> None:
-    space, rng = SearchSpace(max_layers=4), np.random.default_rng(0)
-    reached, frontier = set(), [Block.parse([[1, 4, 0, 0, 0]])]
+@pytest.mark.parametrize(
+    ("max_layers", "encoding", "networks"), [(4, "pcc", 456), (3, "separate", 8 + 8 * 8)]
+)
+def test_mutants_of_mutants_reach_every_network_of_a_small_space(
+    max_layers: int, encoding: str, networks: int
+) -> None:
+    space, rng = SearchSpace(max_layers, encoding=encoding), np.random.default_rng(0)
+    reached, frontier = set(), [space.parse([[1, 4, 0, 0, 0]])]
     while frontier:
         block = frontier.pop()
         if block.key not in reached:
             reached.add(block.key)
             frontier += [mutate(block, space, rng) for _ in range(60)]
-    assert len(reached) == 456
+    assert len(reached) == networks
 
 
 def test_a_space_of_one_block_has_no_other() -> None:

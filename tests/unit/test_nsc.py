@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks
 
-from nni_blockqnn.nsc import LAYER_LIMIT, Block, InvalidBlockError, Layer, parse_any_block
+from nni_blockqnn.nsc import (
+    ENCODINGS,
+    LAYER_LIMIT,
+    Block,
+    InvalidBlockError,
+    Layer,
+    parse_any_block,
+)
 
 INCEPTION = [
     [1, 4, 0, 0, 0],
@@ -209,6 +216,54 @@ def test_kernels_of_other_spaces() -> None:
         Block.parse(rows, conv_kernels=[9])
     with pytest.raises(InvalidBlockError, match="row 1"):
         parse_any_block([[1, 1, 4, 0, 0]])
+
+
+PRE_ACTIVATION = [[1, 8, 0, 0, 0], [2, 1, 3, 1, 0], [3, 9, 0, 2, 0], [4, 7, 0, 0, 0]]
+"""ReLU, convolution and batch norm as three layers."""
+
+
+def test_relu_and_batch_norm_are_layers_of_the_separate_encoding() -> None:
+    block = Block.parse(PRE_ACTIVATION, encoding="separate")
+    assert block.codes == PRE_ACTIVATION
+    assert block.encoding == "separate"
+    assert block.density == 4 / 5
+    assert Block.parse(block) is block
+    assert parse_any_block(block.to_json(), "separate") == block
+    with pytest.raises(InvalidBlockError, match="row 1: the layer type must be 1 to 7, got type=8"):
+        parse_any_block(PRE_ACTIVATION)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([2, 10, 0, 1, 0], "the layer type must be 1 to 9, got type=10"),
+        ([2, 8, 3, 1, 0], "the kernel of relu must be 0, got kernel=3"),
+        ([2, 9, 0, 0, 0], "pred1: must be 1 to 1, got pred1=0"),
+        ([2, 9, 0, 1, 1], "pred2 of bn must be 0, got pred2=1"),
+        ([2, 1, 7, 1, 0], "the kernel of conv must be 1, 3 or 5, got kernel=7"),
+    ],
+)
+def test_a_wrong_row_of_the_separate_encoding_is_refused(row: list[int], message: str) -> None:
+    with pytest.raises(InvalidBlockError, match=f"^row 2: {message}$"):
+        Block.parse([FIRST, row], encoding="separate")
+
+
+@pytest.mark.parametrize("encoding", ["Separate", "", None, 1, ["pcc"], np.array(["pcc", "pcc"])])
+def test_an_unknown_encoding_is_refused(encoding: Any) -> None:
+    with pytest.raises(ValueError, match='encoding must be "pcc" or "separate", got '):
+        Block.parse([FIRST], encoding=encoding)
+
+
+def test_a_convolution_is_another_layer_in_each_encoding() -> None:
+    pcc, separate = (Block.parse([FIRST, SECOND], encoding=name) for name in ENCODINGS)
+    assert pcc.codes == separate.codes
+    assert pcc != separate
+    assert pcc.key != separate.key
+    assert pcc.function_key != separate.function_key
+    no_convolution = [[1, 4, 0, 0, 0], [2, 2, 3, 1, 0]]
+    pcc, separate = (Block.parse(no_convolution, encoding=name) for name in ENCODINGS)
+    assert pcc.key == separate.key
+    assert pcc.function_key == separate.function_key
 
 
 @given(blocks())

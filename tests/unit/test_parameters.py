@@ -46,6 +46,18 @@ def test_other_kernels_come_with_their_space() -> None:
         read_task(parameters)
 
 
+@pytest.mark.parametrize("kernels", [{}, {"conv_kernels": (3, 7)}])
+def test_the_separate_encoding_comes_with_its_space(kernels: dict[str, Any]) -> None:
+    space = SearchSpace(encoding="separate", **kernels)
+    block = space.parse([[1, 1, 3, 0, 0], [2, 8, 0, 1, 0]])
+    parameters = trial_parameters(space, Suggestion(0, block, 4, 1.0))
+    assert json.loads(parameters["space"])["encoding"] == "separate"
+    assert read_task(json.loads(json.dumps(parameters))).block == block
+    del parameters["space"]
+    with pytest.raises(ValueError, match="row 2: the layer type must be 1 to 7"):
+        read_task(parameters)
+
+
 @pytest.mark.parametrize(
     ("parameters", "fragments"),
     [
@@ -65,6 +77,7 @@ def test_other_kernels_come_with_their_space() -> None:
         ({"block": CODES, "space": "[" * 100_000}, ["space"]),
         ({"block": CODES, "space": "[]"}, ["block", "[]"]),
         ({"block": CODES, "space": '{"conv_kernels": [2]}'}, ["conv_kernels", "2"]),
+        ({"block": CODES, "space": '{"encoding": "x"}'}, ["encoding", "'x'"]),
     ],
 )
 def test_what_is_wrong_is_named(parameters: Any, fragments: list[str]) -> None:

@@ -82,6 +82,17 @@ def test_the_branches_block_as_text() -> None:
     ]
 
 
+def test_separate_layers_as_text() -> None:
+    rows = [[1, 8, 0, 0, 0], [2, 1, 3, 1, 0], [3, 9, 0, 2, 0]]
+    assert draw_text(Block.parse(rows, encoding="separate")).splitlines() == [
+        "●     input",
+        "●   1 ReLU",
+        "●   2 3×3 conv      <- 1",
+        "●   3 batch norm    <- 2",
+        "●     output        <- 3",
+    ]
+
+
 def predecessors_in_the_lanes(picture: str) -> list[set[int]]:
     """For each line of the text, the lines whose lanes its knot joins, by the lines drawn alone."""
     flowing: dict[int, int] = {}  # what comes down in each column
@@ -301,6 +312,15 @@ def test_the_report_shows_the_best_block_its_codes_and_the_next_command(tmp_path
     assert "1970-01-01 00:00 UTC" in page
     assert "preset tuned, seed 7" in page
     assert "--dataset cifar100" in page
+
+
+def test_the_legend_has_the_separate_layers_where_they_were_searched(tmp_path: Path) -> None:
+    separate = Block.parse([[1, 8, 0, 0, 0], [2, 1, 3, 1, 0]], encoding="separate")
+    legends = [
+        "</i>batch norm</li>" in report(tmp_path, search(trial(0, block, 1.0, 1.0)))
+        for block in (RESIDUAL, separate)
+    ]
+    assert legends == [False, True]
 
 
 def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:

@@ -62,6 +62,26 @@ def test_successors_counted_by_hand(index: int, count: int) -> None:
     assert index == 1 or successors[-1] == (index, 7, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("index", "count"),
+    [
+        (1, 8 + 2),  # ReLU and batch norm beside the PCC encoding's
+        (2, 10 + 1),
+        (3, 10 * 2 + 2 * 1 + 1),
+        (22, 10 * 21 + 2 * 210 + 1),
+        (23, 1),
+    ],
+)
+def test_successors_of_the_separate_encoding(index: int, count: int) -> None:
+    space = SearchSpace(encoding="separate")
+    previous = START if index == 1 else Layer(index - 1, 8, 0, max(0, index - 2), 0)
+    successors = space.successors(previous)
+    assert len(set(successors)) == len(successors) == count
+    types = list(dict.fromkeys(layer.type for layer in successors))
+    between = [1, 2, 3, 4, 8, 9, 5, 6, 7]  # Terminal last
+    assert types == {1: between[:6], 2: [*between[:6], 7], 23: [7]}.get(index, between)
+
+
 def test_the_first_and_the_last_successors() -> None:
     space = SearchSpace()
     first = [(1, 1, 1), (1, 1, 3), (1, 1, 5), (1, 2, 1), (1, 2, 3), (1, 3, 1), (1, 3, 3), (1, 4, 0)]
@@ -103,16 +123,18 @@ def test_random_blocks_are_valid_and_of_moderate_length() -> None:
         assert space.parse(block.codes) == block
 
 
-def test_a_random_successor_is_any_legal_one_type_first() -> None:
-    space = SearchSpace()
+@pytest.mark.parametrize(("encoding", "types"), [("pcc", 7), ("separate", 9)])
+def test_a_random_successor_is_any_legal_one_type_first(encoding: str, types: int) -> None:
+    space = SearchSpace(encoding=encoding)
     rng = np.random.default_rng(6)
     previous = Layer(4, 4, 0, 3, 0)
-    counts = Counter(space.random_successor(previous, rng) for _ in range(14_000))
+    counts = Counter(space.random_successor(previous, rng) for _ in range(types * 2000))
     assert set(counts) == set(space.successors(previous))
     by_type = Counter()
     for layer, count in counts.items():
         by_type[layer.type] += count
-    # 2000 of each of the 7 types; the standard deviation is 41
+    assert len(by_type) == types
+    # 2000 of each type; the standard deviation is at most 42
     assert all(abs(count - 2000) < 200 for count in by_type.values()), by_type
 
 
@@ -148,6 +170,31 @@ def test_all_blocks_from_short_to_long() -> None:
     assert Counter(lengths) == {1: 8, 2: 8 * 8, 3: 64 * 18}
     assert len(set(blocks)) == 1224
     assert [len(list(SearchSpace(max_layers=n).blocks())) for n in (2, 3)] == [8, 72]
+
+
+def test_blocks_of_the_separate_encoding() -> None:
+    """Of distinct layers there are 8: 3 convolutions, 2 poolings, identity, ReLU, batch norm."""
+    space = SearchSpace(max_layers=3, encoding="separate")
+    blocks = list(space.blocks())
+    assert len(blocks) == 10 + 10 * 10
+    assert len({block.key for block in blocks}) == 8 + 8 * 8
+    rng = np.random.default_rng(0)
+    assert {space.random_block(rng) for _ in range(3000)} == set(blocks)
+    for block in blocks:
+        assert block.encoding == "separate"
+        assert space.parse(block) == space.parse(block.to_json()) == block
+        assert space.contains(block)
+
+
+@pytest.mark.parametrize(("own", "other"), [("pcc", "separate"), ("separate", "pcc")])
+def test_blocks_of_two_encodings_share_no_space(own: str, other: str) -> None:
+    block = Block.parse([[1, 1, 3, 0, 0]], encoding=other)
+    space = SearchSpace(encoding=own)
+    assert not space.contains(block)
+    with pytest.raises(
+        InvalidBlockError, match=f"encoding must be the space's, {own}, got {other}"
+    ):
+        space.parse(block)
 
 
 def test_parse_refuses_longer_blocks_and_other_kernels() -> None:
@@ -189,6 +236,10 @@ def test_fields_are_taken_over() -> None:
     assert not space.has_paper_kernels
     kernels = {(layer.type, layer.kernel) for layer in space.successors(None)}
     assert kernels == {(1, 3), (1, 7), (2, 3), (3, 3), (4, 0)}
+
+
+def test_the_separate_encoding_is_read() -> None:
+    assert SearchSpace.from_json(_space(encoding="separate")) == SearchSpace(encoding="separate")
 
 
 def test_repeats_default_to_the_networks_own() -> None:
@@ -238,7 +289,8 @@ HUGE = 10**5000
         (_space(pool_kernels=["3"]), ["pool_kernels", "integer", "'3'"]),
         (_space(pool_kernels=[3, 4]), ["pool_kernels", "odd", "got 4"]),
         (_space(pool_kernels={"a": 1}), ["pool_kernels", "list", "{'a': 1}"]),
-        (_space(encoding="separate"), ["encoding", '"pcc"', "'separate'"]),
+        (_space(encoding="both"), ["encoding", '"pcc" or "separate"', "'both'"]),
+        (_space(encoding=["pcc"]), ["encoding", '"pcc" or "separate"', "['pcc']"]),
         (_space() | {"repeats": 4}, ["repeats must be a JSON object", "4"]),
         (_space() | {"repeats": _choice()}, ["repeats", "at least one value", "[]"]),
         (_space() | {"repeats": {"_type": "randint", "_value": [1]}}, ["repeats", "randint"]),

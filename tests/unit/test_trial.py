@@ -47,6 +47,15 @@ def test_repeats_and_network_of_the_command_line(capsys: pytest.CaptureFixture[s
     )
 
 
+def test_a_block_of_the_separate_encoding(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = "[[1,1,3,0,0],[2,8,0,1,0],[3,9,0,2,0],[4,7,0,0,0]]"
+    assert run(None, [*QUICK, "--block", codes, "--encoding", "separate"]) == 0
+    metric = json.loads(capsys.readouterr().out.splitlines()[-1])
+    cost = estimate_cost(Block.parse(codes, encoding="separate"), NetworkSpec("digits"))
+    assert (metric["flops"], metric["params"]) == (cost.flops, cost.params)
+    assert (metric["block"], metric["encoding"]) == (codes, "separate")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

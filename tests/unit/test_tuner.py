@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -505,6 +506,57 @@ def test_other_kernels_travel_with_the_parameters() -> None:
     assert len(played.tuner.history) == 40
     with pytest.raises(InvalidBlockError, match="kernel=7"):
         Block.parse("[[1,1,7,0,0]]")
+
+
+def test_a_search_over_separate_layers() -> None:
+    played = Experiment(tuner(space(encoding="separate")), 8).run(60)
+    types = set()
+    for parameters in played.sent:
+        assert json.loads(parameters["space"]) == {"encoding": "separate"}
+        types |= {layer.type for layer in read_task(parameters).block.layers}
+    assert types == {1, 2, 3, 4, 5, 6, 8, 9}
+    by_episode = {parameters["episode"]: read_task(parameters) for parameters in played.sent}
+    assert len(played.tuner.history) == 60
+    for result in played.tuner.history:
+        assert result.block == by_episode[result.episode].block
+        assert result.block.encoding == "separate"
+
+
+@pytest.mark.parametrize(("old", "new"), [("pcc", "separate"), ("separate", "pcc")])
+def test_a_change_of_the_encoding_leaves_every_block_its_own(
+    old: str, new: str, checkpoint: Path
+) -> None:
+    """As our trial does, a metric names its block's encoding, since it may come after a change."""
+
+    def end(played: Experiment, parameter_id: int) -> None:
+        parameters = played.in_flight.pop(parameter_id)
+        encoding = read_task(parameters).block.encoding
+        value = metric(parameters, encoding=encoding)
+        played.tuner.receive_trial_result(parameter_id, parameters, value)
+        played.tuner.trial_end(parameter_id, True)
+
+    made = tuner(space(encoding=old))
+    played = Experiment(made, 8).run(20, end)
+    played.fill()
+    made.update_search_space(space(encoding=new))
+    played.run(30, end)
+    blocks = {p["episode"]: read_task(p).block for p in played.sent}
+    encodings = [blocks[episode].encoding for episode in sorted(blocks)]
+    assert encodings == [old] * 28 + [new] * 30
+    assert len(made.history) == 58
+    assert all(result.block == blocks[result.episode] for result in made.history)
+    resumed = tuner(space(encoding=new))
+    assert resumed.history == made.history
+    assert Experiment(resumed).run(5, end).sent == Experiment(made).run(5, end).sent
+
+
+def test_a_wrong_encoding_in_a_metric_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    played = Experiment(tuner())
+    played.fill()
+    value = metric(played.in_flight[0], encoding="both")
+    played.tuner.receive_trial_result(0, played.in_flight[0], value)
+    assert played.tuner.history == []
+    assert 'encoding must be "pcc" or "separate", got \'both\'' in caplog.text
 
 
 def test_kernels_within_the_papers_need_no_space() -> None:

@@ -28,27 +28,28 @@ def _failing(played: Experiment, parameter_id: int) -> None:
 # --- kill and resume
 
 
-@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize(("encoding", "concurrency"), [("pcc", 1), ("pcc", 8), ("separate", 8)])
 def test_a_killed_search_goes_on_as_if_nothing_had_been(
-    concurrency: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoding: str, concurrency: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed with trials in flight, which NNI runs again; their results come by import_data."""
-    through = Experiment(tuner(), concurrency).run(50, _failing)
+    searched = space(encoding=encoding)
+    through = Experiment(tuner(searched), concurrency).run(50, _failing)
     through.fill()
     for parameter_id in list(through.in_flight):
         through.finish(parameter_id)
     through.run(100, _failing, seed=1)
 
     monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", str(tmp_path))
-    killed = Experiment(tuner(), concurrency).run(50, _failing)
+    killed = Experiment(tuner(searched), concurrency).run(50, _failing)
     killed.fill()
-    resumed = tuner(seed=99)  # the journal's seed counts
+    resumed = tuner(searched, seed=99)  # the journal's seed counts
     assert resumed.history == killed.tuner.history
     resumed.import_data(_records(metric(p) for p in killed.in_flight.values()))
     after = Experiment(resumed, concurrency, first_id=1000).run(100, _failing, seed=1)
     assert killed.sent + after.sent == through.sent
     assert resumed.history == through.tuner.history
-    assert tuner().history == resumed.history, "and once more"
+    assert tuner(searched).history == resumed.history, "and once more"
 
 
 def test_a_change_of_the_search_space_keeps_what_a_restart_keeps(checkpoint: Path) -> None:
