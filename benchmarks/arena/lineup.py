@@ -18,6 +18,7 @@ from arena.players import (
     Tuner,
 )
 from nni_blockqnn import Block
+from nni_blockqnn.q_learning.settings import TABLE_2
 
 Maker = Callable[[Objective, int, int, np.random.Generator], Player]
 """Makes a player from an objective, a seed, a budget and random numbers."""
@@ -44,6 +45,7 @@ def players(by_size: Sequence[Block]) -> dict[str, Maker]:
 
 
 ABLATIONS: dict[str, Maker] = {
+    "Q, tuned, Table 2's epsilons": lambda o, s, b, _: Tuner(o, s, b, epsilon_schedule=TABLE_2),
     "Q, tuned, not shaped": lambda o, s, b, _: Tuner(o, s, b, reward_shaping=False),
     "Q, tuned, uniform exploration": lambda o, s, b, _: Tuner(o, s, b, exploration="uniform"),
     "Q, tuned, constant steps": lambda o, s, b, _: Tuner(o, s, b, step_size="constant"),

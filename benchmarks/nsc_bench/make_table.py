@@ -51,7 +51,7 @@ def make(setup: Setup, data: ImageData, output: Path, limit: int | None = None) 
         ValueError: if the file is another setup's.
     """
     done = _resume(output, setup)
-    missing = (job for job in jobs(setup.spec, setup.kinds) if _name(job) not in done)
+    missing = (job for job in jobs(setup.spec) if _name(job) not in done)
     with output.open("a", encoding="utf-8") as file:
         for count, job in enumerate(missing):
             if count == limit:

@@ -35,16 +35,12 @@ class Job(NamedTuple):
     seed: int
 
 
-def jobs(spec: NetworkSpec, kinds: tuple[str, ...] = KINDS) -> Iterator[Job]:
-    """All trainings of these kinds in order.
+def jobs(spec: NetworkSpec) -> Iterator[Job]:
+    """All trainings in order.
 
     First the blocks of up to three layers, then those of four in a shuffled order, with a larger
     one after every four of them.
     """
-    return (job for job in _all_jobs(spec) if job.kind in kinds)
-
-
-def _all_jobs(spec: NetworkSpec) -> Iterator[Job]:
     small, functions = small_blocks()
     for block in small:
         yield from _seeds("upto3", block)

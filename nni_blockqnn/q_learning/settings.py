@@ -21,6 +21,10 @@ TABLE_2: EpsilonStages = (
 )
 """The paper's epsilon schedule: 178 iterations."""
 
+QUARTERS: EpsilonStages = ((1.0, 25), (0.5, 25), (0.3, 25), (0.1, 25))
+"""With half of Table 2's random phase: better in the first half of a search and no worse at its end
+(docs/search_quality.md)."""
+
 
 class AgentSettings(NamedTuple):
     """What the Q-learning agent may be told.
@@ -62,6 +66,7 @@ PRESETS: dict[str, AgentSettings] = {
     # Rewards are percent, so 50 is MetaQNN's initial Q of 0.5, which the paper's text leaves open.
     "paper": AgentSettings(),
     "tuned": AgentSettings(
+        epsilon_schedule=QUARTERS,
         batch_size=8,
         learning_rate=0.1,
         step_size="visits",

@@ -68,7 +68,7 @@ def never_twice(subject: Subject) -> None:
 def exhausted_space(subject: Subject) -> None:
     """A tiny space that is used up ends the search, cleanly and for good."""
     experiment = Experiment(subject, space=subject.tiny_space)
-    while (ids := experiment.request(1)) and len(experiment.sent) < 100:
+    while (ids := experiment.request(1)) and len(experiment.sent) < 50:
         experiment.finish(*ids)
     sent = set(map(subject.configuration, experiment.sent))
     assert len(sent) == len(experiment.sent), "it repeats itself"

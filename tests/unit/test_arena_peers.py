@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,8 @@ def test_an_illegal_block_costs_a_trial_and_is_the_worst_so_far(
 
 def test_a_failed_trial_leaves_the_regret() -> None:
     played = Played([], [-math.inf, 2.0, -math.inf, 3.0], [-math.inf, 2.5, -math.inf, 3.5])
-    assert played.regrets(best=4.0) == [math.inf, 1.5, 1.5, 0.5]
+    judge = replace(objective(4), best=4.0, best_seen=3.5)
+    assert played.regrets(judge) == [(math.inf, math.inf), (1.5, 1.5), (1.5, 1.5), (0.5, 0.5)]
 
 
 def test_a_player_that_knows_the_limits_may_not_break_them() -> None:

@@ -35,7 +35,7 @@ def test_mutants_of_mutants_reach_every_network_of_a_small_space(
         block = frontier.pop()
         if block.key not in reached:
             reached.add(block.key)
-            frontier += [mutate(block, space, rng) for _ in range(60)]
+            frontier += [mutate(block, space, rng) for _ in range(40)]
     assert len(reached) == networks
 
 
