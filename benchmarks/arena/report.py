@@ -33,10 +33,12 @@ def _standings(results: Results, arena: str, budget: int) -> Iterator[str]:
     for player in results.players(arena):
         cells = []
         for objective in objectives:
-            regrets = results.at(arena, objective, player, budget)
-            seen = mean(np.array([regret.seen for regret in regrets.values()]))
-            judged = mean(np.array([regret.judged for regret in regrets.values()]))
-            cells.append(f"{seen}; {judged.estimate:.2f}")
+            regrets = np.array(list(results.at(arena, objective, player, budget).values()))
+            if len(regrets):
+                seen, judged = regrets.T
+                cells.append(f"{mean(seen)}; {judged.mean():.2f}")
+            else:
+                cells.append("")
         yield _row([player, *cells])
 
 
