@@ -14,8 +14,8 @@ import numpy as np
 
 from nni_blockqnn.nsc import Block
 
-_TOLERANCE = 1e-3
-"""Of the rewards' standard deviation: trials may round what they report."""
+_TOLERANCE = 3e-4
+"""Of the rewards' span: trials may round what they report."""
 _COEFFICIENTS = 3
 
 
@@ -25,7 +25,7 @@ class RewardModel:
     def __init__(self) -> None:
         self._terms: list[tuple[float, float, float]] = []
         self._penalties: list[float] = []
-        self._rewards: list[float] = []
+        self._span = (math.inf, -math.inf)  # of the rewards
         self._coefficients: np.ndarray | None = None
         self._refuted = False
 
@@ -43,7 +43,7 @@ class RewardModel:
             return
         self._terms.append((math.log(flops), math.log(block.density), 1.0))
         self._penalties.append(accuracy - reward)
-        self._rewards.append(reward)
+        self._span = (min(reward, self._span[0]), max(reward, self._span[1]))
         if self._coefficients is None or not self._explains(slice(-1, None)):
             self._fit()
 
@@ -60,7 +60,7 @@ class RewardModel:
 
     def _explains(self, results: slice) -> bool:
         predicted = np.array(self._terms[results]) @ self._coefficients
-        allowed = _TOLERANCE * max(float(np.std(self._rewards)), 1e-9)
+        allowed = _TOLERANCE * max(self._span[1] - self._span[0], 1e-9)
         return bool(np.abs(predicted - self._penalties[results]).max() <= allowed)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from nni_blockqnn.nsc import Block, LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.reward_model import RewardModel
 
 Signature = tuple[tuple[int, int], ...]
@@ -21,7 +21,7 @@ class Twins:
 
     def add(self, block: Block, repeats: int, reward: float, metric: Mapping[str, Any]) -> None:
         self._model.observe(block, reward, metric)
-        self._known.setdefault((_signature(block), repeats), []).append((block, reward))
+        self._known.setdefault((block.computing_layers, repeats), []).append((block, reward))
 
     def rewards(self, block: Block, repeats: int) -> list[float]:
         """What the block's twins would have been rewarded at this block's density.
@@ -33,22 +33,13 @@ class Twins:
             return []
         return [
             reward + rho * math.log(twin.density / block.density)
-            for twin, reward in self._known.get((_signature(block), repeats), ())
+            for twin, reward in self._known.get((block.computing_layers, repeats), ())
             if twin.function_key == block.function_key
         ]
 
 
 def are_twins(block: Block, other: Block) -> bool:
-    return _signature(block) == _signature(other) and block.function_key == other.function_key
-
-
-def _signature(block: Block) -> Signature:
-    """Equal for blocks of one function, and much quicker than their keys."""
-    return tuple(
-        sorted(
-            (layer.type, layer.kernel)
-            for layer in block.layers
-            if layer.type not in (LayerType.IDENTITY, LayerType.CONCAT)
-            and not (layer.kernel == 1 and layer.type != LayerType.CONV)
-        )
+    return (
+        block.computing_layers == other.computing_layers
+        and block.function_key == other.function_key
     )
