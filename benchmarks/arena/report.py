@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from arena.lineup import ABLATIONS
 from arena.results import Results
 from arena.statistics import Interval, mean, ratio_of_means
 
@@ -19,18 +20,23 @@ RIVALS = ("evolution", "local search")
 
 def markdown(results: Results, arenas: Sequence[str], budgets: Sequence[int]) -> Iterator[str]:
     for arena in arenas:
+        players = [player for player in results.players(arena) if player not in ABLATIONS]
+        changed = [player for player in results.players(arena) if player in ABLATIONS]
         yield f"\n## {arena}\n"
-        yield from _standings(results, arena, budget=100)
+        yield from _standings(results, arena, players, budget=100)
         yield "\nAgainst their rivals after 100 trials, as ratios of mean regrets:\n"
         yield from _ratios(results, arena, budget=100)
-        yield "\nMean regret by what the search saw, by number of trials:\n"
-        yield from _by_budget(results, arena, budgets)
+        if changed:
+            yield "\nWith one thing changed:\n"
+            yield from _standings(results, arena, changed, budget=100)
+        yield "\nMean regret by what the search saw, by number of trials (searches):\n"
+        yield from _by_budget(results, arena, players, budgets)
 
 
-def _standings(results: Results, arena: str, budget: int) -> Iterator[str]:
+def _standings(results: Results, arena: str, players: Sequence[str], budget: int) -> Iterator[str]:
     objectives = results.objectives(arena)
     yield from _header(["after 100 trials", *objectives])
-    for player in results.players(arena):
+    for player in players:
         cells = []
         for objective in objectives:
             regrets = np.array(list(results.at(arena, objective, player, budget).values()))
@@ -64,10 +70,12 @@ def _ratio(
     )
 
 
-def _by_budget(results: Results, arena: str, budgets: Sequence[int]) -> Iterator[str]:
+def _by_budget(
+    results: Results, arena: str, players: Sequence[str], budgets: Sequence[int]
+) -> Iterator[str]:
     for objective in results.objectives(arena):
         yield from _header([objective, *map(str, budgets)])
-        for player in results.players(arena):
+        for player in players:
             cells = []
             for budget in budgets:
                 seen = [r.seen for r in results.at(arena, objective, player, budget).values()]
@@ -86,6 +94,8 @@ def draw_curves(results: Results, arena: str, budget: int, path: Path) -> None:
     )
     for panel, objective in zip(np.atleast_1d(panels), objectives, strict=True):
         for player in results.players(arena):
+            if player in ABLATIONS:
+                continue
             curves = results.curves(arena, objective, player, budget)
             if len(curves):
                 line = np.maximum(curves.mean(axis=0), 1e-2)

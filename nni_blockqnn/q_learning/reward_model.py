@@ -28,6 +28,7 @@ class RewardModel:
         self._span = (math.inf, -math.inf)  # of the rewards
         self._coefficients: np.ndarray | None = None
         self._refuted = False
+        self._next_fit = _COEFFICIENTS + 1
 
     @property
     def rho(self) -> float | None:
@@ -44,7 +45,11 @@ class RewardModel:
         self._terms.append((math.log(flops), math.log(block.density), 1.0))
         self._penalties.append(accuracy - reward)
         self._span = (min(reward, self._span[0]), max(reward, self._span[1]))
-        if self._coefficients is None or not self._explains(slice(-1, None)):
+        if self._coefficients is not None:
+            if not self._explains(slice(-1, None)):
+                self._fit()
+        elif len(self._terms) >= self._next_fit:
+            self._next_fit = 2 * len(self._terms)
             self._fit()
 
     def _fit(self) -> None:
@@ -53,7 +58,7 @@ class RewardModel:
             return
         terms = np.array(self._terms)
         self._coefficients, _, rank, _ = np.linalg.lstsq(terms, self._penalties, rcond=None)
-        if rank < _COEFFICIENTS or len(terms) == _COEFFICIENTS:  # fits by chance
+        if rank < _COEFFICIENTS:  # too alike to tell
             self._coefficients = None
         elif not self._explains(slice(None)):
             self._refuted = True
