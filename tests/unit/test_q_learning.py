@@ -64,11 +64,11 @@ def test_a_schedule_is_stretched_as_a_whole() -> None:
     [
         ("paper", 178 * 64, {64 * start: e for start, e in TABLE_2_STARTS.items()}),
         ("paper", None, {64 * start: e for start, e in TABLE_2_STARTS.items()}),
-        ("tuned", None, {8 * start: e for start, e in TABLE_2_STARTS.items()}),
-        ("tuned", 178, TABLE_2_STARTS),
+        ("tuned", None, {0: 1.0, 8 * 25: 0.5, 8 * 50: 0.3, 8 * 75: 0.1}),
+        ("tuned", 178, {0: 1.0, 45: 0.5, 89: 0.3, 134: 0.1}),
         # less than three iterations, and every stage has its share all the same
         ("paper", 178, TABLE_2_STARTS),
-        ("tuned", 89, {math.ceil(start / 2): e for start, e in TABLE_2_STARTS.items()}),
+        ("tuned", 89, {0: 1.0, 23: 0.5, 45: 0.3, 67: 0.1}),
     ],
 )
 def test_epsilon_counts_the_blocks_handed_out(

@@ -127,11 +127,11 @@ def test_a_result_counts_once() -> None:
 
 def test_another_numbering_of_the_same_block_counts() -> None:
     made = tuner(space(max_layers=4))
-    played = Experiment(made).run(40)
+    played = Experiment(made, 40)
     played.fill()
-    ((parameter_id, parameters),) = played.in_flight.items()
-    twin = next(
-        block
+    parameter_id, parameters, twin = next(
+        (parameter_id, parameters, block)
+        for parameter_id, parameters in played.in_flight.items()
         for block in made._search.space.blocks()  # type: ignore[union-attr]
         if block.key == network_of(parameters)[0] and block.to_json() != parameters["block"]
     )
