@@ -37,7 +37,7 @@ class Journal:
         self._hash = hashlib.sha256()
         if path and path.exists():
             whole, _, _ = path.read_bytes().rpartition(b"\n")
-            self._lines = [line for line, _ in _whole_lines(path, whole)]
+            self._lines = list(_whole_lines(path, whole))
             try:
                 _set_aside_torn_line(path)
             except OSError as error:
@@ -97,16 +97,16 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     Damaged lines are left out, with a warning.
     """
     whole, _, _ = path.read_bytes().rpartition(b"\n")
-    return [event for _, event in _whole_lines(path, whole)]
+    return [json.loads(line) for line in _whole_lines(path, whole)]
 
 
-def _whole_lines(path: Path, whole: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The events and their text without checksums."""
+def _whole_lines(path: Path, whole: bytes) -> Iterator[bytes]:
+    """The events' text without checksums."""
     for number, line in enumerate(whole.splitlines(), 1):
         checked = _CHECKED.fullmatch(line)
         text = checked[1] + b"}" if checked else b""
         if checked and zlib.crc32(text) == int(checked[2]):
-            yield text, json.loads(text)
+            yield text
         else:
             _logger.warning("%s: line %d is damaged and left out", path, number)
 
