@@ -4,7 +4,7 @@
     python benchmarks/encodings.py --report
 
 The same agent searches each encoding on NSC-Bench's digits, blocks of up to 22 layers, one trial at
-a time. A line a trial goes to ``benchmarks/work/encodings.jsonl``; a run that was stopped goes on
+a time. A line a trial goes to ``benchmarks/partial/encodings.jsonl``; a run that was stopped goes on
 with the first search that is not complete.
 """
 
@@ -28,7 +28,7 @@ from nni_blockqnn.parameters import read_task
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.loop import train
 
-TRAINED = Path(__file__).with_name("work") / "encodings.jsonl"
+TRAINED = Path(__file__).with_name("partial") / "encodings.jsonl"
 ENCODINGS = ("pcc", "separate")
 MAX_FLOPS = 1_500_000
 

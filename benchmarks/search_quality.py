@@ -4,7 +4,7 @@
     python benchmarks/search_quality.py --report
 
 The first plays every agent on every objective of every table, eight trials in flight, and keeps
-what was played in ``benchmarks/work/search_quality.jsonl``, so that a run that was stopped goes on.
+what was played in ``benchmarks/partial/search_quality.jsonl``, so that a run that was stopped goes on.
 The second prints the tables and draws the figures of ``docs/search_quality.md``.
 """
 
@@ -26,7 +26,7 @@ from arena.tables import ARENAS, Arena, load
 
 BUDGETS = (50, 100, 200, 500, 1_000)
 IN_FLIGHT = 8
-PLAYED = Path(__file__).with_name("work") / "search_quality.jsonl"
+PLAYED = Path(__file__).with_name("partial") / "search_quality.jsonl"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 

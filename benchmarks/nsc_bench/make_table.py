@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", choices=SETUPS, default="fashion_mnist")
     parser.add_argument("--data-dir", type=Path, help="where the data set's files lie")
     parser.add_argument("--limit", type=int, help="end after so many trainings")
-    parser.add_argument("--output", type=Path, help="the working file (work/DATASET.jsonl)")
+    parser.add_argument("--output", type=Path, help="the working file (partial/DATASET.jsonl)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     setup = SETUPS[options.dataset]
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def working_file(dataset: str) -> Path:
-    return Path(__file__).parent / "work" / f"{dataset}.jsonl"
+    return Path(__file__).parent / "partial" / f"{dataset}.jsonl"
 
 
 def make(setup: Setup, data: ImageData, output: Path, limit: int | None = None) -> None:

@@ -22,7 +22,7 @@ from nsc_bench.table import Entry, Table, table_path
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="pack", description=__doc__)
     parser.add_argument("--dataset", choices=SETUPS, default="fashion_mnist")
-    parser.add_argument("--input", type=Path, help="the working file (work/DATASET.jsonl)")
+    parser.add_argument("--input", type=Path, help="the working file (partial/DATASET.jsonl)")
     parser.add_argument("--output", type=Path, help="the table (DATASET.csv.gz)")
     options = parser.parse_args(arguments)
     output = options.output or table_path(options.dataset)
