@@ -4,8 +4,8 @@
     python benchmarks/encodings.py --report
 
 The same agent searches each encoding on NSC-Bench's digits, blocks of up to 22 layers, one trial at
-a time. A line a trial goes to ``benchmarks/partial/encodings.jsonl``; a run that was stopped goes on
-with the first search that is not complete.
+a time. A line a trial goes to ``benchmarks/partial/encodings.jsonl``; a run that was stopped goes
+on with the first search that is not complete.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     python benchmarks/search_quality.py --report
 
 The first plays every agent on every objective of every table, eight trials in flight, and keeps
-what was played in ``benchmarks/partial/search_quality.jsonl``, so that a run that was stopped goes on.
+what was played in ``benchmarks/partial/search_quality.jsonl``, so that a stopped run goes on.
 The second prints the tables and draws the figures of ``docs/search_quality.md``.
 """
 
