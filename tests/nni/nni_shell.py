@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "config_templates"
 SCRIPTS = Path(sys.executable).parent
 PATIENCE_SECONDS = 1500.0
-"""Enough for a machine that does much else; the tests take a minute or two at most."""
+"""For a whole test, on a machine that does much else; most take a minute or two."""
+WAITING_SECONDS = 600.0
+"""For one event, so that what was waited for is said before the test's time is over."""
 DIGITS_TRIAL = "python -m nni_blockqnn.trial --dataset digits --epochs 1 --threads 1 --mu 0 --rho 0"
 
 
@@ -77,7 +79,7 @@ class Running:
         return [event for event in events if event["event"] == kind]
 
     def wait_until(self, reached: Callable[[], Any], what: str, *, or_error: bool = False) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + WAITING_SECONDS
         while not reached():
             assert or_error or self.status() != "ERROR", self.log("dispatcher.log")
             assert time.monotonic() < deadline, f"waited in vain for {what}; {self.statuses()}"
