@@ -24,8 +24,8 @@ from nsc_bench.table import load_table
 
 from nni_blockqnn import Block, BlockQNNTuner, reward
 from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.layer import LayerType
 from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import LayerType
 from nni_blockqnn.q_learning.schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.settings import PRESETS
 

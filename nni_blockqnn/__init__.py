@@ -13,9 +13,10 @@ from nni_blockqnn.reward import reward
 
 if TYPE_CHECKING:
     from nni_blockqnn.cost import Cost, estimate_cost
+    from nni_blockqnn.layer import InvalidBlockError
     from nni_blockqnn.model_space import build_network
     from nni_blockqnn.network_spec import NetworkSpec
-    from nni_blockqnn.nsc import Block, InvalidBlockError
+    from nni_blockqnn.nsc import Block
     from nni_blockqnn.search_space import SearchSpace
     from nni_blockqnn.tuner import BlockQNNTuner
 
@@ -23,7 +24,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Block": "nsc",
-    "InvalidBlockError": "nsc",
+    "InvalidBlockError": "layer",
     "SearchSpace": "search_space",
     "NetworkSpec": "network_spec",
     "Cost": "cost",

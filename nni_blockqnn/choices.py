@@ -29,7 +29,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.nsc import Block, LayerType
+from nni_blockqnn.layer import LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
 
 END = "end"

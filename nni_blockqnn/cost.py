@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block, Layer, LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.widths import BlockWidths, StageWidths, network_widths
 
 _WRITING = (LayerType.ADD, LayerType.CONCAT, LayerType.RELU)

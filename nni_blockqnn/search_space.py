@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import (
+from nni_blockqnn.layer import (
     CONV_KERNELS,
     KERNEL_LIMIT,
     LAYER_LIMIT,
     POOL_KERNELS,
-    Block,
     InvalidBlockError,
     Layer,
     LayerType,
-    checked_encoding,
 )
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block, checked_encoding
 
 START = Layer(0, 0, 0, 0, 0)
 """The state s0 before the first layer (Fig. 4 draws it as the root)."""
@@ -166,7 +165,16 @@ class SearchSpace:
         return (
             block.encoding == self.encoding
             and len(block.layers) < self.max_layers
-            and all(layer.kernel in self._kernels(LayerType(layer.type)) for layer in block.layers)
+            and self._labels.issuperset((layer.type, layer.kernel) for layer in block.layers)
+        )
+
+    @cached_property
+    def _labels(self) -> frozenset[tuple[int, int]]:
+        """Types and kernels that layers of this space may have, whatever their position."""
+        return frozenset(
+            (layer_type.value, kernel)
+            for layer_type in LayerType
+            for kernel in self._kernels(layer_type)
         )
 
     def _prefixes(self, length: int) -> Iterator[tuple[Layer, ...]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.journal import Journal
-from nni_blockqnn.nsc import Layer
+from nni_blockqnn.layer import Layer
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.q_table import Entry, QTable
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
+from nni_blockqnn.layer import ENCODINGS
 from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import ENCODINGS
 from nni_blockqnn.training import RECIPES
 
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")

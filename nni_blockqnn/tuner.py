@@ -18,6 +18,7 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
+from nni_blockqnn._garbage import collection_paused
 from nni_blockqnn._messages import shown
 from nni_blockqnn.class_args import agent_settings, check_class_args
 from nni_blockqnn.events import (
@@ -216,6 +217,7 @@ class BlockQNNTuner(Tuner):
             raise RuntimeError("update_search_space must come before every other call")
         return self._search
 
+    @collection_paused()
     def _rebuild(self, space: SearchSpace) -> None:
         """The search in this space, with the past that the journal holds."""
         checkpoint = self.get_checkpoint_path()

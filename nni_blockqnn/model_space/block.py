@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.model_space.layers import PCC, Add, Concat, convolution, projection
-from nni_blockqnn.nsc import Block, Layer, LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.widths import BlockWidths
 
 

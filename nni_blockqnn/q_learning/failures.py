@@ -6,6 +6,7 @@ from collections import Counter, deque
 from typing import NamedTuple
 
 from nni_blockqnn.nsc import Block
+from nni_blockqnn.q_learning.network_key import NetworkKey
 
 ATTEMPTS = 2
 """A network that failed so often is not proposed again."""
@@ -30,7 +31,7 @@ class Failures:
 
     def __init__(self) -> None:
         self.reported: list[Failure] = []
-        self._counts: Counter[tuple[str, int]] = Counter()
+        self._counts: Counter[NetworkKey] = Counter()
         self._retries: deque[tuple[Block, int]] = deque()
         self._reported_in_a_row = 0
         self._silent_in_a_row = 0
@@ -52,7 +53,7 @@ class Failures:
         """A failure that was not the block's own doing earns it one more attempt."""
         self.reported.append(failure)
         self._reported_in_a_row += 1
-        network = (failure.block.key, failure.repeats)
+        network = NetworkKey(failure.block, failure.repeats)
         self._counts[network] += 1
         if not failure.of_block and self._counts[network] < ATTEMPTS:
             self._retries.append((failure.block, failure.repeats))
@@ -64,7 +65,7 @@ class Failures:
         """A trial succeeded, or the search was resumed, so the fault may be mended."""
         self._reported_in_a_row = self._silent_in_a_row = 0
 
-    def bars(self, network: tuple[str, int]) -> bool:
+    def bars(self, network: NetworkKey) -> bool:
         """Whether the network has failed too often to be proposed again."""
         return self._counts[network] >= ATTEMPTS
 

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from nni_blockqnn.cost import Cost, estimate_cost
-from nni_blockqnn.nsc import Block, LayerType
+from nni_blockqnn.layer import LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import START, SearchSpace
 
 _REMEMBERED = 4_096

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class QTable:
 
     def __init__(self, initial_q: float, entries: Iterable[Entry] = ()) -> None:
         self.initial_q = initial_q
-        self._values: dict[State, dict[Hashable, float]] = {}
+        self._values: dict[State, dict[Any, float]] = {}
         self._visits: dict[tuple[State, Hashable], int] = {}
         for state, action, value, visits in entries:
             self._values.setdefault(state, {})[action] = value
@@ -58,15 +58,35 @@ class QTable:
 
         Values that differ by rounding alone tie, so that the unit of the rewards decides nothing.
         """
+        ties = self._best_of_known(state, actions) or self._best(state, actions)
+        return ties[rng.integers(len(ties))]
+
+    def _best_of_known(self, state: State, actions: Sequence[Action]) -> list[Action]:
+        """Empty if an unknown action, or none of ``actions``, may be best.
+
+        It spares to look at all actions, hundreds of which are never tried in a large space.
+        """
+        known = self._values.get(state)
+        if not known:
+            return []
+        least = _least_tie(max(known.values()))
+        if least <= self.initial_q:
+            return []
+        ties = [action for action, value in known.items() if value >= least]
+        return [action for action in ties if action in actions]
+
+    def _best(self, state: State, actions: Sequence[Action]) -> list[Action]:
         known = self._values.get(state, {})
         values = [known.get(action, self.initial_q) for action in actions]
-        best = max(values)
-        least = best - _ROUNDING * max(1.0, abs(best))
-        ties = [action for action, value in zip(actions, values, strict=True) if value >= least]
-        return ties[rng.integers(len(ties))]
+        least = _least_tie(max(values))
+        return [action for action, value in zip(actions, values, strict=True) if value >= least]
 
     def update(self, state: State, action: Hashable, target: float, step: float) -> None:
         """Q(s, a) <- (1 - step) Q(s, a) + step target."""
         old = self.value(state, action)
         self._values.setdefault(state, {})[action] = (1 - step) * old + step * target
         self._visits[state, action] = self.visits(state, action) + 1
+
+
+def _least_tie(best: float) -> float:
+    return best - _ROUNDING * max(1.0, abs(best))

@@ -26,6 +26,7 @@ from nni_blockqnn.predictor.guide import Guide
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.failures import Failure, Failures
 from nni_blockqnn.q_learning.limits import CostLimits, Limits, check_limits
+from nni_blockqnn.q_learning.network_key import NetworkKey
 from nni_blockqnn.q_learning.remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.schedule import EpsilonSchedule
@@ -51,9 +52,6 @@ to four layers are 35,784."""
 EPISODE_LIMIT = 1_000_000_000
 """Imported episodes beyond are numbered anew: JavaScript, through which they travel, is exact up to
 2**53."""
-
-NetworkKey = tuple[str, int]
-"""A block's key and its number of repeats: what makes a network the same."""
 
 
 class UncountableError(ValueError):
@@ -159,7 +157,7 @@ class BlockSearch:
     def _first_new(self, candidates: Iterator[tuple[Block, int]]) -> tuple[Block, int] | None:
         twins: list[tuple[Block, int]] = []
         for block, repeats in candidates:
-            if self._is_taken((block.key, repeats)):
+            if self._is_taken(NetworkKey(block, repeats)):
                 continue
             if len(twins) == AGENT_DRAWS or not self._is_twin(block, repeats):
                 return block, repeats
@@ -174,7 +172,7 @@ class BlockSearch:
                 self.agent.credit(experience)
         self.failures.retried(suggestion.block, suggestion.repeats)
         self._handed_out[suggestion.episode] = (suggestion.block, suggestion.repeats)
-        self._under_way[suggestion.episode] = (suggestion.block.key, suggestion.repeats)
+        self._under_way[suggestion.episode] = NetworkKey(suggestion.block, suggestion.repeats)
         self.next_episode = max(self.next_episode, suggestion.episode + 1)
 
     def result(
@@ -196,7 +194,8 @@ class BlockSearch:
         self.release(result.episode)
         self.history.append(result)
         reward = self._sign * result.reward
-        self._known.setdefault((result.block.key, result.repeats), []).append(reward)
+        network = NetworkKey(result.block, result.repeats)
+        self._known.setdefault(network, []).append(reward)
         self._twins.add(result.block, result.repeats, result.reward, result.metric)
         self._trajectories.add((result.block, result.repeats))
         if self.space.contains(result.block):
@@ -241,11 +240,12 @@ class BlockSearch:
         Raises:
             UncountableError: if it is a result that has counted already.
         """
-        handed_out = self._handed_out.get(episode)
-        if handed_out and handed_out[0].key == block.key and repeats in (None, handed_out[1]):
-            return self.count(episode, block, reward, metric)
+        if handed_out := self._handed_out.get(episode):
+            network = NetworkKey(block, repeats or handed_out[1])
+            if network == NetworkKey(*handed_out):
+                return self.count(episode, block, reward, metric)
         repeats = repeats or max(self.space.repeats)
-        source = (metric.get("episode", episode), (block.key, repeats), reward)
+        source = (metric.get("episode", episode), NetworkKey(block, repeats), reward)
         if source in self._adopted:
             raise UncountableError(f"episode {shown(source[0])} of another search is known")
         self._adopted.add(source)
@@ -277,8 +277,8 @@ class BlockSearch:
             raise UncountableError(f"episode {shown(episode)} was never handed out")
         sent, repeats = self._handed_out[episode]
         if sent == block:
-            block = sent  # it has its key worked out already
-        elif sent.key != block.key:
+            block = sent  # it has its fingerprint worked out already
+        elif NetworkKey(sent, repeats) != NetworkKey(block, repeats):
             raise UncountableError(f"episode {episode} was handed out with another block")
         if episode in self._counted:
             raise UncountableError(f"episode {episode} has counted already")
@@ -347,7 +347,7 @@ class BlockSearch:
         """A known block's trajectory that is new to the memory is remembered with its reward."""
         if not self._credit_known or (block, repeats) in self._trajectories:
             return
-        rewards = self._known.get((block.key, repeats)) or [
+        rewards = self._known.get(NetworkKey(block, repeats)) or [
             self._sign * reward for reward in self._twins.rewards(block, repeats)
         ]
         if rewards:

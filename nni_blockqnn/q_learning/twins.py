@@ -34,12 +34,14 @@ class Twins:
         return [
             reward + rho * math.log(twin.density / block.density)
             for twin, reward in self._known.get((block.computing_layers, repeats), ())
-            if twin.function_key == block.function_key
+            if are_twins(twin, block)
         ]
 
 
 def are_twins(block: Block, other: Block) -> bool:
+    """Whether the blocks compute the same function; the quickest test comes first."""
     return (
         block.computing_layers == other.computing_layers
+        and block.function_fingerprint == other.function_fingerprint
         and block.function_key == other.function_key
     )

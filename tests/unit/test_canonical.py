@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from strategies import blocks, renumberings
 
 from nni_blockqnn.canonical import canonical_key
-from nni_blockqnn.nsc import Block, LayerType
+from nni_blockqnn.layer import LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
 
 Rows = list[list[int]]
@@ -31,7 +32,19 @@ def test_distinct_blocks_of_the_papers_space_by_length() -> None:
 @given(st.data())
 def test_a_renumbered_block_keeps_its_key(data: st.DataObject) -> None:
     block = data.draw(blocks())
-    assert Block.parse(data.draw(renumberings(block))).key == block.key
+    renumbered = Block.parse(data.draw(renumberings(block)))
+    assert renumbered.key == block.key
+    assert renumbered.fingerprint == block.fingerprint
+
+
+def test_fingerprints_tell_most_blocks_apart() -> None:
+    """Equal where keys are; otherwise seldom, or the keys would be worked out all the same."""
+    fingerprints: dict[str, set[int]] = {}
+    for block in SearchSpace(max_layers=4).blocks():
+        fingerprints.setdefault(block.key, set()).add(block.fingerprint)
+    assert {len(found) for found in fingerprints.values()} == {1}
+    distinct = set().union(*fingerprints.values())
+    assert len(distinct) > 0.9 * len(fingerprints)
 
 
 @given(blocks(max_layers=5), blocks(max_layers=5))

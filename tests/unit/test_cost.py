@@ -12,9 +12,10 @@ from ptflops import get_model_complexity_info
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nni_blockqnn.cost import Cost, block_cost, estimate_cost
+from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network_spec import FRAMES, NetworkSpec
-from nni_blockqnn.nsc import Block, Layer, LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])

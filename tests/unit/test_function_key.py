@@ -15,10 +15,11 @@ from strategies import blocks, renumberings
 from torch import Tensor, nn
 
 from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.model_space.block import BlockModule
 from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block, Layer, LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
 from nni_blockqnn.widths import block_widths
 
@@ -35,14 +36,16 @@ def _block(rows: Rows) -> Block:
 
 def test_functions_of_the_papers_space_by_length() -> None:
     """Of two layers: the 6 of one, and 5 x 5 of what is no identity."""
-    functions: set[str] = set()
+    functions: set[tuple[str, int]] = set()
     counts = []
     for length in range(1, 5):
         space = SearchSpace(max_layers=length + 1)
         distinct = {block.key: block for block in space.blocks() if len(block.layers) == length}
-        functions.update(block.function_key for block in distinct.values())
-        counts.append(len(functions))
+        functions.update((b.function_key, b.function_fingerprint) for b in distinct.values())
+        counts.append(len({key for key, _ in functions}))
     assert counts == [6, 31, 318, 4270]
+    assert len(functions) == 4270  # equal functions have equal fingerprints
+    assert len({fingerprint for _, fingerprint in functions}) > 0.7 * 4270
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nni_blockqnn import Block, SearchSpace
+from nni_blockqnn.layer import ENCODINGS
 from nni_blockqnn.mutation import mutate
-from nni_blockqnn.nsc import ENCODINGS
 
 
 @given(st.sampled_from(ENCODINGS), st.integers(2, 23), st.integers(0, 2**32 - 1))

@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks
 
-from nni_blockqnn.nsc import (
-    ENCODINGS,
-    LAYER_LIMIT,
-    Block,
-    InvalidBlockError,
-    Layer,
-    parse_any_block,
-)
+from nni_blockqnn.layer import ENCODINGS, LAYER_LIMIT, InvalidBlockError, Layer
+from nni_blockqnn.nsc import Block, parse_any_block
 
 INCEPTION = [
     [1, 4, 0, 0, 0],

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nni_blockqnn.nsc import Block, Layer
+from nni_blockqnn.layer import Layer
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.agent import REPEATS_STATE, Agent
 from nni_blockqnn.q_learning.q_table import QTable
 from nni_blockqnn.q_learning.replay import Experience, ReplayMemory
@@ -245,6 +246,19 @@ def test_greedy_takes_the_best_of_the_legal_actions_only() -> None:
     assert {table.greedy("state", ["bad", "good", "new"], rng) for _ in range(50)} == {"good"}
     assert {table.greedy("state", ["bad", "new"], rng) for _ in range(50)} == {"new"}
     assert {table.greedy("state", ["bad"], rng) for _ in range(50)} == {"bad"}
+
+
+def test_greedy_is_the_maximum_over_all_legal_actions() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        table = QTable(initial_q=float(rng.integers(-1, 2)))
+        for action in rng.choice(8, size=rng.integers(9), replace=False).tolist():
+            table.update("state", action, float(rng.integers(-2, 3)), step=1.0)
+        legal = rng.choice(8, size=rng.integers(1, 9), replace=False).tolist()
+        best = max(table.value("state", action) for action in legal)
+        chosen = table.greedy("state", legal, rng)
+        assert chosen in legal
+        assert table.value("state", chosen) == best
 
 
 def test_values_that_differ_by_rounding_tie() -> None:

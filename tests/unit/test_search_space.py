@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nni_blockqnn.nsc import Block, InvalidBlockError, Layer, LayerType
+from nni_blockqnn.layer import InvalidBlockError, Layer, LayerType
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import START, SearchSpace
 
 EXAMPLE = {
