@@ -16,6 +16,8 @@ import resource
 import tempfile
 import time
 from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,8 @@ def play_ours(trials: int, preset: str) -> list[str]:
                 learning.append(time.perf_counter() - began)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         resume = [seconds_to_resume(trials, preset) for _ in range(3)]
-        guided = play_guided(trials, preset)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:  # for its memory
+            guided = alone.submit(play_guided, trials, preset).result()
         (Path(folder) / SNAPSHOT_NAME).unlink(missing_ok=True)
         resume_without = seconds_to_resume(trials, preset)
     with_snapshot = learning[SNAPSHOT_INTERVAL - 1 :: SNAPSHOT_INTERVAL]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from nni_blockqnn.layer import Layer, LayerType
@@ -30,6 +31,9 @@ class Cost(NamedTuple):
     flops: int
     params: int
     activations: int
+
+
+_NOTHING = Cost(0, 0, 0)
 
 
 def estimate_cost(block: Block, spec: NetworkSpec) -> Cost:
@@ -68,6 +72,13 @@ def _one_block(block: Block, widths: BlockWidths, area: int) -> Cost:
     return _total(costs)
 
 
+@lru_cache(maxsize=16_384)
+def _pcc(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
+    """ReLU, convolution, batch normalisation. Cached, since a network has hundreds of a few."""
+    flops, params, activations = _conv_bn(inputs, outputs, kernel, area)
+    return Cost(flops, params, activations + inputs * area)
+
+
 def _layer(layer: Layer, encoding: str, widths: BlockWidths, area: int) -> Cost:
     channels = widths.channels[layer.index]
     if layer.type == LayerType.CONV:
@@ -77,7 +88,7 @@ def _layer(layer: Layer, encoding: str, widths: BlockWidths, area: int) -> Cost:
         return _batch_norm(channels, area)
     if layer.type in _WRITING or layer.kernel > 1:  # a real pooling
         return _written(channels, area)
-    return Cost(0, 0, 0)
+    return _NOTHING
 
 
 def _stem_cost(spec: NetworkSpec) -> Cost:
@@ -131,12 +142,6 @@ def _conv_bn(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
     return _total((_conv(inputs, outputs, kernel, area), _batch_norm(outputs, area)))
 
 
-def _pcc(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
-    """ReLU, convolution, batch normalisation."""
-    flops, params, activations = _conv_bn(inputs, outputs, kernel, area)
-    return Cost(flops, params, activations + inputs * area)
-
-
 def _written(channels: int, area: int) -> Cost:
     return Cost(0, 0, channels * area)
 
@@ -150,9 +155,4 @@ def _times(repeats: int, cost: Cost) -> Cost:
 
 
 def _total(costs: Iterable[Cost]) -> Cost:
-    flops = params = activations = 0
-    for cost in costs:
-        flops += cost.flops
-        params += cost.params
-        activations += cost.activations
-    return Cost(flops, params, activations)
+    return Cost(*map(sum, zip(_NOTHING, *costs, strict=True)))

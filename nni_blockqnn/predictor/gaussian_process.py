@@ -42,7 +42,7 @@ class _Inputs(NamedTuple):
     """Features of n networks.
 
     Attributes:
-        labels: (n, DEPTHS, BUCKETS)
+        labels: (n, depths * BUCKETS)
         numbers: (n, numbers), standardised.
     """
 
@@ -107,13 +107,13 @@ class GaussianProcess:
         return centre + spread * (cross.T @ self._whitened), spread * deviation
 
     def _inputs(self, networks: Sequence[Features]) -> _Inputs:
-        return _Inputs(_labels(networks), self._numbers.standardised(_numbers(networks)))
+        labels = _labels(networks)[:, : self._kernel.depths].reshape(len(networks), -1)
+        return _Inputs(labels, self._numbers.standardised(_numbers(networks)))
 
     def _correlation(self, some: _Inputs, others: _Inputs) -> np.ndarray:
-        depths = self._kernel.depths
-        flat = [labels[:, :depths].reshape(len(labels), -1) for labels, _ in (some, others)]
+        alike = some.labels @ others.labels.T / self._kernel.depths
         distances = _squared_distances(some.numbers, others.numbers)
-        return _correlation(self._kernel, flat[0] @ flat[1].T / depths, distances)
+        return _correlation(self._kernel, alike, distances)
 
 
 def likeliest_kernel(trained: Sequence[Features], results: np.ndarray) -> Kernel:

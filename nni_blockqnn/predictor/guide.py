@@ -49,6 +49,7 @@ class Guide:
         self._results: list[float] = []
         self._features: dict[Network, Features] = {}
         self._process: GaussianProcess | None = None
+        self._best = -math.inf  # of the incumbents' results without their noise
         self._kernel: Kernel | None = None
         self._kernel_results = 0
 
@@ -74,6 +75,8 @@ class Guide:
         kernel = self._current_kernel()
         trained = [self._features_of(self._networks[at]) for at in known]
         self._process = GaussianProcess(kernel, trained, self._targets(known))
+        incumbents = [self._features_of(network) for network in self.incumbents()]
+        self._best = float(self._process.predict(incumbents)[0].max())
         if len(self._features) > 2 * TRAINED_LIMIT:
             self._features = {
                 self._networks[at]: self._features[self._networks[at]] for at in known
@@ -90,12 +93,11 @@ class Guide:
         self.prepare()
         if self._process is None or not candidates:
             return list(candidates)
-        best, _ = self._process.predict([self._features_of(n) for n in self.incumbents()])
         mean, deviation = self._process.predict(
             [self._features_of(network) for network in candidates],
             [self._features_of(network) for network in pending],
         )
-        improvement = _expected_improvement(mean, deviation, float(best.max()))
+        improvement = _expected_improvement(mean, deviation, self._best)
         return [candidates[at] for at in np.argsort(-improvement, kind="stable")]
 
     def _current_kernel(self) -> Kernel:
