@@ -107,7 +107,7 @@ _RULES: dict[str, And] = {
     "replay_capacity": _integer(1),
     "reward_shaping": _rule("true or false", lambda v: isinstance(v, bool)),
     "standardise": _rule("true or false", lambda v: isinstance(v, bool)),
-    "exploration": _one_of("type", "uniform"),
+    "exploration": _one_of("type", "kernel", "uniform"),
     "predictor": _one_of("wl"),
     "limits": _rule("an object of limits", lambda v: isinstance(v, dict)),
     "repeats_rule": _one_of("largest", "agent"),

@@ -102,19 +102,23 @@ class SearchSpace:
             self._successors[index] = list(self._layers_at(index))
         return list(self._successors[index])
 
-    def random_successor(self, layer: Layer | None, rng: np.random.Generator) -> Layer:
+    def random_successor(
+        self, layer: Layer | None, rng: np.random.Generator, *, by_kernel: bool = False
+    ) -> Layer:
         """A legal next layer: first the type is drawn, then the kernel, then the predecessors.
 
         Uniform over rows instead, 73 % of the blocks would have 22 layers, since pairs of
         predecessors outnumber the Terminal; Appendix B says that random blocks are simple.
+
+        Args:
+            by_kernel: draw type and kernel together, so that types of several kernels, convolutions
+                above all, come more often and the Terminal less: 9.4 layers in the mean.
         """
         index = (0 if layer is None else layer.index) + 1
-        types = self._types_at(index)
-        layer_type = types[rng.integers(len(types))]
+        draw = self._random_label if by_kernel else self._random_type_and_kernel
+        layer_type, kernel = draw(index, rng)
         if layer_type is LayerType.TERMINAL:
             return Layer.terminal(index)
-        kernels = self._kernels(layer_type)
-        kernel = kernels[rng.integers(len(kernels))]
         if index == 1:
             return Layer(1, layer_type.value, kernel, 0, 0)
         preds = 1 + rng.choice(index - 1, size=layer_type.predecessors, replace=False)
@@ -197,6 +201,18 @@ class SearchSpace:
         if index >= 2:
             types.append(LayerType.TERMINAL)
         return types
+
+    def _random_type_and_kernel(
+        self, index: int, rng: np.random.Generator
+    ) -> tuple[LayerType, int]:
+        types = self._types_at(index)
+        layer_type = types[rng.integers(len(types))]
+        kernels = self._kernels(layer_type)
+        return layer_type, kernels[rng.integers(len(kernels))]
+
+    def _random_label(self, index: int, rng: np.random.Generator) -> tuple[LayerType, int]:
+        labels = [(t, kernel) for t in self._types_at(index) for kernel in self._kernels(t)]
+        return labels[rng.integers(len(labels))]
 
     def _kernels(self, layer_type: LayerType) -> tuple[int, ...]:
         if layer_type is LayerType.CONV:

@@ -47,7 +47,9 @@ def players(by_size: Sequence[Block]) -> dict[str, Maker]:
 ABLATIONS: dict[str, Maker] = {
     "Q, tuned, Table 2's epsilons": lambda o, s, b, _: Tuner(o, s, b, epsilon_schedule=TABLE_2),
     "Q, tuned, not shaped": lambda o, s, b, _: Tuner(o, s, b, reward_shaping=False),
+    "Q, tuned, type exploration": lambda o, s, b, _: Tuner(o, s, b, exploration="type"),
     "Q, tuned, uniform exploration": lambda o, s, b, _: Tuner(o, s, b, exploration="uniform"),
+    "Q, tuned, random only": lambda o, s, b, _: Tuner(o, s, b, epsilon_schedule=RANDOM_ONLY),
     "Q, tuned, constant steps": lambda o, s, b, _: Tuner(o, s, b, step_size="constant"),
     "Q, tuned, not standardised": lambda o, s, b, _: Tuner(o, s, b, standardise=False),
     "Q, tuned, updates per 64 results": lambda o, s, b, _: Tuner(o, s, b, batch_size=64),

@@ -106,7 +106,8 @@ class Agent:
     def _next_layer(self, state: Layer, epsilon: float, rng: np.random.Generator) -> Layer:
         if rng.random() >= epsilon:
             return self.table.greedy(state, self._space.successors(state), rng)
-        if self.settings.exploration == "type":
-            return self._space.random_successor(state, rng)
-        successors = self._space.successors(state)
-        return successors[rng.integers(len(successors))]
+        if self.settings.exploration == "uniform":
+            successors = self._space.successors(state)
+            return successors[rng.integers(len(successors))]
+        by_kernel = self.settings.exploration == "kernel"
+        return self._space.random_successor(state, rng, by_kernel=by_kernel)

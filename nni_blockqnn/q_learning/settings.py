@@ -46,7 +46,7 @@ class AgentSettings(NamedTuple):
         standardise: learn from (reward - mean) / standard deviation over the replay memory, so that
             units and offsets of the reward do not matter.
         exploration: "type" draws a random action's type first, then kernel and predecessors;
-            "uniform" draws among all legal rows.
+            "kernel" type and kernel together, then predecessors; "uniform" among all legal rows.
     """
 
     epsilon_schedule: EpsilonStages = TABLE_2
@@ -72,5 +72,6 @@ PRESETS: dict[str, AgentSettings] = {
         step_size="visits",
         initial_q=0.0,
         standardise=True,
+        exploration="kernel",
     ),
 }

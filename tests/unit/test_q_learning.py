@@ -348,8 +348,8 @@ def test_epsilon_applies_to_each_action() -> None:
 
 @pytest.mark.parametrize(
     ("exploration", "terminals"),
-    # type first: 1 of 7 types. Uniform: 1 of the 8 * 4 + 2 * 6 + 1 rows
-    [("type", 1 / 7), ("uniform", 1 / 45)],
+    # type first: 1 of 7 types; with their kernels 1 of 11. Uniform: 1 of 8 * 4 + 2 * 6 + 1 rows
+    [("type", 1 / 7), ("kernel", 1 / 11), ("uniform", 1 / 45)],
 )
 def test_exploration(exploration: str, terminals: float) -> None:
     agent = _agent(exploration=exploration)
@@ -360,7 +360,7 @@ def test_exploration(exploration: str, terminals: float) -> None:
         if len(block.trajectory) >= 5
     ]
     share = np.mean([layer == Layer.terminal(5) for layer in fifths])
-    assert share == pytest.approx(terminals, abs=0.03)
+    assert share == pytest.approx(terminals, abs=0.02)  # the standard error is 0.007
 
 
 # --- learning
@@ -400,7 +400,7 @@ def test_the_agent_learns(preset: str) -> None:
     results = _play(PRESETS[preset], _convolutions, budget=400)
     random_phase = np.mean([reward for epsilon, _, reward in results if epsilon == 1])
     last_tenth = np.mean([reward for _, _, reward in results[-40:]])
-    assert random_phase < 15
+    assert random_phase < 25
     assert last_tenth > random_phase + 20
 
 
