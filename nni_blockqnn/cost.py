@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -53,16 +52,26 @@ def block_cost(block: Block, spec: NetworkSpec) -> Cost:
 
 def _blocks_cost(block: Block, stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
     return _total(
-        _times(repeats, _one_block(block, widths, area))
+        _stage_cost(block, stage.blocks, area)
         for stage, area in zip(stages, _stage_areas(spec), strict=True)
-        for widths, repeats in Counter(stage.blocks).items()
     )
 
 
-def _one_block(block: Block, widths: BlockWidths, area: int) -> Cost:
+def _stage_cost(block: Block, blocks: tuple[BlockWidths, ...], area: int) -> Cost:
+    """Blocks that differ in their input's channels alone are worked out once."""
     costs = []
-    if widths.input != widths.channels[0]:
-        costs.append(_pcc(widths.input, widths.filters, 1, area))
+    inner = {}
+    for widths in blocks:
+        if widths.input != widths.channels[0]:
+            costs.append(_pcc(widths.input, widths.filters, 1, area))
+        if widths.channels[0] not in inner:
+            inner[widths.channels[0]] = _layers_cost(block, widths, area)
+        costs.append(inner[widths.channels[0]])
+    return _total(costs)
+
+
+def _layers_cost(block: Block, widths: BlockWidths, area: int) -> Cost:
+    costs = []
     for layer, projected in zip(block.layers, widths.projected, strict=True):
         for predecessor in projected:
             costs.append(_pcc(widths.channels[predecessor], widths.filters, 1, area))
@@ -148,10 +157,6 @@ def _written(channels: int, area: int) -> Cost:
 
 def _stage_areas(spec: NetworkSpec) -> list[int]:
     return [height * width for height, width in spec.stage_sizes]
-
-
-def _times(repeats: int, cost: Cost) -> Cost:
-    return Cost(*(repeats * count for count in cost))
 
 
 def _total(costs: Iterable[Cost]) -> Cost:

@@ -54,7 +54,9 @@ def network_widths(block: Block, spec: NetworkSpec) -> tuple[StageWidths, ...]:
     for filters in spec.filters:
         blocks: list[BlockWidths] = []
         for _ in range(spec.repeats):
-            if not blocks or blocks[-1].input != channels:
+            if blocks and spec.project_input:
+                widths = blocks[-1]._replace(input=channels)
+            elif not blocks or blocks[-1].input != channels:
                 widths = block_widths(block, channels, filters, spec.project_input)
             blocks.append(widths)
             channels = widths.output

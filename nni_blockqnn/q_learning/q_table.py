@@ -58,22 +58,25 @@ class QTable:
 
         Values that differ by rounding alone tie, so that the unit of the rewards decides nothing.
         """
-        ties = self._best_of_known(state, actions) or self._best(state, actions)
-        return ties[rng.integers(len(ties))]
+        ties = self._quick_best(state, actions) or self._best(state, actions)
+        return ties[int(rng.integers(len(ties)))]
 
-    def _best_of_known(self, state: State, actions: Sequence[Action]) -> list[Action]:
-        """Empty if an unknown action, or none of ``actions``, may be best.
+    def _quick_best(self, state: State, actions: Sequence[Action]) -> Sequence[Action]:
+        """Empty if known and unknown actions might tie, or where ``actions`` lack the best.
 
-        It spares to look at all actions, hundreds of which are never tried in a large space.
+        A large space has hundreds of actions, few of them known, so that looking at each one's
+        value takes most of a search's time.
         """
         known = self._values.get(state)
         if not known:
-            return []
-        least = _least_tie(max(known.values()))
-        if least <= self.initial_q:
-            return []
-        ties = [action for action, value in known.items() if value >= least]
-        return [action for action in ties if action in actions]
+            return actions
+        best = max(known.values())
+        if _least_tie(best) > self.initial_q:
+            ties = [action for action, value in known.items() if value >= _least_tie(best)]
+            return [action for action in ties if action in actions]
+        if best < _least_tie(self.initial_q):
+            return [action for action in actions if action not in known]
+        return []
 
     def _best(self, state: State, actions: Sequence[Action]) -> list[Action]:
         known = self._values.get(state, {})
