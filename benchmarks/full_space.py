@@ -68,9 +68,11 @@ class Trial(NamedTuple):
     accuracy: float
 
 
-def play(search: Search, surrogate: Surrogate, spec: NetworkSpec) -> Iterator[Trial]:
-    """One trial at a time."""
-    class_args = AGENTS[search.agent]
+def play(
+    search: Search, surrogate: Surrogate, spec: NetworkSpec, **changed: Any
+) -> Iterator[Trial]:
+    """One trial at a time; ``changed`` are classArgs beside the agent's own."""
+    class_args = AGENTS[search.agent] | changed
     limits = {} if search.max_params is None else {"limits": {"max_params": search.max_params}}
     tuner = BlockQNNTuner(budget=search.trials, seed=search.seed, **class_args, **limits)
     tuner.update_search_space(
