@@ -1,0 +1,218 @@
+"""Pilots: blocks spread over the space, and real trainings on digits that a kill interrupts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nni_blockqnn.cli import main
+from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.data import load_dataset
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.pilot import PilotTraining, claim_folder, pilot_trainings, run_pilot
+from nni_blockqnn.pilot_blocks import spread_blocks
+from nni_blockqnn.q_learning.limits import Limits
+from nni_blockqnn.rank_statistics import spearman
+from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.training import EARLY_STOP, FINAL, EpochResult
+
+SPACE = SearchSpace(repeats=(1,), network="digits")
+SPEC = NetworkSpec("digits", filters=(4, 4), repeats=1)
+EARLY = replace(EARLY_STOP.shortened(1), batch_size=64, restarts=0)
+LATE = replace(EARLY_STOP.shortened(2), batch_size=64, restarts=0)
+BLOCKS = [Block.parse([[1, 1, kernel, 0, 0]]) for kernel in (1, 3, 5)]
+
+
+def test_blocks_are_spread_by_cost_and_density() -> None:
+    blocks = spread_blocks(SPACE, 30, np.random.default_rng(0))
+    assert len({block.function_key for block in blocks}) == 30
+    flops = np.array([estimate_cost(block, SPACE.spec).flops for block in blocks])
+    density = np.array([block.density for block in blocks])
+    assert flops.max() > 5 * flops.min()
+    assert np.ptp(density) > 0.7
+    assert abs(spearman(flops, density)) < 0.7
+    assert abs(spearman(flops, np.arange(30))) < 0.5  # so that half a pilot is spread, too
+
+
+def test_the_seed_gives_the_blocks() -> None:
+    first, again, other = (spread_blocks(SPACE, 5, np.random.default_rng(s)) for s in (1, 1, 2))
+    assert first == again != other
+
+
+def test_blocks_stay_within_limits() -> None:
+    blocks = spread_blocks(SPACE, 8, np.random.default_rng(0), Limits(max_flops=200_000))
+    assert max(estimate_cost(block, SPACE.spec).flops for block in blocks) <= 200_000
+    with pytest.raises(ValueError, match="admit no block"):
+        spread_blocks(SPACE, 8, np.random.default_rng(0), Limits(max_params=1))
+
+
+def test_a_space_may_have_too_few_blocks() -> None:
+    tiny = SearchSpace(max_layers=2, repeats=(1,), network="digits")
+    # convolutions of 1, 3, 5, poolings of 3, and the identity
+    assert len(spread_blocks(tiny, 6, np.random.default_rng(0))) == 6
+    with pytest.raises(ValueError, match=r"only 6 different blocks .* 7 are wanted"):
+        spread_blocks(tiny, 7, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="at least one block, got 0"):
+        spread_blocks(tiny, 0, np.random.default_rng(0))
+
+
+class Pilot:
+    """Runs a pilot of three blocks in a folder and notes which epochs it trains."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trainings = pilot_trainings(BLOCKS, SPEC, EARLY, LATE, seed=0)
+        self.epochs: list[tuple[Block, str, int]] = []
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
+        def on_epoch(training: PilotTraining, epoch: EpochResult) -> None:
+            if stop():
+                raise KeyboardInterrupt
+            self.epochs.append((training.block, training.log, epoch.epoch))
+
+        data = load_dataset("digits", None, limit=200)
+        run_pilot(
+            self.folder,
+            self.trainings,
+            data,
+            torch.device("cpu"),
+            on_epoch=on_epoch,
+            on_end=lambda training, line: None,
+        )
+
+    def lines(self) -> dict[str, list[dict[str, Any]]]:
+        """All but the times."""
+        logs = {
+            name: [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+            for name in ("early-stop.jsonl", "final.jsonl")
+        }
+        for line in itertools.chain(*logs.values()):
+            del line["training_seconds"]
+        return logs
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Pilot:
+    """One that nothing interrupted."""
+    pilot = Pilot(tmp_path_factory.mktemp("whole"))
+    pilot.run()
+    return pilot
+
+
+def test_each_block_is_trained_both_ways(whole: Pilot) -> None:
+    expected = []
+    for block in BLOCKS:
+        expected.append((block, "early-stop.jsonl", 1))
+        expected += [(block, "final.jsonl", epoch) for epoch in (1, 2)]
+    assert whole.epochs == expected
+    early, late = whole.lines().values()
+    assert [line["block"] for line in early] == [block.to_json() for block in BLOCKS]
+    assert early[0]["flops"] == estimate_cost(BLOCKS[0], SPEC).flops
+    assert early[0]["repeats"] == 1
+    assert (early[0]["seed"], late[0]["seed"]) == (0, 1)
+    assert 0 <= early[0]["accuracy"] <= 100
+
+
+def test_an_interrupted_pilot_goes_on_and_trains_nothing_twice(
+    tmp_path: Path, whole: Pilot
+) -> None:
+    pilot = Pilot(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        pilot.run(stop=lambda: len(pilot.epochs) == 5)  # in the last epoch of the second block
+    assert len((tmp_path / "final.jsonl").read_text().splitlines()) == 1
+    first_run = pilot.epochs
+    pilot.epochs = []
+    pilot.run()
+    assert pilot.epochs[0][:2] == (BLOCKS[1], "final.jsonl")
+    assert not {one[:2] for one in first_run[:4]} & {one[:2] for one in pilot.epochs}
+    assert pilot.lines() == whole.lines()
+    pilot.epochs = []
+    pilot.run()
+    assert pilot.epochs == []
+
+
+def test_a_torn_line_is_trained_again(tmp_path: Path, whole: Pilot) -> None:
+    for log in ("early-stop.jsonl", "final.jsonl"):
+        (tmp_path / log).write_bytes((whole.folder / log).read_bytes())
+    torn = (tmp_path / "final.jsonl").read_bytes()[:-30]
+    (tmp_path / "final.jsonl").write_bytes(torn)
+    pilot = Pilot(tmp_path)
+    pilot.run()
+    assert [one[:2] for one in pilot.epochs] == [(BLOCKS[2], "final.jsonl")] * 2
+    assert pilot.lines() == whole.lines()
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "final.jsonl").write_text('{"block": "[[1,9,0,0,0]]", "encoding": "pcc"}\n')
+    with pytest.raises(ValueError, match=r"final\.jsonl, line 1 is damaged: expected"):
+        Pilot(tmp_path).run()
+
+
+def test_a_block_that_cannot_be_trained_is_noted(tmp_path: Path) -> None:
+    pilot = Pilot(tmp_path)
+    diverging = replace(FINAL.shortened(1), learning_rate=1e30)
+    pilot.trainings = pilot_trainings(BLOCKS[:1], SPEC, EARLY, diverging, seed=0)
+    pilot.run()
+    line = json.loads((tmp_path / "final.jsonl").read_text())
+    assert line["block"] == BLOCKS[0].to_json()
+    assert line["failure"].startswith("loss became")
+    pilot.epochs = []
+    pilot.run()
+    assert pilot.epochs == []
+
+
+def test_a_folder_is_one_pilots(tmp_path: Path) -> None:
+    folder = tmp_path / "pilot"
+    claim_folder(folder, {"seed": 1, "limit": None})
+    claim_folder(folder, {"seed": 1, "limit": None})
+    with pytest.raises(ValueError, match="holds another pilot: its seed is 1, not 2; name another"):
+        claim_folder(folder, {"seed": 2, "limit": None})
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match="is no folder of a pilot and not empty"):
+        claim_folder(tmp_path, {"seed": 1})
+
+
+COMMAND = [
+    *("pilot", "--dataset", "digits", "--limit", "150", "--max-layers", "4", "--threads", "1"),
+    *("--network", '{"preset": "digits", "filters": [4, 4]}', "--blocks", "4", "--batch-size"),
+    *("64", "--early-epochs", "1", "--final-recipe", "early-stop", "--final-epochs", "2"),
+]
+
+
+def test_the_command_trains_once_and_calibrates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*COMMAND, "--output", str(tmp_path / "pilot"), "--format", "json"]
+    assert main(command) == 0
+    output, errors = capsys.readouterr()
+    said = json.loads(output)
+    assert said["pairs"] == 4
+    assert said["recommended"] == {"mu": 0, "rho": 0}
+    assert "4 blocks on digits, 135 images, cpu: 1 and 2 epochs each" in errors
+    assert "training 8/8, final: " in errors
+
+    assert main(command) == 0
+    output, errors = capsys.readouterr()
+    assert json.loads(output) == said
+    assert "training" not in errors
+    assert main([*command, "--seed", "5"]) == 1
+    assert "holds another pilot: its blocks" in capsys.readouterr().err
+
+
+def test_the_commands_mistakes_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ["--output", str(tmp_path / "pilot")]
+    assert main([*COMMAND, *folder, "--network", "cifar10"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main([*COMMAND, *folder, "--final-epochs", "0"]) == 1
+    assert "epochs must be at least 1, got 0" in capsys.readouterr().err
