@@ -2,6 +2,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ONNX = ["torch>=2.6", "onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"]
+
 setup(
     name="nni-blockqnn",
     version="0.1.0",
@@ -16,6 +18,7 @@ setup(
     package_dir={"nni_blockqnn.config_templates": "config_templates"},
     package_data={
         "nni_blockqnn": ["*.js", "py.typed"],
+        "nni_blockqnn.export": ["templates/*"],
         "nni_blockqnn.reports": ["templates/*"],
         "nni_blockqnn.config_templates": ["*.yml"],
     },
@@ -38,9 +41,12 @@ setup(
         "psutil>=5.9",
         "PyYAML>=6.0",
         "Pillow>=9.0",
+        "safetensors>=0.4",
     ],
     extras_require={
+        "onnx": ONNX,
         "dev": [
+            *ONNX,
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",

@@ -4,19 +4,23 @@ from nni_blockqnn.training.batches import evaluate
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.device import pick_device
 from nni_blockqnn.training.errors import TrainingError
-from nni_blockqnn.training.loop import EpochResult, TrainingResult, train
+from nni_blockqnn.training.loop import train
+from nni_blockqnn.training.precision import PRECISIONS, check_precision
 from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, IMAGENET_FINAL, RECIPES, Recipe
+from nni_blockqnn.training.results import EpochResult, TrainingResult
 
 __all__ = [
     "EARLY_STOP",
     "FINAL",
     "IMAGENET_FINAL",
+    "PRECISIONS",
     "RECIPES",
     "Checkpoint",
     "EpochResult",
     "Recipe",
     "TrainingError",
     "TrainingResult",
+    "check_precision",
     "evaluate",
     "pick_device",
     "train",

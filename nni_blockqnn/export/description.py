@@ -1,0 +1,136 @@
+"""``network.json``: what a training says of the network whose weights lie beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nni_blockqnn._messages import shown
+from nni_blockqnn.export.errors import ExportError
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block, parse_any_block
+from nni_blockqnn.training.weights import DESCRIPTION_NAME
+
+_BYTES_LIMIT = 16 * 2**20
+"""Names of hundreds of thousands of classes, and still read at once."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A network, how its images are normalised, and whatever else its training kept.
+
+    Attributes:
+        class_names: a name for each output.
+        mean: subtracted from the images, a number a channel, on the scale 0 to 1.
+        std: what the difference is divided by; likewise, positive.
+        weights_sha256: of ``weights.safetensors``, in hexadecimal digits.
+        facts: all that the file holds: "dataset", "recipe", "accuracy" and others, unchecked.
+    """
+
+    block: Block
+    spec: NetworkSpec
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    weights_sha256: str
+    facts: Mapping[str, Any]
+
+
+def read_description(folder: Path) -> Description:
+    """What ``network.json`` in the folder says.
+
+    Raises:
+        ExportError: if folder or file are missing, or a value does not describe a network.
+    """
+    path = folder / DESCRIPTION_NAME
+    facts = _read_object(path)
+    try:
+        spec = NetworkSpec.from_parameter(_mapping(facts, "network"), facts.get("repeats"))
+        channels = spec.input_shape[0]
+        return Description(
+            block=parse_any_block(_given(facts, "block"), _given(facts, "encoding")),
+            spec=spec,
+            class_names=_names(facts, spec.classes),
+            mean=_numbers(facts, "mean", channels, -math.inf),
+            std=_numbers(facts, "std", channels, 0.0),
+            weights_sha256=_text(facts, "weights_sha256"),
+            facts=facts,
+        )
+    except ValueError as error:
+        raise ExportError(f"{path} describes no network: {error}") from None
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    if not path.parent.is_dir():
+        raise ExportError(
+            f"there is no folder {path.parent}; name one that `blockqnn train` or `blockqnn "
+            "export` wrote"
+        )
+    try:
+        with path.open("rb") as file:
+            content = file.read(_BYTES_LIMIT + 1)
+    except FileNotFoundError:
+        raise ExportError(
+            f"{path.parent} holds no {path.name}; name a folder that `blockqnn train` or `blockqnn "
+            "export` wrote, after the training has ended"
+        ) from None
+    if len(content) > _BYTES_LIMIT:
+        raise ExportError(f"{path} has more than {_BYTES_LIMIT} bytes; it is no training's")
+    try:
+        facts = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ExportError(f"{path} is no JSON: {error}; copy it from the training again") from None
+    if not isinstance(facts, dict):
+        raise ExportError(f"{path} must hold a JSON object, got {shown(facts)}")
+    return facts
+
+
+def _given(facts: Mapping[str, Any], name: str) -> Any:
+    if name not in facts:
+        raise ValueError(f'it has no "{name}"')
+    return facts[name]
+
+
+def _mapping(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = _given(facts, name)
+    if not isinstance(value, Mapping):
+        raise ValueError(f'"{name}" must be an object, got {shown(value)}')
+    return value
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str:
+    value = _given(facts, name)
+    if not isinstance(value, str):
+        raise ValueError(f'"{name}" must be a text, got {shown(value)}')
+    return value
+
+
+def _names(facts: Mapping[str, Any], classes: int) -> tuple[str, ...]:
+    value = _given(facts, "class_names")
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f'"class_names" must be a list of texts, got {shown(value)}')
+    if len(value) != classes:
+        raise ValueError(
+            f'"class_names" must be {classes}, a name for each output, not {len(value)}'
+        )
+    return tuple(value)
+
+
+def _numbers(facts: Mapping[str, Any], name: str, channels: int, above: float) -> tuple[float, ...]:
+    value = _given(facts, name)
+    if not isinstance(value, list) or len(value) != channels:
+        raise ValueError(f'"{name}" must be a list of {channels} numbers, got {shown(value)}')
+    if not all(is_finite(number) and number > above for number in value):
+        least = "" if above == -math.inf else f" above {above:g}"
+        raise ValueError(f'"{name}" must be finite numbers{least}, got {shown(value)}')
+    return tuple(map(float, value))
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that a float can hold; true and false are none."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and abs(value) <= 1e300  # an integer may be too large for a float

@@ -1,0 +1,153 @@
+"""A trained network in forms that others can use, each compared with the network itself."""
+
+from __future__ import annotations
+
+import copy
+import runpy
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nni_blockqnn._messages import shown
+from nni_blockqnn.export.description import Description
+from nni_blockqnn.export.errors import ExportError
+from nni_blockqnn.export.programs import (
+    export_program,
+    missing_onnx_packages,
+    run_onnx,
+    run_program,
+    write_onnx,
+    write_program,
+)
+from nni_blockqnn.export.source import network_source
+from nni_blockqnn.export.trained import load_described
+from nni_blockqnn.training.weights import DESCRIPTION_NAME, WEIGHTS_NAME
+
+FORMATS = {"python": "model.py", "program": "program.pt2", "onnx": "model.onnx"}
+"""Forms of a network by name, and the file of each."""
+INSTALL_ONNX = "pip install 'nni-blockqnn[onnx]'"
+_TOLERANCE = 1e-5
+_TOLERATED_ROUNDINGS = 10
+"""A form may round in another order, in which errors grow as they do in the network itself."""
+
+
+class Exported(NamedTuple):
+    """A folder that :func:`export_network` filled.
+
+    Attributes:
+        differences: of each form by name, the largest one between its logits and the network's, for
+            three random images; divided by the largest logit if that is more than 1.
+        rounding: the same between the network in single and in double precision.
+        left_out: why a form is missing, a line each.
+    """
+
+    description: Description
+    differences: dict[str, float]
+    rounding: float
+    left_out: list[str]
+
+
+def export_network(source: Path, output: Path, formats: Sequence[str] | None = None) -> Exported:
+    """Write the network in the forms that are asked for, its weights and its description.
+
+    Args:
+        source: a folder that `blockqnn train` or `blockqnn export` wrote.
+        output: a folder that exists and is empty.
+        formats: names out of `FORMATS`. By default all, ONNX only if its packages are installed.
+
+    Raises:
+        ExportError: if the source holds no network that fits together, a format is not known or
+            lacks its packages, or a form gives other logits than the network.
+    """
+    names, left_out = _chosen(formats)
+    description, network = load_described(source)
+    for name in (WEIGHTS_NAME, DESCRIPTION_NAME):
+        shutil.copyfile(source / name, output / name)
+    for name in names:
+        _write(name, output / FORMATS[name], description, network)
+    differences, rounding = _compare(names, output, description, network)
+    return Exported(description, differences, rounding, left_out)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that gets this name once it is filled, so that nobody sees half of it.
+
+    Raises:
+        ExportError: if there is something of this name already, other than an empty folder.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ExportError(f"{path} exists already; name a folder that does not, or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
+        filled = Path(scratch) / path.name
+        filled.mkdir()
+        yield filled
+        filled.replace(path)
+
+
+def _chosen(formats: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Names of formats in the order of `FORMATS`, and why one is left out."""
+    for name in formats or ():
+        if name not in FORMATS:
+            raise ExportError(f"formats must be of {', '.join(FORMATS)}, got {shown(name)}")
+    chosen = [name for name in FORMATS if formats is None or name in formats]
+    missing = missing_onnx_packages() if "onnx" in chosen else []
+    if not missing:
+        return chosen, []
+    reason = f"{', '.join(missing)} not installed; {INSTALL_ONNX}"
+    if formats is not None:
+        raise ExportError(f"format onnx: {reason}")
+    chosen.remove("onnx")
+    return chosen, [f"{FORMATS['onnx']} left out: {reason}"]
+
+
+def _write(name: str, path: Path, description: Description, network: nn.Module) -> None:
+    if name == "python":
+        path.write_text(network_source(description.block, description.spec), encoding="utf-8")
+        return
+    program = export_program(network, description.spec)
+    (write_program if name == "program" else write_onnx)(program, path)
+
+
+_RUN: dict[str, Callable[[Path, Tensor], Tensor]] = {
+    # not imported, which would leave compiled code in the folder
+    "python": lambda path, images: runpy.run_path(str(path))["load"]()(images),
+    "program": run_program,
+    "onnx": run_onnx,
+}
+
+
+@torch.no_grad()
+def _compare(
+    names: Sequence[str], folder: Path, description: Description, network: nn.Module
+) -> tuple[dict[str, float], float]:
+    """The differences by name, and the network's own rounding."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(3, *description.spec.input_shape, generator=generator)
+    logits = network(images)
+    if not logits.isfinite().all():
+        raise ExportError("the network's outputs are not finite numbers; train it again")
+    rounding = _difference(logits, copy.deepcopy(network).double()(images.double()))
+    allowed = _TOLERANCE + _TOLERATED_ROUNDINGS * rounding
+    differences = {}
+    for name in names:
+        file = FORMATS[name]
+        difference = differences[name] = _difference(_RUN[name](folder / file, images), logits)
+        if not difference <= allowed:  # nor if it is no number
+            raise ExportError(
+                f"{file} gives other outputs than the network: they differ by {difference:.2g} of "
+                f"the largest, {allowed:.2g} is allowed; leave it out with --formats, or install "
+                "another version of PyTorch"
+            )
+    return differences, rounding
+
+
+def _difference(found: Tensor, wanted: Tensor) -> float:
+    return ((found - wanted).abs().max() / wanted.abs().max().clamp(min=1)).item()

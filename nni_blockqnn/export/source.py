@@ -1,0 +1,43 @@
+"""A network as plain PyTorch source."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from nni_blockqnn.export.block_source import block_source
+from nni_blockqnn.layer import LayerType
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block
+
+
+def network_source(block: Block, spec: NetworkSpec) -> str:
+    """A Python module that imports PyTorch and safetensors alone.
+
+    It has a class ``Network``, whose state dict has the names and shapes of that of
+    `build_network(block, spec)`, a function ``load`` that gives it the weights beside it, and
+    ``preprocess``. Only integers of block and spec get into it, and no text.
+    """
+    environment = Environment(
+        loader=PackageLoader("nni_blockqnn.export", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    source = block_source(block, spec.project_input)
+    channels, height, width = spec.input_shape
+    projects = spec.project_input or source.adds or spec.frame == "residual"
+    return environment.get_template("model.py.jinja").render(
+        block=source,
+        spec=spec,
+        channels=channels,
+        height=height,
+        width=width,
+        stem_size=f"H/{2**spec.stem_pools}, W/{2**spec.stem_pools}" if spec.stem_pools else "H, W",
+        needs_projection=projects,
+        needs_relu_conv=projects or spec.stem_convs > 1 or spec.frame == "nin" or _has_pcc(block),
+    )
+
+
+def _has_pcc(block: Block) -> bool:
+    return block.encoding == "pcc" and any(layer.type == LayerType.CONV for layer in block.layers)

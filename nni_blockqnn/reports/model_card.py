@@ -1,0 +1,92 @@
+"""The model card of an exported network: README.md with the block drawn beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from nni_blockqnn._messages import shown
+from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.export import FORMATS, Exported
+from nni_blockqnn.export.description import is_finite
+from nni_blockqnn.reports.drawing import draw_image
+
+_ACCURACIES = {
+    "accuracy": "validation accuracy, last epoch",
+    "best_accuracy": "validation accuracy, best epoch",
+    "test_accuracy": "test accuracy",
+}
+_SETTINGS = {
+    "dataset": "data set",
+    "validation": "validated on",
+    "limit": "limit of images",
+    "seed": "seed",
+    "epoch": "weights of epoch",
+}
+_FRAMES = {
+    "stack": "blocks in sequence",
+    "residual": "a short-cut around each block",
+    "nin": "two 1x1 convolutions behind each stage, a 1x1 convolution instead of a linear layer",
+}
+_MOST_CLASSES, _MOST_ROWS, _LONGEST = 20, 50, 100
+
+
+def write_model_card(exported: Exported, folder: Path) -> None:
+    """Write README.md and block.svg: what the network is, how to load it, where it comes from."""
+    description, facts = exported.description, exported.description.facts
+    environment = Environment(  # of Markdown, where `code` escapes
+        loader=PackageLoader("nni_blockqnn.reports", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"code": code, "percent": _percent}
+    names = description.class_names
+    card = environment.get_template("model_card.md").render(
+        block=description.block,
+        spec=description.spec,
+        cost=estimate_cost(description.block, description.spec),
+        dataset=facts.get("dataset"),
+        accuracies=[(what, facts.get(name)) for name, what in _ACCURACIES.items()],
+        settings=[
+            (what, facts[name]) for name, what in _SETTINGS.items() if facts.get(name) is not None
+        ],
+        recipe=_rows(facts.get("recipe")),
+        versions=_rows(facts.get("versions")),
+        class_names=[code(name) for name in names[:_MOST_CLASSES]],
+        unnamed=max(0, len(names) - _MOST_CLASSES),
+        normalisation=list(zip(description.mean, description.std, strict=True)),
+        weights_sha256=description.weights_sha256,
+        differences=exported.differences,
+        rounding=exported.rounding,
+        frame=_FRAMES[description.spec.frame],
+        files=FORMATS,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    draw_image(description.block, folder / "block.svg")
+
+
+def code(value: Any) -> str:
+    """The value as a code span of Markdown, in which nothing of it means anything else.
+
+    Texts come from data sets and files: backticks and bars become other characters, line breaks
+    spaces, what does not print question marks; long ones are cut.
+    """
+    text = value[: 2 * _LONGEST] if isinstance(value, str) else shown(value, _LONGEST)
+    text = " ".join(text.split()).replace("`", "'").replace("|", "/")
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 3]}..."
+    return f"`{text or ' '}`"
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.2f} %" if is_finite(value) else "not measured"
+
+
+def _rows(mapping: Any) -> list[tuple[str, Any]]:
+    return list(mapping.items())[:_MOST_ROWS] if isinstance(mapping, Mapping) else []

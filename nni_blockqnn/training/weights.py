@@ -1,0 +1,105 @@
+"""A trained network in a folder: its weights, and what they are the weights of.
+
+``weights.safetensors`` holds the state dict and ``network.json`` the rest, the weights' SHA-256
+included. ``network.json`` is written last, so a folder without it, or with another hash in it, is a
+training that was cut off. :func:`nni_blockqnn.load` reads both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from nni_blockqnn._messages import shown
+
+WEIGHTS_NAME = "weights.safetensors"
+DESCRIPTION_NAME = "network.json"
+_COUNTER = "num_batches_tracked"
+"""A number in each batch norm that fits everywhere and says nothing."""
+
+
+class CarriedOver(NamedTuple):
+    """How many of a network's tensors another one's have replaced."""
+
+    fitting: int
+    of: int
+
+
+def save_network(folder: Path, network: nn.Module, description: Mapping[str, Any]) -> str:
+    """Write both files, each complete or not at all; returns the weights' SHA-256.
+
+    Args:
+        folder: made if it is not there.
+        description: for ``network.json``, which gets ``weights_sha256`` and ``versions`` too.
+
+    Raises:
+        OSError: if there is no room for it, say.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {  # safetensors takes no channels-last memory
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    content = safetensors.torch.save(state)
+    sha256 = hashlib.sha256(content).hexdigest()
+    facts = dict(description) | {"weights_sha256": sha256, "versions": _versions()}
+    write_whole(folder / WEIGHTS_NAME, content)
+    write_whole(folder / DESCRIPTION_NAME, (json.dumps(facts, indent=1) + "\n").encode())
+    return sha256
+
+
+def carry_over(weights: Mapping[str, Tensor], network: nn.Module) -> CarriedOver:
+    """Give the network those weights whose names and shapes fit; the others stay as they are.
+
+    Raises:
+        ValueError: if none fits.
+    """
+    own = network.state_dict()
+    fitting = {
+        name: value
+        for name, value in weights.items()
+        if name in own and own[name].shape == value.shape
+    }
+    counted = sum(not name.endswith(_COUNTER) for name in fitting)
+    if not counted:
+        raise ValueError(
+            "none of the weights fits this network: they are carried over where name and shape are "
+            f"equal; theirs begin with {shown([*weights][:3])}, its own with {shown([*own][:3])}"
+        )
+    network.load_state_dict(own | fitting)
+    return CarriedOver(counted, sum(not name.endswith(_COUNTER) for name in own))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file, so that a kill leaves the old one or the new one.
+
+    Raises:
+        OSError: if there is no room for it, say.
+    """
+    scratch = path.with_name(f"{path.name}.tmp")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{name: version(name) for name in ("nni-blockqnn", "numpy", "safetensors")},
+    }
