@@ -13,6 +13,7 @@ from nni_blockqnn.reward import reward
 
 if TYPE_CHECKING:
     from nni_blockqnn.cost import Cost, estimate_cost
+    from nni_blockqnn.export import load
     from nni_blockqnn.layer import InvalidBlockError
     from nni_blockqnn.model_space import build_network
     from nni_blockqnn.network_spec import NetworkSpec
@@ -30,6 +31,7 @@ _HOMES = {
     "Cost": "cost",
     "estimate_cost": "cost",
     "build_network": "model_space",
+    "load": "export",
     "BlockQNNTuner": "tuner",
 }
 
@@ -42,6 +44,7 @@ __all__ = [
     "SearchSpace",
     "build_network",
     "estimate_cost",
+    "load",
     "reward",
 ]
 

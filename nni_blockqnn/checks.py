@@ -18,6 +18,7 @@ import yaml
 from nni_blockqnn import launch
 from nni_blockqnn._messages import shown
 from nni_blockqnn.class_args import check_class_args
+from nni_blockqnn.finalists import check_grid, is_finalists, network_of_grid
 from nni_blockqnn.q_learning.limits import Limits, check_limits
 from nni_blockqnn.search_space import SearchSpace
 
@@ -114,6 +115,9 @@ def _check_tuner(config: Any) -> Iterator[Finding]:
     tuner = config.tuner
     if tuner is None or (tuner.class_name not in OUR_TUNERS and tuner.name != REGISTERED_NAME):
         yield Finding("warning", "tuner", "it is not BlockQNN's, so it is not checked")
+        if is_finalists(config.search_space):
+            level, message = check_grid(config.search_space, config.max_trial_number)
+            yield Finding(level, "finalists", message)
         return
     try:
         given = check_class_args(tuner.class_args or {})
@@ -201,7 +205,12 @@ def _check_trial(config: Any) -> Iterator[Finding]:
     if not is_local(config):
         yield Finding("warning", "trial", "data and Python of remote machines are not checked")
         return
-    code, answer = _run_trial_check(config)
+    try:
+        network = _network(config.search_space)
+    except ValueError as error:
+        yield Finding("failure", "trial", f"its network is not known: {error}")
+        return
+    code, answer = _run_trial_check(config, network)
     yield Finding("failure" if code else "ok", "trial", answer)
     concurrency = config.trial_concurrency or 1
     if "--threads" not in command and concurrency > 1 and answer.endswith("; cpu"):
@@ -214,12 +223,11 @@ def _check_trial(config: Any) -> Iterator[Finding]:
         )
 
 
-def _run_trial_check(config: Any) -> tuple[int, str]:
+def _run_trial_check(config: Any, network: str) -> tuple[int, str]:
     """Exit code and last line of :mod:`nni_blockqnn.trial_check` with the trial's arguments.
 
     It runs as NNI runs a trial, so it is the trial's own Python that reads the data.
     """
-    network = SearchSpace.from_json(config.search_space).network
     command = TRIAL_MODULE.sub("-m nni_blockqnn.trial_check", config.trial_command)
     checked = subprocess.run(
         f"{command} --network {shlex.quote(network)}",
@@ -232,6 +240,12 @@ def _run_trial_check(config: Any) -> tuple[int, str]:
     )
     lines = (checked.stdout + checked.stderr).strip().splitlines()
     return checked.returncode, lines[-1] if lines else f"exit code {checked.returncode}"
+
+
+def _network(search_space: Any) -> str:
+    if is_finalists(search_space):
+        return network_of_grid(search_space)
+    return SearchSpace.from_json(search_space).network
 
 
 def _check_disk(config: Any) -> Iterator[Finding]:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from nni_blockqnn import __version__, commands
+from nni_blockqnn import (
+    __version__,
+    block_argument,
+    calibrate_command,
+    commands,
+    export_command,
+    top_command,
+)
 from nni_blockqnn.checks import ConfigError
 from nni_blockqnn.demo import DemoError
 from nni_blockqnn.experiments import ExperimentDatabaseError, ExperimentNotFoundError
@@ -35,6 +44,18 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
+class _LateParser(argparse.ArgumentParser):
+    """The parser of a command that may wait with its arguments until it is used."""
+
+    add_late: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.add_late is not None:
+            add_late, self.add_late = self.add_late, None
+            add_late(self)
+        return super().parse_known_args(args, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="blockqnn",
@@ -42,15 +63,21 @@ def _parser() -> argparse.ArgumentParser:
         epilog="start here: blockqnn demo",
     )
     parser.add_argument("--version", action="version", version=f"blockqnn {__version__}")
-    commands_parser = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands_parser = parser.add_subparsers(
+        required=True, metavar="COMMAND", parser_class=_LateParser
+    )
     for add in (
         _add_demo,
         _add_check,
         _add_create,
         _add_resume,
         _add_top,
+        _add_train,
         _add_report,
         _add_draw,
+        _add_export,
+        _add_pilot,
+        _add_calibrate,
         _add_register,
     ):
         add(commands_parser)
@@ -126,15 +153,31 @@ def _add_top(parsers: argparse._SubParsersAction) -> None:
         help="show the best blocks of an experiment",
         description="Shows the best distinct blocks, each with the result that its own trial "
         "reported; NNI's web UI may show results beside other trials' parameters.",
-        epilog="example: blockqnn top AbCdEfGh --k 5 --by accuracy --format csv > best.csv",
+        epilog="examples: blockqnn top AbCdEfGh --k 5 --by accuracy --format csv > best.csv; "
+        "blockqnn top AbCdEfGh --k 100 --output finalists.json",
     )
     _add_experiment(parser)
-    parser.add_argument("--k", type=int, default=10, help="how many (default: %(default)s)")
-    parser.add_argument("--by", choices=("reward", "accuracy"), default="reward")
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
-    parser.add_argument("--max-params", type=int, help="only networks of at most so many weights")
-    parser.add_argument("--max-flops", type=int, help="only networks of at most so many FLOPs")
-    parser.set_defaults(command=commands.top)
+    top_command.add_arguments(parser)
+    parser.set_defaults(command=top_command.top)
+
+
+def _add_train(parsers: argparse._SubParsersAction) -> None:
+    parser = parsers.add_parser(
+        "train",
+        help="train a block's network to convergence, without NNI",
+        description="Trains with the final recipe and keeps the network that is best on validation "
+        "images. --validation test is for the winner: it trains on all training images and reads "
+        "the test set once, at the end.",
+        epilog="examples: blockqnn train finalists.json --rank 1 --dataset cifar100 --output best; "
+        "blockqnn train residual --dataset digits --epochs 5",
+    )
+    parser.add_late = _add_train_arguments
+
+
+def _add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    from nni_blockqnn import train_command  # PyTorch, for which no other command should wait
+
+    train_command.add_arguments(parser)
 
 
 def _add_report(parsers: argparse._SubParsersAction) -> None:
@@ -153,12 +196,56 @@ def _add_draw(parsers: argparse._SubParsersAction) -> None:
         "draw",
         help="draw a block",
         description="Draws structure codes in the terminal, and as an image if -o names a file.",
-        epilog="example: blockqnn draw '[[1,1,3,0,0],[2,1,3,1,0],[3,5,0,1,2]]' -o block.svg",
+        epilog="examples: blockqnn draw inception; "
+        "blockqnn draw '[[1,1,3,0,0],[2,1,3,1,0],[3,5,0,1,2]]' -o block.svg",
     )
-    parser.add_argument("block", help="structure codes as JSON text, or a file that holds them")
+    parser.add_argument("block", help=block_argument.HELP)
     parser.add_argument("-o", "--output", type=Path, help="a .svg, .png or .pdf file")
     parser.add_argument("--title")
     parser.set_defaults(command=commands.draw)
+
+
+def _add_export(parsers: argparse._SubParsersAction) -> None:
+    parser = parsers.add_parser(
+        "export",
+        help="write a trained network in forms that need nothing of this package",
+        description="Writes plain PyTorch source, a torch.export program and, with the extra "
+        "'onnx', ONNX, each compared with the network; weights (safetensors) and a model card.",
+        epilog="example: blockqnn export trained/ -o classifier/ --formats python onnx",
+    )
+    export_command.add_arguments(parser)
+    parser.set_defaults(command=export_command.export)
+
+
+def _add_pilot(parsers: argparse._SubParsersAction) -> None:
+    parser = parsers.add_parser(
+        "pilot",
+        help="train some blocks both ways, to find mu and rho for a search",
+        description="Trains blocks that are spread over the space with the early-stop recipe and "
+        "with the final one, then says what `blockqnn calibrate` says of them.",
+        epilog="example: blockqnn pilot --dataset cifar100 --blocks 30 --final-epochs 60",
+    )
+    parser.add_late = _add_pilot_arguments
+
+
+def _add_pilot_arguments(parser: argparse.ArgumentParser) -> None:
+    from nni_blockqnn import pilot_command  # PyTorch, for which no other command should wait
+
+    pilot_command.add_arguments(parser)
+
+
+def _add_calibrate(parsers: argparse._SubParsersAction) -> None:
+    parser = parsers.add_parser(
+        "calibrate",
+        help="say how well early-stop results stand for final ones, and which mu and rho would",
+        description="Compares early-stop and final results of the same networks: rank correlations "
+        "of accuracy, reward and costs with the final accuracy, and the weights that would have "
+        "been best.",
+        epilog="examples: blockqnn calibrate AbCdEfGh IjKlMnOp; "
+        "blockqnn calibrate blockqnn-pilot/early-stop.jsonl blockqnn-pilot/final.jsonl",
+    )
+    calibrate_command.add_arguments(parser)
+    parser.set_defaults(command=calibrate_command.calibrate)
 
 
 def _add_register(parsers: argparse._SubParsersAction) -> None:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from nni_blockqnn import launch, resuming
+from nni_blockqnn.block_argument import codes_argument
 from nni_blockqnn.checks import REGISTERED_NAME, Finding, check_config, is_local, load_config
 from nni_blockqnn.demo import run_demo
 from nni_blockqnn.epsilons import epsilons
-from nni_blockqnn.experiments import TrialResult, distinct_best, find_experiment, read_results
+from nni_blockqnn.experiments import find_experiment, read_results
 from nni_blockqnn.nsc import parse_any_block
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.reports.text_graph import draw_text
 from nni_blockqnn.templates import template
 
-_COLUMNS = ("episode", "reward", "accuracy", "flops", "params", "density", "repeats")
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 
@@ -64,26 +58,6 @@ def resume(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def top(arguments: argparse.Namespace) -> int:
-    experiment = find_experiment(arguments.experiment)
-    results = read_results(experiment)
-    best = distinct_best(
-        results, arguments.k, arguments.by, arguments.max_params, arguments.max_flops
-    )
-    if arguments.format == "json":
-        print(json.dumps([_record(result) for result in best], indent=1))
-    elif arguments.format == "csv":
-        writer = csv.DictWriter(sys.stdout, [*_COLUMNS, "block", "encoding"])
-        writer.writeheader()
-        writer.writerows(_record(result) for result in best)
-    else:
-        _show_table(f"{experiment.name} ({experiment.id})", best)
-    for problems, what in ((results.failures, "failed"), (results.malformed, "are unreadable")):
-        if problems:
-            print(f"{len(problems)} {what}, the last one: {problems[-1]}", file=sys.stderr)
-    return 0
-
-
 def report(arguments: argparse.Namespace) -> int:
     experiment = find_experiment(arguments.experiment)
     write_report(
@@ -97,9 +71,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def draw(arguments: argparse.Namespace) -> int:
-    codes = arguments.block
-    if not codes.lstrip().startswith("["):
-        codes = Path(codes).read_text(encoding="utf-8")
+    codes = codes_argument(arguments.block)
     block = parse_any_block(codes, "separate")  # it knows every type, and both look alike
     print(draw_text(block))
     if arguments.output is not None:
@@ -138,27 +110,3 @@ def _show_findings(findings: Sequence[Finding]) -> int:
         console.print(f"[{colour}]{level:>8}[/]  {subject}: ", end="")
         console.print(message, markup=False)
     return 1 if any(finding.level == "failure" for finding in findings) else 0
-
-
-def _record(result: TrialResult) -> dict[str, Any]:
-    values = {name: getattr(result, name) for name in _COLUMNS}
-    return values | {"block": result.block.to_json(), "encoding": result.block.encoding}
-
-
-def _show_table(title: str, best: Sequence[TrialResult]) -> None:
-    table = Table(title=title, title_justify="left")
-    for heading in ("#", "episode", "reward", "accuracy %", "MFLOPs", "params", "N"):
-        table.add_column(heading, justify="right")
-    table.add_column("block", overflow="fold")
-    for place, result in enumerate(best, 1):
-        table.add_row(
-            str(place),
-            str(result.episode),
-            f"{result.reward:.2f}",
-            f"{result.accuracy:.2f}",
-            f"{result.flops / 1e6:.2f}",
-            "?" if result.params is None else f"{result.params:,}",
-            str(result.repeats or "?"),
-            result.block.to_json(),
-        )
-    Console().print(table if best else f"{title}: no results yet")

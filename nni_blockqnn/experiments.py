@@ -44,7 +44,8 @@ class TrialResult:
     """The result of one trial.
 
     Attributes:
-        episode: the tuner's number of the block.
+        episode: the tuner's number of the block. Tuners of others give none; there it is the number
+            of the trial.
         block: as the metric names it, whatever parameters NNI has recorded.
         accuracy: in percent.
         flops: multiply-accumulates of the network for one image.
@@ -118,6 +119,7 @@ def read_results(experiment: Experiment) -> Results:
     trials: dict[str, TrialResult] = {}
     failures = []
     malformed = []
+    numbers = {} if _is_ours(experiment) else _numbers(events)
     for trial_id, reported, data in [*metrics, *_kept(experiment, events, metrics)]:
         if trial_id in trials:
             continue
@@ -125,6 +127,8 @@ def read_results(experiment: Experiment) -> Results:
         seconds = None if start is None else max(0, (end or reported) - start) / 1000
         try:
             value = _decoded(data)
+            if isinstance(value, Mapping) and trial_id in numbers:
+                value = {"episode": numbers[trial_id], **value}
             if (failed := parse_failure(value, encoding)) is not None:
                 failures.append(f"trial {trial_id}: {failed.reason}")
                 continue
@@ -204,6 +208,18 @@ def _kept(
     for trial_id in dict.fromkeys(trial_id for trial_id, *_ in events if trial_id):
         if trial_id not in reported and (kept := kept_metric(experiment.directory, trial_id)):
             yield trial_id, 1000 * kept.time, kept.metric
+
+
+def _is_ours(experiment: Experiment) -> bool:
+    """Whether the tuner is BlockQNN, who counts no result that does not say its episode."""
+    tuner = experiment.config.get("tuner") or {}
+    return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
+
+
+def _numbers(events: list[tuple[Any, ...]]) -> dict[str, int]:
+    """Of the trials, in the order in which NNI made them."""
+    made = dict.fromkeys(trial_id for trial_id, *_ in events if trial_id)
+    return {trial_id: number for number, trial_id in enumerate(made)}
 
 
 def _encoding(experiment: Experiment) -> str:

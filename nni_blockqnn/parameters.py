@@ -29,20 +29,23 @@ def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, An
     search space has other kernels than the paper's, which a trial would refuse otherwise, or
     another encoding than "pcc", which the codes do not tell.
     """
-    space_fields: dict[str, Any] = {}
-    if not space.has_paper_kernels:
-        space_fields = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
-    if suggestion.block.encoding != "pcc":
-        space_fields["encoding"] = suggestion.block.encoding
     parameters = {
         "block": suggestion.block.to_json(),
         "repeats": suggestion.repeats,
         "network": space.network,
         "episode": suggestion.episode,
     }
-    if space_fields:
-        parameters["space"] = json.dumps(space_fields)
-    return parameters
+    return parameters | space_parameter(space)
+
+
+def space_parameter(space: SearchSpace) -> dict[str, str]:
+    """The parameter ``space``, or nothing if the trial needs none."""
+    fields: dict[str, Any] = {}
+    if not space.has_paper_kernels:
+        fields = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
+    if space.encoding != "pcc":
+        fields["encoding"] = space.encoding
+    return {"space": json.dumps(fields)} if fields else {}
 
 
 def read_task(parameters: Any) -> TrialTask:

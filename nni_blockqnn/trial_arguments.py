@@ -10,8 +10,9 @@ from typing import Any
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
 from nni_blockqnn.layer import ENCODINGS
+from nni_blockqnn.named_blocks import codes_of, names
 from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.training import RECIPES
+from nni_blockqnn.training import PRECISIONS, RECIPES
 
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
 
@@ -23,10 +24,19 @@ def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
         epilog="example: python -m nni_blockqnn.trial --block '[[1,1,3,0,0]]' --dataset digits",
         allow_abbrev=False,
     )
-    _add_data(parser)
-    _add_training(parser)
+    add_data(parser)
+    add_training(parser)
+    _add_reward(parser)
+    parser.add_argument(
+        "--save-dir",
+        type=Path,
+        help="keep the trained network in this folder, under NNI in a folder of it for each trial "
+        "(default: under NNI, in the trial's own folder if the recipe is a final one)",
+    )
     block = parser.add_argument_group("outside NNI, which brings them as parameters")
-    block.add_argument("--block", required=not under_nni, help="structure codes, as JSON text")
+    block.add_argument(
+        "--block", required=not under_nni, help=f"structure codes as JSON text, or {names()}"
+    )
     block.add_argument(
         "--encoding",
         choices=ENCODINGS,
@@ -42,14 +52,18 @@ def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
 
 def own_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     """A trial's parameters outside NNI."""
-    network = arguments.network
-    if network is None:
-        network = "cifar10" if arguments.dataset == "image-folder" else arguments.dataset
+    network = arguments.network or default_network(arguments.dataset)
     space = json.dumps({"encoding": arguments.encoding})
-    parameters = {"block": arguments.block, "network": network, "space": space}
+    block = codes_of(arguments.block, arguments.encoding)
+    parameters = {"block": block, "network": network, "space": space}
     if arguments.repeats is not None:
         parameters["repeats"] = arguments.repeats
     return parameters
+
+
+def default_network(dataset: str) -> str:
+    """The preset of the data set's name; image folders are brought to the images of CIFAR-10's."""
+    return "cifar10" if dataset == "image-folder" else dataset
 
 
 def load_data(arguments: argparse.Namespace, spec: NetworkSpec) -> ImageData:
@@ -69,7 +83,7 @@ def load_data(arguments: argparse.Namespace, spec: NetworkSpec) -> ImageData:
     )
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
     group.add_argument("--dataset", required=True, choices=DATASETS)
     group.add_argument(
@@ -91,21 +105,31 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("training and reward")
+def add_training(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=RECIPES, default="early-stop")
     group.add_argument("--epochs", type=int, help="shorten the recipe, its schedule included")
     group.add_argument("--batch-size", type=int, help="images a step (default: the recipe's)")
-    group.add_argument(
-        "--mu", type=float, default=1.0, help="weight of ln FLOPs (default: %(default)s)"
-    )
-    group.add_argument(
-        "--rho", type=float, default=8.0, help="weight of ln density (default: %(default)s)"
-    )
     group.add_argument(
         "--seed", type=int, default=0, help="of weights, order and hold-out (default: 0)"
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="of the arithmetic (default: %(default)s)",
+    )
+    group.add_argument(
         "--threads", type=int, help="CPU threads; of several trials on a machine, one's share"
+    )
+
+
+def _add_reward(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("reward")
+    group.add_argument(
+        "--mu", type=float, default=1.0, help="weight of ln FLOPs (default: %(default)s)"
+    )
+    group.add_argument(
+        "--rho", type=float, default=8.0, help="weight of ln density (default: %(default)s)"
     )

@@ -15,10 +15,15 @@ from nni_blockqnn.result_file import ResultFile
 from nni_blockqnn.training import Checkpoint
 
 _CHECKPOINT_NAME = "blockqnn-training.pt"
+_NETWORK_FOLDER = "network"
 
 
 class TrialFiles:
-    """The result and the checkpoint of one trial; both only count for the same task."""
+    """The result and the checkpoint of one trial; both only count for the same task.
+
+    Attributes:
+        network_folder: for the network of a final training.
+    """
 
     def __init__(self, folder: Path, parameters: Any, argv: Sequence[str]) -> None:
         """
@@ -27,6 +32,7 @@ class TrialFiles:
             parameters: the trial's; with the arguments they say what its result would be.
         """
         self._result = ResultFile(folder, parameters, argv)
+        self.network_folder = folder / _NETWORK_FOLDER
         self.checkpoint = Checkpoint(folder / _CHECKPOINT_NAME, self._result.fingerprint)
 
     def read_result(self) -> dict[str, Any] | None:

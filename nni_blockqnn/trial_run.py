@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,22 @@ import torch
 
 from nni_blockqnn import nni_channel, reward
 from nni_blockqnn.cost import block_cost, estimate_cost
-from nni_blockqnn.data import DataError
-from nni_blockqnn.model_space import build_network
-from nni_blockqnn.parameters import TrialTask, read_task
-from nni_blockqnn.training import (
-    RECIPES,
-    EpochResult,
-    Recipe,
-    TrainingError,
-    TrainingResult,
-    evaluate,
-    pick_device,
-    train,
-)
+from nni_blockqnn.data import DataError, ImageData
+from nni_blockqnn.parameters import read_task
+from nni_blockqnn.training import EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
-from nni_blockqnn.training.memory import check_memory
-from nni_blockqnn.trial_arguments import load_data, own_parameters, trial_parser
+from nni_blockqnn.training_run import Trained, run_training
+from nni_blockqnn.trial_arguments import own_parameters, trial_parser
 from nni_blockqnn.trial_files import TrialFiles
 
 
-def run(parameters: dict[str, Any] | None, argv: list[str] | None) -> int:
+def run(
+    parameters: dict[str, Any] | None, argv: list[str] | None, started: float | None = None
+) -> int:
     """Run a trial with NNI's parameters, or with the command line's if there are none.
+
+    Args:
+        started: ``time.perf_counter()`` at the start of the process; now if not given.
 
     Returns the exit code. A failure is one line on stderr, and under NNI on stdout too, since its
     web UI shows the two in different places.
@@ -47,7 +41,8 @@ def run(parameters: dict[str, Any] | None, argv: list[str] | None) -> int:
     try:
         metric = files.read_result() if files else None
         if metric is None:
-            metric = train_and_measure(parameters or own_parameters(arguments), arguments, files)
+            task = parameters or own_parameters(arguments)
+            metric = train_and_measure(task, arguments, files, started)
     except (DataError, TrainingError, ValueError) as error:
         for stream in (sys.stdout, sys.stderr) if under_nni else (sys.stderr,):
             print(f"trial failed: {error}", file=stream, flush=True)
@@ -67,39 +62,46 @@ def run(parameters: dict[str, Any] | None, argv: list[str] | None) -> int:
 
 
 def train_and_measure(
-    parameters: Any, arguments: argparse.Namespace, files: TrialFiles | None = None
+    parameters: Any,
+    arguments: argparse.Namespace,
+    files: TrialFiles | None = None,
+    process_started: float | None = None,
 ) -> dict[str, Any]:
     """Train the block that the parameters name and return the final metric (docs/metrics.md).
 
-    Goes on from the checkpoint in ``files``, if there is one.
+    Args:
+        files: their checkpoint is gone on from, if there is one.
+        process_started: ``time.perf_counter()`` at the start of the process; now if not given.
 
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
     """
     started = time.perf_counter()
+    before = started if process_started is None else process_started
+    startup = 0.0
     task = read_task(parameters)
-    spec = task.spec
-    device = pick_device(arguments.device)
-    recipe = _recipe(arguments)
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
-    check_memory(estimate_cost(task.block, spec), recipe.batch_size, device)
-    data = load_data(arguments, spec)
-    print(f"block {task.block}, repeats {spec.repeats}, {len(data.train)} images, {device}")
-    result = train(
-        lambda: build_network(task.block, spec),
-        data,
-        recipe,
-        device=device,
-        seed=arguments.seed,
+
+    def on_start(data: ImageData, device: torch.device) -> None:
+        nonlocal startup
+        startup = time.perf_counter() - before
+        repeats = task.spec.repeats
+        print(f"block {task.block}, repeats {repeats}, {len(data.train)} images, {device}")
+
+    folder = _network_folder(arguments, files)
+    trained = run_training(
+        task,
+        arguments,
+        on_start=on_start,
         on_epoch=_report_epoch,
         checkpoint=files.checkpoint if files else None,
+        keep_best=folder is not None,
     )
-    metric = _final_metric(task, result, arguments)
+    metric = _final_metric(trained)
     if arguments.test:
-        metric["test_accuracy"] = evaluate(
-            result.network, data.test, data.mean, data.std, device=device
-        )
+        metric["test_accuracy"] = trained.read_test_set()
+    if folder is not None:
+        metric |= _keep_network(trained, folder, metric)
+    metric["startup_seconds"] = round(startup, 3)
     metric["seconds"] = round(time.perf_counter() - started, 3)
     return metric
 
@@ -125,13 +127,24 @@ def _trial_files(parameters: Any, argv: list[str] | None) -> TrialFiles | None:
     return TrialFiles(Path(folder), parameters, sys.argv[1:] if argv is None else argv)
 
 
-def _recipe(arguments: argparse.Namespace) -> Recipe:
-    recipe = RECIPES[arguments.recipe]
-    if arguments.epochs is not None:
-        recipe = recipe.shortened(arguments.epochs)
-    if arguments.batch_size is not None:
-        recipe = replace(recipe, batch_size=arguments.batch_size)
-    return recipe
+def _network_folder(arguments: argparse.Namespace, files: TrialFiles | None) -> Path | None:
+    """Where the trained network is kept; None if it is not."""
+    if arguments.save_dir is not None:
+        # under NNI, a folder for each trial of the experiment
+        return arguments.save_dir.expanduser() / os.environ.get("NNI_TRIAL_JOB_ID", "")
+    is_final = arguments.recipe != "early-stop"
+    return files.network_folder if files is not None and is_final else None
+
+
+def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dict[str, str]:
+    """What the metric says of the network that is kept; where there is no room, says so."""
+    names = ("accuracy", "best_accuracy", "test_accuracy")
+    try:
+        sha256 = trained.save(folder, **{name: metric.get(name) for name in names})
+    except OSError as error:
+        print(f"warning: the network is not kept in {folder}: {error}", file=sys.stderr)
+        return {}
+    return {"network_folder": str(folder.resolve()), "weights_sha256": sha256}
 
 
 def _report_epoch(epoch: EpochResult) -> None:
@@ -145,9 +158,8 @@ def _report_epoch(epoch: EpochResult) -> None:
         nni_channel.report_intermediate({"default": epoch.accuracy} | loss)
 
 
-def _final_metric(
-    task: TrialTask, result: TrainingResult, arguments: argparse.Namespace
-) -> dict[str, Any]:
+def _final_metric(trained: Trained) -> dict[str, Any]:
+    task, result, arguments = trained.task, trained.result, trained.arguments
     block, spec = task.block, task.spec
     cost = estimate_cost(block, spec)
     flops = measure_flops(result.network, spec.input_shape)
@@ -169,6 +181,9 @@ def _final_metric(
         "best_accuracy": result.best_accuracy,
         "restarts": result.restarts,
         "learning_rate": result.learning_rate,
+        "precision": arguments.precision,
         "training_seconds": round(result.seconds, 3),
     }
+    if result.micro_batch != trained.recipe.batch_size:
+        metric["micro_batch"] = result.micro_batch
     return metric if task.episode is None else metric | {"episode": task.episode}

@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from nni_shell import TEMPLATES
 
 from nni_blockqnn import BlockQNNTuner, SearchSpace
 from nni_blockqnn.checks import load_config
 from nni_blockqnn.class_args import check_class_args
+from nni_blockqnn.finalists import check_grid, finalists_space, network_of_grid, write_finalists
+from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.parameters import read_task
 from nni_blockqnn.q_learning.limits import Limits, check_limits
 from nni_blockqnn.trial_arguments import trial_parser
 
 ALGORITHM = "blockqnn_algo.yml"
-SEARCHES = sorted(path for path in TEMPLATES.glob("*.yml") if path.name != ALGORITHM)
+FINAL = TEMPLATES / "train_top_cifar100.yml"
+EXPERIMENTS = sorted(path for path in TEMPLATES.glob("*.yml") if path.name != ALGORITHM)
+SEARCHES = [path for path in EXPERIMENTS if path != FINAL]
 
-
-@pytest.fixture(params=SEARCHES, ids=lambda path: path.name)
-def search(request: pytest.FixtureRequest) -> Path:
-    return request.param
+of_searches = pytest.mark.parametrize("template", SEARCHES, ids=lambda path: path.name)
+of_experiments = pytest.mark.parametrize("template", EXPERIMENTS, ids=lambda path: path.name)
 
 
 @pytest.fixture
-def config(search: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """As NNI loads it, in a home with the SSH key that the remote template names."""
+def config(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """As NNI loads it, beside finalists, in a home with the SSH key that one template names."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id_rsa").touch()  # NNI only asks whether there is one
-    return load_config(search)
+    blocks = [*NAMED_BLOCKS.values()]
+    write_finalists(tmp_path / "finalists.json", finalists_space(blocks, 4, "cifar100"))
+    return load_config(Path(shutil.copy(template, tmp_path)))
 
 
 def test_they_are_those_of_the_readme() -> None:
-    assert [path.name for path in SEARCHES] == [
+    assert [path.name for path in EXPERIMENTS] == [
         "blockqnn_cifar10.yml",
         "blockqnn_cifar100.yml",
         "blockqnn_cifar100_remote.yml",
@@ -45,9 +51,11 @@ def test_they_are_those_of_the_readme() -> None:
         "blockqnn_quickstart.yml",
         "blockqnn_s_cifar100.yml",
         "random_search_cifar100.yml",
+        "train_top_cifar100.yml",
     ]
 
 
+@of_searches
 def test_the_trial_can_read_what_the_tuner_proposes(config: Any) -> None:
     assert config.tuner.class_name == "nni_blockqnn.tuner.BlockQNNTuner"
     class_args = check_class_args(config.tuner.class_args)
@@ -62,22 +70,40 @@ def test_the_trial_can_read_what_the_tuner_proposes(config: Any) -> None:
     assert task.spec.repeats in space.repeats
 
 
+@pytest.mark.parametrize("template", [FINAL])
+def test_the_grid_trains_each_finalist_with_the_final_recipe(config: Any) -> None:
+    assert config.tuner.name == "GridSearch"
+    assert check_grid(config.search_space, 2) == ("ok", "all 2 can be built")
+    tuner = GridSearchTuner()
+    tuner.update_search_space(config.search_space)
+    tasks = [read_task(tuner.generate_parameters(number)) for number in range(2)]
+    assert [task.block for task in tasks] == [*NAMED_BLOCKS.values()]
+    assert [(task.spec.repeats, task.episode) for task in tasks] == [(4, None)] * 2
+    assert "--recipe final" in config.trial_command
+
+
+@of_experiments
 def test_the_trial_understands_its_command(config: Any) -> None:
     python, flag, module, *arguments = shlex.split(config.trial_command)
     assert (python, flag, module) == ("python", "-m", "nni_blockqnn.trial")
     dataset = trial_parser(under_nni=True).parse_args(arguments).dataset
-    assert dataset == SearchSpace.from_json(config.search_space).network
+    space = config.search_space
+    is_search = config.tuner.name != "GridSearch"
+    network = SearchSpace.from_json(space).network if is_search else network_of_grid(space)
+    assert dataset == network
 
 
-def test_one_gpu_a_trial_is_one_line_away(search: Path, config: Any, tmp_path: Path) -> None:
+@of_experiments
+def test_one_gpu_a_trial_is_one_line_away(template: Path, config: Any, tmp_path: Path) -> None:
     if config.trial_gpu_number is None:
-        text = search.read_text(encoding="utf-8")
-        changed = tmp_path / search.name
+        text = template.read_text(encoding="utf-8")
+        changed = tmp_path / template.name
         changed.write_text(text.replace("\n# trialGpuNumber: 1\n", "\ntrialGpuNumber: 1\n"))
         config = load_config(changed)
     assert config.trial_gpu_number == 1
 
 
+@of_experiments
 def test_remote_machines_are_not_reused(config: Any) -> None:
     """What NNI does with them otherwise: docs/nni.md."""
     assert not config.training_service.reuse_mode

@@ -1,0 +1,65 @@
+"""From a finished search to trained finalists and a winner, on real NNI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from nni_shell import PATIENCE_SECONDS, TEMPLATES, Nni, search_config, write_config
+
+from nni_blockqnn.experiments import find_experiment, read_results
+from nni_blockqnn.export.trained import load
+from nni_blockqnn.named_blocks import NAMED_BLOCKS
+
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
+
+TRIAL = (
+    "python -m nni_blockqnn.trial --dataset digits --limit 300 --recipe final --epochs 2"
+    " --threads 1 --mu 0 --rho 0"
+)
+
+
+def test_a_search_its_finalists_and_the_winner(nni: Nni, tmp_path: Path) -> None:
+    search = nni.create(write_config(tmp_path, search_config(4, 1)))
+    search.wait_for_end()
+    nni.stop(search.id)
+    finalists = tmp_path / "finalists.json"
+    written = nni.run(
+        "blockqnn", "top", search.id, "--k", "1", "--references", "--output", finalists
+    )
+    assert written.returncode == 0, written.stderr
+    blocks = json.loads(finalists.read_text())["block"]["_value"]
+    assert len(blocks) == 3
+
+    config = yaml.safe_load((TEMPLATES / "train_top_cifar100.yml").read_text())
+    config |= {"trialCommand": TRIAL, "trialConcurrency": 2, "maxTrialNumber": 3}
+    final = nni.create(write_config(tmp_path, config), with_blockqnn=True)
+    final.wait_for_end()
+    assert final.statuses() == dict.fromkeys(final.statuses(), "SUCCEEDED")
+
+    results = read_results(find_experiment(final.id, nni.home / "nni-experiments"))
+    assert not results.malformed
+    assert sorted(trial.block.to_json() for trial in results.trials) == sorted(blocks)
+    assert sorted(trial.episode for trial in results.trials) == [0, 1, 2]
+    for trial in results.trials:
+        folder = Path(trial.metric["network_folder"])
+        assert trial.trial_id in folder.parts
+        facts = json.loads((folder / "network.json").read_text())
+        assert facts["block"] == trial.block.to_json()
+        assert facts["recipe"]["epochs"] == 2
+        parameters = sum(weight.numel() for weight in load(folder).parameters())
+        assert parameters == trial.params
+
+    winners = tmp_path / "winners.json"
+    top = nni.run("blockqnn", "top", final.id, "--by", "accuracy", "--output", winners)
+    assert top.returncode == 0, top.stderr
+    command = f"train {winners} --rank 1 --dataset digits --limit 300 --epochs 1 --threads 1"
+    trained = nni.run("blockqnn", *command.split(), "--validation", "test", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    best = max(results.trials, key=lambda trial: (trial.accuracy, -trial.flops))
+    facts = json.loads((tmp_path / "blockqnn-network" / "network.json").read_text())
+    assert facts["block"] == best.block.to_json()
+    assert facts["accuracy"] == facts["test_accuracy"]
+    assert NAMED_BLOCKS["residual"].to_json() in blocks

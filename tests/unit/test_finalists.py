@@ -1,0 +1,218 @@
+"""From results to the search space of the experiment that trains the finalists."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_experiments import (
+    ONE_CONV,
+    RESIDUAL,
+    THE_SAME_RENUMBERED,
+    TWO_BRANCHES,
+    final,
+    make_experiment,
+    write_list,
+)
+
+from nni_blockqnn.cli import main
+from nni_blockqnn.experiments import find_experiment, read_results
+from nni_blockqnn.finalists import check_grid, finalist_tasks, finalists_space, read_finalist
+from nni_blockqnn.named_blocks import NAMED_BLOCKS
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block, parse_any_block
+
+INCEPTION = NAMED_BLOCKS["inception"].to_json()
+SEARCHED = {
+    "searchSpace": {
+        "block": {"_type": "nsc", "_value": {}},
+        "network": {"_type": "choice", "_value": ["cifar10"]},
+    }
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path / "nni-experiments"
+
+
+def search(home: Path, *metrics: Any, config: dict[str, Any] | None = None) -> None:
+    finals = [(f"trial{number}", metric) for number, metric in enumerate(metrics)]
+    make_experiment(home, finals=finals, config=SEARCHED if config is None else config)
+    write_list(home, abcd1234={"startTime": 1})
+
+
+def top(home: Path, *arguments: str) -> dict[str, Any]:
+    output = home / "finalists.json"
+    assert main(["top", "abcd1234", "--output", str(output), *arguments]) == 0
+    return json.loads(output.read_text())
+
+
+def test_the_best_distinct_blocks_become_choices(home: Path) -> None:
+    search(
+        home,
+        final(block=TWO_BRANCHES, default=50.0),
+        final(block=THE_SAME_RENUMBERED, default=52.0),
+        final(block=RESIDUAL, default=51.0),
+        final(block=ONE_CONV, default=10.0),
+    )
+    assert top(home, "--k", "2") == {
+        "block": {"_type": "choice", "_value": [THE_SAME_RENUMBERED, RESIDUAL]},
+        "repeats": {"_type": "choice", "_value": [4]},
+        "network": {"_type": "choice", "_value": ["cifar10"]},
+    }
+
+
+def test_limits_accuracy_network_and_references(home: Path) -> None:
+    search(
+        home,
+        final(block=TWO_BRANCHES, default=1.0, accuracy=70.0),
+        final(block=RESIDUAL, default=2.0, accuracy=60.0),
+        final(block=ONE_CONV, default=3.0, accuracy=90.0, params=2_000),
+    )
+    options = ("--by", "accuracy", "--max-params", "1000", "--network", "cifar100")
+    space = top(home, "--references", *options)
+    # the residual block was found as well: it is there once, at the place that it earned
+    assert space["block"]["_value"] == [TWO_BRANCHES, RESIDUAL, INCEPTION]
+    assert space["network"]["_value"] == ["cifar100"]
+    assert [task.spec for task in finalist_tasks(space)] == [NetworkSpec("cifar100")] * 3
+
+
+@pytest.mark.parametrize(
+    ("metrics", "config", "options", "message"),
+    [
+        ([], SEARCHED, [], "no finalists"),
+        ([final(), final(block=ONE_CONV, repeats=2)], SEARCHED, [], "N = [2, 4]"),
+        ([final()], {}, [], "--network"),
+        ([final()], SEARCHED, ["--network", "cifar11"], "cifar11"),
+        (
+            [final(block="[[1,8,0,0,0]]", encoding="separate")],
+            SEARCHED,
+            ["--references"],
+            "encoding",
+        ),
+    ],
+)
+def test_what_makes_no_finalists_is_said(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    metrics: list[Any],
+    config: dict[str, Any],
+    options: list[str],
+    message: str,
+) -> None:
+    search(home, *metrics, config=config)
+    assert main(["top", "--output", str(home / "finalists.json"), *options]) == 1
+    assert message in capsys.readouterr().err
+    assert not (home / "finalists.json").exists()
+
+
+def test_of_several_n_one_is_chosen(home: Path) -> None:
+    search(home, final(), final(block=ONE_CONV, repeats=2))
+    space = top(home, "--repeats", "2")
+    assert (space["block"]["_value"], space["repeats"]["_value"]) == ([ONE_CONV], [2])
+
+
+def test_another_encoding_and_other_kernels_travel_in_space(tmp_path: Path) -> None:
+    blocks = [
+        parse_any_block("[[1,1,7,0,0],[2,8,0,1,0]]", "separate"),
+        parse_any_block("[[1,2,5,0,0]]", "separate"),
+    ]
+    space = finalists_space(blocks, 2, "digits")
+    (text,) = space["space"]["_value"]
+    assert json.loads(text) == {
+        "conv_kernels": [1, 3, 5, 7],
+        "pool_kernels": [1, 3, 5],
+        "encoding": "separate",
+    }
+    assert [task.block for task in finalist_tasks(space)] == blocks
+    path = tmp_path / "finalists.json"
+    path.write_text(json.dumps(space))
+    assert read_finalist(path, 2) == {
+        "block": blocks[1].to_json(),
+        "repeats": 2,
+        "network": "digits",
+        "space": text,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "rank", "message"),
+    [
+        ("{}", 1, '"block"'),
+        ("[]", 1, '"block"'),
+        ("{", 1, "is no file of finalists"),
+        ('{"block": {"_type": "nsc", "_value": {}}}', 1, '"choice"'),
+        ('{"block": {"_type": "choice", "_value": []}}', 1, "block must be"),
+        ('{"block": {"_type": "choice", "_value": ["[[1,1,3,0,0]]"]}}', 2, "has 1 blocks"),
+        ('{"block": {"_type": "choice", "_value": ["[[1,1,3,0,0]]"]}}', 0, "rank cannot be 0"),
+    ],
+)
+def test_a_file_that_holds_no_finalists(tmp_path: Path, text: str, rank: int, message: str) -> None:
+    path = tmp_path / "f.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"f\.json is no file of finalists") as caught:
+        read_finalist(path, rank)
+    assert message in str(caught.value)
+
+
+def test_a_grid_is_compared_with_the_number_of_trials() -> None:
+    space = finalists_space([Block.parse(ONE_CONV), Block.parse(RESIDUAL)], 1, "digits")
+    assert check_grid(space, 2)[0] == "ok"
+    level, message = check_grid(space, 100)
+    assert (level, "set it to 2" in message) == ("warning", True)
+    level, message = check_grid(space, 1)
+    assert (level, "1 will not be trained" in message) == ("warning", True)
+    space["block"]["_value"].append("[[1,1,7,0,0]]")
+    level, message = check_grid(space, 3)
+    assert (level, message[:22]) == ("failure", "trial 3 of the grid: r")
+
+
+def finished_finals(home: Path, tuner: dict[str, str]) -> None:
+    """Two trials without episodes, and a third that failed, as NNI's GridSearch leaves them."""
+    metrics = [final(block=ONE_CONV, network_folder="/a/b"), final(block=RESIDUAL, default=61.0)]
+    for metric in metrics:
+        del metric["episode"]
+    failed = {"default": float("nan"), "failure": "no room", "block": RESIDUAL}
+    finals = [("t0", metrics[0]), ("t2", metrics[1]), ("t1", failed)]
+    states = [("t0", "WAITING"), ("t1", "WAITING"), ("t0", "RUNNING"), ("t2", "WAITING")]
+    events = [(time, trial, event) for time, (trial, event) in enumerate(states)]
+    make_experiment(home, finals=finals, events=events, config=SEARCHED | {"tuner": tuner})
+    write_list(home, abcd1234={"startTime": 1})
+
+
+def test_results_of_another_tuner_are_numbered_by_their_trials(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished_finals(home, {"name": "GridSearch"})
+    results = read_results(find_experiment("abcd1234"))
+    assert [(t.episode, t.block.to_json()) for t in results.trials] == [
+        (0, ONE_CONV),
+        (2, RESIDUAL),
+    ]
+    assert results.failures == ("trial t1: no room",)
+    assert not results.malformed
+
+    assert main(["top", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["episode"], row["network_folder"]) for row in rows] == [("2", ""), ("0", "/a/b")]
+
+
+def test_blockqnns_own_trials_must_name_their_episode(home: Path) -> None:
+    finished_finals(home, {"className": "nni_blockqnn.tuner.BlockQNNTuner"})
+    results = read_results(find_experiment("abcd1234"))
+    assert results.trials == ()
+    assert len(results.malformed) == 3
+
+
+def test_stopped_finalists_are_told_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = [(1, "a", "RUNNING"), (2, "a", "EARLY_STOPPED"), (3, "b", "USER_CANCELED")]
+    make_experiment(home, events=events)
+    write_list(home, abcd1234={"startTime": 1})
+    assert main(["top"]) == 0
+    assert "2 were stopped" in capsys.readouterr().err
