@@ -189,12 +189,24 @@ def _check_local_gpus(config: Any) -> Iterator[Finding]:
             f"trialGpuNumber is {asked}, but PyTorch sees {found} GPUs here: lower it, or delete "
             "the line to train on the CPU (nvidia-smi shows what the driver sees)",
         )
+    elif asked and asked / _trials_a_gpu(config) >= found:
+        yield Finding(
+            "failure",
+            "GPU",
+            f"trialGpuNumber is {asked} and there are {found} GPUs: NNI 3.0 starts a trial only if "
+            "there are more GPUs than it asks for. Delete the line: the trials then share the "
+            "first GPU",
+        )
     elif asked:
         yield Finding("ok", "GPU", f"{found} found, {asked} a trial")
     elif found:
         yield Finding("ok", "GPU", f"{found} found; the trials share the first one")
     else:
         yield Finding("warning", "GPU", "none found: the trials train on the CPU")
+
+
+def _trials_a_gpu(config: Any) -> int:
+    return getattr(config.training_service, "max_trial_number_per_gpu", None) or 1
 
 
 def _check_trial(config: Any) -> Iterator[Finding]:

@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from nni_blockqnn.nni_import import import_nni
+
 ATTEMPTS = 5
 """The record is there 2 to 44 ms after the trial's start, as a rule."""
 
@@ -29,8 +31,7 @@ def take_parameters() -> dict[str, Any]:
     To be called once, before anything that can fail or takes time: NNI counts requests, so a trial
     that ends before its request shifts the parameters of every later one.
     """
-    import nni  # not at the top: a trial outside NNI does not wait for it
-
+    nni = import_nni()  # not at the top: a trial outside NNI does not wait for it
     given = nni.get_next_parameter()
     record = _recorded(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
     if record is None:
@@ -40,15 +41,11 @@ def take_parameters() -> dict[str, Any]:
 
 
 def report_intermediate(metric: dict[str, Any]) -> None:
-    import nni
-
-    nni.report_intermediate_result(metric)
+    import_nni().report_intermediate_result(metric)
 
 
 def report_final(metric: dict[str, Any]) -> None:
-    import nni
-
-    nni.report_final_result(metric)
+    import_nni().report_final_result(metric)
 
 
 def _recorded(command_channel: str) -> dict[str, Any] | None:

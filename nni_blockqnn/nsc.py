@@ -35,9 +35,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from nni_blockqnn._messages import shown
 from nni_blockqnn.canonical import LabelledNode, canonical_key
@@ -51,6 +49,9 @@ from nni_blockqnn.layer import (
     LayerType,
 )
 from nni_blockqnn.rows import read_layers, rules_of
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _HANDED_ON = {(LayerType.IDENTITY.value, 0), (LayerType.CONCAT.value, 0)}
 """Layers that compute nothing: what reads them might read what they read."""
@@ -120,6 +121,8 @@ class Block:
         Nodes carry ``label``, the pair of type and kernel; the input's is (0, 0), the output's
         the Terminal's.
         """
+        import networkx as nx  # takes longer than all else that a trial reads of its block
+
         output = len(self.layers) + 1
         graph = nx.DiGraph()
         graph.add_node(0, label=(0, 0))

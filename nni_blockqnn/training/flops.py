@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,11 @@ def measure_flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int 
     Counted on a copy: ptflops leaves its hooks behind and switches to evaluation mode.
     """
     with _without_torchvision():
-        from ptflops import get_model_complexity_info
+        from ptflops import aten_engine, get_model_complexity_info
 
+    # PyTorch's wrapper of this method would import torch.compile, 1 to 2 s, to be left alone by it
+    counter = aten_engine.FlopCounterMode
+    counter.__torch_dispatch__ = inspect.unwrap(counter.__torch_dispatch__)
     flops, _ = get_model_complexity_info(
         copy.deepcopy(network),
         image_shape,
