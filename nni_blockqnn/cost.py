@@ -21,10 +21,11 @@ class Cost(NamedTuple):
         flops: multiply-accumulates of the convolution and linear layers for one image, plus one
             for each output of a layer with bias: what ptflops counts with its aten backend.
         params: weights and biases that are trained.
-        activations: elements of all feature maps that one forward pass of one image writes: the
-            outputs of every ReLU, convolution, batch normalisation, pooling, add and concat, the
-            global average pooling and the logits. Identities, poolings of kernel 1 and the
-            "concat" of a single leaf write nothing.
+        activations: elements of all feature maps that the layers write for one image, each layer by
+            itself: the outputs of every ReLU, convolution, batch normalisation, pooling, add and
+            concat, the global average pooling and the logits. Identities, poolings of kernel 1 and
+            the "concat" of a single leaf write nothing. `build_network` writes no more, and less
+            where PCCs read the same map or concats read each other.
     """
 
     flops: int

@@ -10,7 +10,7 @@ import sys
 
 from nni_blockqnn.data import DataError
 from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.training import pick_device
+from nni_blockqnn.training import check_precision, pick_device
 from nni_blockqnn.trial_arguments import load_data, trial_parser
 
 
@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         spec = NetworkSpec.from_parameter(arguments.network)
         device = pick_device(arguments.device)
+        check_precision(arguments.precision, device)
         data = load_data(arguments, spec)
     except (DataError, ValueError) as error:
         print(error)

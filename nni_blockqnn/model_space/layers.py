@@ -5,7 +5,6 @@ All keep the feature map's height and width: stride 1, and padding of half the k
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 
@@ -38,22 +37,26 @@ class PCC(nn.Sequential):
 
 
 class Add(nn.Module):
-    """Sum of two feature maps, each after its projection, named as the columns of the codes."""
+    """Sum of two feature maps, each after its projection, named as the columns of the codes.
 
-    def __init__(self, pred1: nn.Module, pred2: nn.Module) -> None:
+    The ReLU of a projection's PCC is not in here: the maps to project come rectified.
+    """
+
+    def __init__(self, pred1: nn.Module, pred2: nn.Module, overwritten: int | None) -> None:
+        """
+        Args:
+            overwritten: which operand, 0 or 1, nobody reads afterwards; ``None`` if there is none.
+        """
         super().__init__()
         self.pred1 = pred1
         self.pred2 = pred2
+        self._overwritten = overwritten
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.pred1(a) + self.pred2(b)
-
-
-class Concat(nn.Module):
-    """Feature maps side by side: (B, C1, H, W), (B, C2, H, W), ... -> (B, C1 + C2 + ..., H, W)."""
-
-    def forward(self, *maps: Tensor) -> Tensor:
-        return torch.cat(maps, dim=1)
+        a, b = self.pred1(a), self.pred2(b)
+        if self._overwritten is None:
+            return a + b
+        return a.add_(b) if self._overwritten == 0 else b.add_(a)
 
 
 class Residual(nn.Module):
@@ -65,7 +68,8 @@ class Residual(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.block(x) + self.shortcut(x)
+        y, shortcut = self.block(x), self.shortcut(x)
+        return y + shortcut if shortcut is x else shortcut.add_(y)
 
 
 def projection(inputs: int, outputs: int) -> nn.Module:

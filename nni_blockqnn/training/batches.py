@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nni_blockqnn.data import Split
 from nni_blockqnn.training.augment import random_crop_and_flip
 from nni_blockqnn.training.errors import memory_errors_explained
+from nni_blockqnn.training.precision import autocast, check_precision, reproducible_kernels
 
 
 class Batches:
@@ -62,22 +63,26 @@ def evaluate(
     *,
     device: torch.device,
     batch_size: int = 256,
+    precision: str = "fp32",
 ) -> float:
     """The network's accuracy on the split in percent; the network lies on the device.
 
     Raises:
+        ValueError: if there is no such precision on the device.
         TrainingError: if the device's memory does not suffice.
     """
-    with memory_errors_explained(batch_size, device):
-        return accuracy(network, Batches(split, mean, std, device), batch_size)
+    check_precision(precision, device)
+    with memory_errors_explained(batch_size, device), reproducible_kernels(precision):
+        return accuracy(network, Batches(split, mean, std, device), batch_size, precision)
 
 
-def accuracy(network: nn.Module, batches: Batches, batch_size: int) -> float:
+def accuracy(network: nn.Module, batches: Batches, batch_size: int, precision: str) -> float:
     """Accuracy in percent, in evaluation mode; the network's mode is put back afterwards."""
     was_training = network.training
     network.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=batches.split.labels.device)
-    with torch.inference_mode():
+    device = batches.split.labels.device
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    with torch.inference_mode(), autocast(precision, device):
         for images, labels in batches.in_order(batch_size):
             correct += (network(images).argmax(dim=1) == labels).sum()
     network.train(was_training)

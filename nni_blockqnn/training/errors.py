@@ -12,7 +12,34 @@ class TrainingError(Exception):
     """One line that says why a training ended and what to do."""
 
 
-_MEMORY_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+_MEMORY_SIGNS = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "alloc_failed",
+    "bad_alloc",
+)
+
+
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether it is one of the ways in which PyTorch says so, on a GPU and on the CPU."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
+    )
+
+
+def too_large(batch_size: int, device: torch.device, smallest: int | None = None) -> TrainingError:
+    """What to say of a block that ran out of memory.
+
+    Args:
+        smallest: images of the smallest micro-batch that was tried as well.
+    """
+    tried = "" if smallest in (None, batch_size) else f", even in micro-batches of {smallest}"
+    return TrainingError(
+        f"the block is too large for this device ({device}) at batch {batch_size}{tried}: out of "
+        "memory. Set limits.max_activations, fewer repeats, or a smaller batch size"
+    )
 
 
 @contextmanager
@@ -21,10 +48,6 @@ def memory_errors_explained(batch_size: int, device: torch.device) -> Iterator[N
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        text = str(error).lower()
-        if not isinstance(error, MemoryError) and not any(sign in text for sign in _MEMORY_SIGNS):
+        if not ran_out_of_memory(error):
             raise
-        raise TrainingError(
-            f"the block is too large for this device ({device}) at batch {batch_size}: out of "
-            "memory. Set limits.max_activations, fewer repeats, or a smaller batch size"
-        ) from error
+        raise too_large(batch_size, device) from error

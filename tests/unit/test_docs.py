@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "examples/README.md"])
-MODULES = ("nsc", "canonical", "choices", "function_key", "q_learning.schedule", "search_space")
+MODULES = (
+    *("nsc", "canonical", "choices", "function_key", "q_learning.schedule", "rank_statistics"),
+    "search_space",
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.model_space.block import BlockModule
-from nni_blockqnn.model_space.layers import PCC, Add
+from nni_blockqnn.model_space.layers import Add, ConvBN
 from nni_blockqnn.network_spec import FRAMES, PRESETS, NetworkSpec
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
@@ -70,7 +72,7 @@ def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:
 )
 @pytest.mark.parametrize("project_input", [True, False])
 @pytest.mark.parametrize("frame", FRAMES)
-def test_forward_equals_the_reference(
+def test_values_and_gradients_equal_the_references(
     frame: str, project_input: bool, encoding: str, blocks: list[Block]
 ) -> None:
     space = SearchSpace(encoding=encoding)
@@ -89,9 +91,100 @@ def test_forward_equals_the_reference(
             frame=frame,
         )
         network = _with_all_weights_random(build_network(block, spec), seed=number)
-        images = torch.randn(3, 3, 9, 8, dtype=torch.float64)
-        expected = Reference(network, block, spec).logits(images)
-        torch.testing.assert_close(network(images), expected, msg=f"{block} in {spec}")
+        images = torch.randn(3, 3, 9, 8, dtype=torch.float64, requires_grad=True)
+        weights = [images, *network.parameters()]
+        values, gradients = _values_and_gradients(network(images), weights)
+        reference = Reference(network, block, spec).logits(images)
+        expected_values, expected_gradients = _values_and_gradients(reference, weights)
+        where = f"{block} in {spec}"
+        torch.testing.assert_close(values, expected_values, msg=where)
+        torch.testing.assert_close(gradients, expected_gradients, rtol=1e-6, atol=1e-6, msg=where)
+
+
+@pytest.mark.parametrize(
+    ("rows", "encoding", "calls"),
+    [
+        # three PCCs read the input, one by the name of a pooling of kernel 1
+        (
+            [
+                [1, 4, 0, 0, 0],
+                [2, 1, 3, 1, 0],
+                [3, 3, 1, 1, 0],
+                [4, 1, 1, 3, 0],
+                [5, 1, 5, 1, 0],
+            ],
+            "pcc",
+            {"relu": 1, "cat": 1},
+        ),
+        # nobody but the second PCC reads the first one, so it is rectified where it lies
+        ([[1, 1, 3, 0, 0], [2, 1, 1, 1, 0]], "pcc", {"relu": 1, "relu_": 1}),
+        # a leaf and a pooling need it as it is
+        ([[1, 1, 3, 0, 0], [2, 1, 1, 1, 0], [3, 2, 3, 1, 0]], "pcc", {"relu": 2, "cat": 1}),
+        # concats of concats: no map is copied before the leaves are put side by side
+        (
+            [
+                [1, 1, 3, 0, 0],
+                [2, 2, 3, 1, 0],
+                [3, 6, 0, 1, 2],
+                [4, 3, 3, 1, 0],
+                [5, 6, 0, 3, 4],
+            ],
+            "pcc",
+            {"relu": 1, "cat": 1},
+        ),
+        # a concat that two PCCs read is put together and rectified once, and so are its parts for
+        # the output
+        (
+            [
+                [1, 1, 3, 0, 0],
+                [2, 2, 3, 1, 0],
+                [3, 6, 0, 1, 2],
+                [4, 1, 3, 3, 0],
+                [5, 1, 1, 3, 0],
+            ],
+            "pcc",
+            {"relu": 1, "relu_": 1, "cat": 2},
+        ),
+        # a sum over the operand that only it reads; the input is not the block's own
+        ([[1, 4, 0, 0, 0], [2, 3, 3, 1, 0], [3, 5, 0, 1, 2]], "pcc", {"add_": 1}),
+        ([[1, 4, 0, 0, 0], [2, 4, 0, 1, 0], [3, 5, 0, 1, 2]], "pcc", {"add": 1}),
+        # the gradient of a ReLU needs its output
+        (
+            [[1, 4, 0, 0, 0], [2, 8, 0, 1, 0], [3, 5, 0, 1, 2]],
+            "separate",
+            {"relu": 1, "add": 1},
+        ),
+    ],
+)
+def test_nothing_is_computed_or_copied_twice(
+    rows: list[list[int]], encoding: str, calls: dict[str, int]
+) -> None:
+    block = Block.parse(rows, encoding=encoding)
+    module = BlockModule(block, block_widths(block, channels=3, filters=3, project_input=False))
+    x = torch.randn(2, 3, 4, 4)
+    before = x.clone()
+    with Calls() as counted:
+        module(x)
+    assert counted.of("relu", "relu_", "cat", "add", "add_") == calls
+    assert torch.equal(x, before)
+
+
+class Calls(TorchDispatchMode):
+    """Counts PyTorch's operations on tensors of four dimensions by their names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.dim() == 4:
+            self._count[func.overloadpacket.__name__] += 1
+        return result
+
+    def of(self, *names: str) -> dict[str, int]:
+        """How often those of these names were called that were called."""
+        return {name: self._count[name] for name in names if self._count[name]}
 
 
 def test_relu_convolution_and_batch_norm_are_a_pcc() -> None:
@@ -217,10 +310,19 @@ def test_channels_last_and_export_give_the_same_logits() -> None:
     torch.testing.assert_close(network(images.to(memory_format=torch.channels_last)), logits)
 
 
+def _values_and_gradients(
+    logits: Tensor, weights: list[Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The logits, and the gradients of a loss that treats no two of them alike."""
+    wanted = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view_as(logits)
+    loss = (logits - wanted).square().mean()
+    return logits.detach(), torch.autograd.grad(loss, weights)
+
+
 def _projections(add: Add) -> tuple[int | None, ...]:
     """Input channels of the projection of each operand, None where there is none."""
     return tuple(
-        operand.conv.in_channels if isinstance(operand, PCC) else None
+        operand.conv.in_channels if isinstance(operand, ConvBN) else None
         for operand in (add.pred1, add.pred2)
     )
 

@@ -327,6 +327,7 @@ def test_evaluate_counts_in_evaluation_mode_and_puts_the_mode_back() -> None:
     assert network.training
 
 
+@pytest.mark.filterwarnings("ignore:out of memory")
 def test_running_out_of_memory_says_what_to_do() -> None:
     class Huge(nn.Module):
         def __init__(self) -> None:

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost, reward
+from nni_blockqnn.model_space.block import BlockModule
 from nni_blockqnn.training import TrainingError
 from nni_blockqnn.training.flops import measure_flops
-from nni_blockqnn.training.memory import check_memory
+from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.trial_run import run
 
 CODES = "[[1,1,3,0,0],[2,1,1,1,0],[3,5,0,1,2]]"
@@ -64,6 +66,7 @@ def test_a_block_of_the_separate_encoding(capsys: pytest.CaptureFixture[str]) ->
         (["--block", CODES, "--network", "cifar10"], "set network to digits"),
         (["--block", CODES, "--network", "cifar11"], "cifar11"),
         (["--block", CODES, "--device", "gpu"], "device must be auto"),
+        (["--block", CODES, "--precision", "tf32"], "precision tf32 needs an NVIDIA GPU"),
         (["--block", CODES, "--epochs", "0"], "epochs must be at least 1, got 0"),
         (
             ["--block", CODES, "--network", '{"preset": "digits", "filters": [60000, 60000]}'],
@@ -111,7 +114,45 @@ def test_flops_are_measured_on_a_copy() -> None:
 
 def test_memory_is_checked_before_a_network_is_built() -> None:
     cpu = torch.device("cpu")
-    check_memory(Cost(flops=1, params=1_000, activations=1_000), 256, cpu)
+    assert fitting_micro_batch(Cost(flops=1, params=1_000, activations=1_000), 256, cpu) == 256
     with pytest.raises(TrainingError, match=r"needs some 3\.73e\+03 GiB at batch 1,"):
-        check_memory(Cost(flops=1, params=10**12 // 4, activations=0), 1, cpu)
+        fitting_micro_batch(Cost(flops=1, params=10**12 // 4, activations=0), 1, cpu)
     assert math.isclose(4 * 10**12 / 2**30, 3.73e3, rel_tol=1e-2)  # worked out by hand
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved_until_it_does() -> None:
+    cpu = torch.device("cpu")
+    activations = psutil.virtual_memory().total // (4 * 100)  # 100 images fill all memory
+    cost = Cost(flops=1, params=0, activations=activations)
+    assert fitting_micro_batch(cost, 256, cpu) == 64
+    assert fitting_micro_batch(cost, 256, cpu, "bf16") == 128
+    assert fitting_micro_batch(cost, 90, cpu) == 90
+    with pytest.raises(TrainingError, match="at batch 31,"):  # 15 images would be too few
+        fitting_micro_batch(Cost(1, 0, 5 * activations), 31, cpu)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_metric_names_the_precision(capsys: pytest.CaptureFixture[str], precision: str) -> None:
+    assert run(None, [*QUICK, "--block", CODES, "--precision", precision]) == 0
+    metric = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert metric["precision"] == precision
+    assert "micro_batch" not in metric  # it is the batch
+
+
+@pytest.mark.filterwarnings("ignore:out of memory")
+def test_the_metric_names_a_micro_batch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for a small GPU: more than 50 images at once are too many."""
+    forward = BlockModule.forward
+
+    def limited(self: BlockModule, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 50:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return forward(self, x)
+
+    monkeypatch.setattr(BlockModule, "forward", limited)
+    assert run(None, [*QUICK, "--block", CODES, "--test"]) == 0
+    metric = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert metric["micro_batch"] == 32  # 256, 128 and 64 failed
+    assert 0 <= metric["test_accuracy"] <= 100

@@ -1,0 +1,159 @@
+"""One start of a training: a new network, what trains it, and its epochs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import MultiStepLR
+
+from nni_blockqnn.training.batches import Batches, accuracy
+from nni_blockqnn.training.checkpoint import Checkpoint
+from nni_blockqnn.training.errors import TrainingError
+from nni_blockqnn.training.optimizers import make_optimizer
+from nni_blockqnn.training.precision import autocast
+from nni_blockqnn.training.recipe import Recipe
+from nni_blockqnn.training.results import EpochResult, best_epoch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all starts of a training have in common.
+
+    Attributes:
+        micro_batch: images that the network sees at once; steps are taken after whole batches.
+        on_epoch: is told of each epoch.
+        keep_best: whether the best epoch's weights are kept beside the last one's.
+    """
+
+    recipe: Recipe
+    training: Batches
+    validation: Batches
+    chance: float
+    device: torch.device
+    precision: str
+    micro_batch: int
+    on_epoch: Callable[[EpochResult], None] | None
+    checkpoint: Checkpoint | None
+    keep_best: bool
+
+
+class Start:
+    """One start: a new network and what trains it."""
+
+    def __init__(
+        self, network: nn.Module, plan: Plan, restarts: int, generator: torch.Generator
+    ) -> None:
+        recipe = plan.recipe
+        self.network = network.to(memory_format=torch.channels_last)
+        self.learning_rate = recipe.learning_rate * recipe.restart_factor**restarts
+        self.epochs: list[EpochResult] = []
+        self._plan = plan
+        self._restarts = restarts
+        self._generator = generator
+        self._best_weights: dict[str, Any] = {}
+        self._optimizer = make_optimizer(self.network, recipe, self.learning_rate)
+        self._schedule = MultiStepLR(self._optimizer, list(recipe.milestones), recipe.factor)
+
+    def run(self) -> bool:
+        """All epochs that are left; False if the first one calls for a restart."""
+        plan = self._plan
+        for epoch in range(len(self.epochs) + 1, plan.recipe.epochs + 1):
+            result = self._epoch(epoch)
+            finite = math.isfinite(result.loss)
+            may_restart = epoch == 1 and self._restarts < plan.recipe.restarts
+            if not finite and not may_restart:
+                raise _diverged(result)
+            if plan.on_epoch is not None:
+                plan.on_epoch(result)
+            # a constant answer has exactly chance, which division need not give exactly
+            if may_restart and not (finite and result.accuracy > plan.chance + 1e-9):
+                return False
+            self.epochs.append(result)
+            if plan.keep_best and best_epoch(self.epochs) is result:
+                weights = self.network.state_dict()
+                self._best_weights = {name: value.clone() for name, value in weights.items()}
+            if plan.checkpoint is not None:
+                plan.checkpoint.save(self._state())
+        return True
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`_state` gave."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._generator.set_state(state["generator"])
+        self.epochs = [EpochResult(**epoch) for epoch in state["epochs"]]
+        self._best_weights = state["best"]
+
+    def go_back_to_best(self) -> None:
+        self.network.load_state_dict(self._best_weights)
+
+    def _state(self) -> dict[str, Any]:
+        schedule = self._schedule.state_dict()
+        progress = ("last_epoch", "_step_count", "_last_lr")
+        return {
+            "precision": self._plan.precision,
+            "micro_batch": self._plan.micro_batch,
+            "restarts": self._restarts,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {name: schedule[name] for name in progress},
+            "generator": self._generator.get_state(),
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "best": self._best_weights,
+        }
+
+    def _epoch(self, epoch: int) -> EpochResult:
+        began = time.perf_counter()
+        plan = self._plan
+        (learning_rate,) = self._schedule.get_last_lr()
+        loss = self._fit()
+        self._schedule.step()
+        percent = accuracy(self.network, plan.validation, plan.micro_batch, plan.precision)
+        seconds = time.perf_counter() - began
+        return EpochResult(epoch, loss, percent, float(learning_rate), self._restarts, seconds)
+
+    def _fit(self) -> float:
+        """One epoch of steps; the mean loss."""
+        self.network.train()
+        recipe, images_seen = self._plan.recipe, 0
+        # summed up on the device: reading a loss after each step would wait for the device
+        total = torch.zeros((), device=self._plan.device)
+        batches = self._plan.training.shuffled(recipe.batch_size, self._generator, recipe.augment)
+        for images, labels in batches:
+            total += self._step(images, labels)
+            images_seen += len(labels)
+        return float(total) / images_seen
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """A step down the gradient of the batch's mean loss; the sum of the losses."""
+        count = len(labels)
+        parts = math.ceil(count / self._plan.micro_batch)
+        total = torch.zeros((), device=self._plan.device)
+        self._optimizer.zero_grad(set_to_none=True)
+        # parts of nearly equal size: batch norm cannot normalise a last one of a single value
+        for some, answers in zip(
+            images.tensor_split(parts), labels.tensor_split(parts), strict=True
+        ):
+            with autocast(self._plan.precision, self._plan.device):
+                logits = self.network(some)
+            loss = F.cross_entropy(logits.float(), answers, reduction="sum")
+            (loss / count).backward()
+            total += loss.detach()
+        self._optimizer.step()
+        return total
+
+
+def _diverged(result: EpochResult) -> TrainingError:
+    became = "NaN" if math.isnan(result.loss) else "infinite"
+    return TrainingError(
+        f"loss became {became} in epoch {result.epoch} (learning rate {result.learning_rate:g}): "
+        "lower the recipe's learning rate; if it happens to every block, look at the data"
+    )
