@@ -51,8 +51,9 @@ class Batches:
             yield self._normalised(images), labels
 
     def _normalised(self, images: Tensor) -> Tensor:
-        floats = images.to(torch.float32, memory_format=torch.channels_last)
-        return floats.sub_(self._mean).mul_(self._scale)
+        # in this order: on a CPU, arithmetic by channel is slower on channels-last images
+        floats = images.to(torch.float32).sub_(self._mean).mul_(self._scale)
+        return floats.contiguous(memory_format=torch.channels_last)
 
 
 def evaluate(

@@ -52,8 +52,8 @@ def train(
         data: whole on the device, as bytes.
         seed: of weights, order and augmentation. The same seed gives the same result on the same
             device.
-        on_epoch: is told of each epoch, those before a restart included, but not of those that a
-            checkpoint brings.
+        on_epoch: is told of each epoch, those before a restart or before memory ran out included,
+            but not of those that a checkpoint brings.
         checkpoint: written after epochs and gone on from if it is there and of this precision; the
             result is the same.
         keep_best: end with the weights of the epoch of the best validation accuracy, the latest of

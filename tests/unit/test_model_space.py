@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from plain_block import unshare
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -167,6 +168,20 @@ def test_nothing_is_computed_or_copied_twice(
         module(x)
     assert counted.of("relu", "relu_", "cat", "add", "add_") == calls
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("block", [EVERY_LAYER, EVERY_SEPARATE_LAYER])
+def test_the_benchmarks_unshared_block_is_the_same_function(block: Block) -> None:
+    network = build_network(block, NetworkSpec("digits", repeats=2, project_input=False))
+    images = torch.randn(4, 1, 8, 8)
+    expected = network(images)
+    with Calls() as shared:
+        network(images)
+    unshare(network, block)
+    with Calls() as unshared:
+        assert torch.equal(network(images), expected)
+    assert shared.of("relu_")
+    assert not unshared.of("relu_")
 
 
 class Calls(TorchDispatchMode):
