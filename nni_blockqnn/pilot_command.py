@@ -8,14 +8,13 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import TaskProgressColumn
 
 from nni_blockqnn.calibrate_command import add_calibration, calibrate
 from nni_blockqnn.data import DataError
@@ -30,6 +29,7 @@ from nni_blockqnn.pilot import (
     run_pilot,
 )
 from nni_blockqnn.pilot_blocks import spread_blocks
+from nni_blockqnn.progress_bar import ProgressBar, time_left
 from nni_blockqnn.q_learning.limits import Limits
 from nni_blockqnn.search_space import SearchSpace
 from nni_blockqnn.training import PRECISIONS, RECIPES, EpochResult, Recipe, pick_device
@@ -165,43 +165,23 @@ def _run(folder: Path, trainings: list[PilotTraining], arguments: argparse.Names
         )
 
 
-class _Display:
+class _Display(ProgressBar):
     """A bar of the work done, with the time left; a line a training where there is no terminal."""
 
     def __init__(self, console: Console, trainings: list[PilotTraining]) -> None:
-        self._console = console
+        # parts of a thousand: FLOPs may exceed what a float holds
+        super().__init__(console, "pilot", 1000, TaskProgressColumn())
         self._count = len(trainings)
-        self._total = sum(training.work for training in trainings)
+        self._work = sum(training.work for training in trainings)
         self._ended = self._done = 0
         self._began: tuple[float, int] | None = None  # when this run trained first, and after what
-        self._progress = Progress(
-            TextColumn("pilot"),
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("", total=self._total)
-
-    def __enter__(self) -> _Display:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def epoch(self, training: PilotTraining, epoch: EpochResult) -> None:
         if self._began is None:
             self._began = (time.monotonic() - epoch.seconds, self._done)
         done = self._done + training.cost.flops * epoch.epoch
-        self._show(
-            done,
+        self.show(
+            1000 * done // self._work,
             f"training {self._ended + 1}/{self._count}, epoch {epoch.epoch} of "
             f"{training.recipe.epochs}, accuracy {epoch.accuracy:.2f} %{self._left(done)}",
         )
@@ -209,25 +189,20 @@ class _Display:
     def end(self, training: PilotTraining, line: dict[str, Any]) -> None:
         self._ended += 1
         self._done += training.work
-        self._show(self._done, f"training {self._ended}/{self._count}")
+        self.show(1000 * self._done // self._work, f"training {self._ended}/{self._count}")
         kind = training.log.removesuffix(".jsonl")
         if "failure" in line:
             failed = f"training {self._ended}/{self._count}, {kind}, failed: {line['failure']}"
-            self._console.print(failed, markup=False)
-        elif self._began is not None and not self._console.is_terminal:
-            self._console.print(
+            self.console.print(failed, markup=False)
+        elif self._began is not None and not self.console.is_terminal:
+            self.console.print(
                 f"training {self._ended}/{self._count}, {kind}: {line['accuracy']:.2f} %"
                 f"{self._left(self._done)}"
             )
 
-    def _show(self, done: int, text: str) -> None:
-        # parts of a thousand: FLOPs may exceed what a float holds
-        part = 1000 * done // self._total
-        self._progress.update(self._task, completed=part, total=1000, description=text)
-
     def _left(self, done: int) -> str:
         began, before = self._began or (0.0, 0)
-        if done <= before or done >= self._total:
+        if done <= before or done >= self._work:
             return ""
-        seconds = (time.monotonic() - began) * ((self._total - done) / (done - before))
-        return f", {int(seconds // 60)} min {int(seconds % 60):02d} s left"
+        seconds = (time.monotonic() - began) * ((self._work - done) / (done - before))
+        return f", {time_left(seconds)}"

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from nni_blockqnn.rank_statistics import Interval
+
 _RESAMPLES = 2_000
-
-
-class Interval(NamedTuple):
-    """An estimate with its 95 % interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def mean(values: np.ndarray) -> Interval:

@@ -1,0 +1,57 @@
+"""A progress bar in the terminal, for commands that take minutes to days."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
+
+_Bar = TypeVar("_Bar", bound="ProgressBar")
+
+
+class ProgressBar:
+    """A name, a bar, how much is done, and a text that changes.
+
+    Nothing is drawn where the output is no terminal; lines are to take its place there.
+    """
+
+    def __init__(
+        self, console: Console, name: str, total: int, done: ProgressColumn | None = None
+    ) -> None:
+        """
+        Args:
+            done: how it is shown what is done; by default "3/10".
+        """
+        self.console = console
+        self.total = total
+        self._progress = Progress(
+            TextColumn(name),
+            BarColumn(bar_width=24),
+            done or MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=total)
+
+    def __enter__(self: _Bar) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, text: str) -> None:
+        self._progress.update(self._task, completed=done, description=text)
+
+
+def time_left(seconds: float) -> str:
+    """'3 min 07 s left'"""
+    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s left"
