@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
+from rich.table import Column
 
 _Bar = TypeVar("_Bar", bound="ProgressBar")
 
@@ -28,10 +29,11 @@ class ProgressBar:
         self.total = total
         self._progress = Progress(
             TextColumn(name),
-            BarColumn(bar_width=24),
-            done or MofNCompleteColumn(),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            done or MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.description}"),
             console=console,
+            expand=True,  # the bar takes what the text leaves: 80 columns are soon full
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=total)

@@ -95,7 +95,7 @@ def _train(
     console: Console,
 ) -> None:
     on_test = arguments.validation == "test"
-    measured_on = "training accuracy" if on_test else "validation accuracy"
+    measured_on = "training" if on_test else "validation"
 
     def on_start(data: ImageData, device: torch.device) -> None:
         folder.claim()

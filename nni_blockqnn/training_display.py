@@ -33,6 +33,6 @@ class TrainingDisplay(ProgressBar):
     def _describe(self, epoch: EpochResult) -> str:
         left = sum(self._seconds) / len(self._seconds) * (self.total - epoch.epoch)
         return (
-            f"{self._measured_on} {epoch.accuracy:.2f} %  loss {epoch.loss:.4f}  "
-            f"learning rate {epoch.learning_rate:g}  {time_left(left)}"
+            f"{self._measured_on} {epoch.accuracy:.2f} %  loss {epoch.loss:.3f}  "
+            f"rate {epoch.learning_rate:g}  {time_left(left)}"
         )
