@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from nni_blockqnn.data import ImageData, Split
+from nni_blockqnn.data import AnySplit, ImageData, Split
 
 if TYPE_CHECKING:
     from training_speed import Job
@@ -59,7 +59,8 @@ def bare_loop(
 class PilImages(Dataset):
     """As torchvision's CIFAR10 gives them."""
 
-    def __init__(self, split: Split, data: ImageData) -> None:
+    def __init__(self, split: AnySplit, data: ImageData) -> None:
+        assert isinstance(split, Split)
         self._pixels = split.images.permute(0, 2, 3, 1).contiguous().numpy()
         self._labels = split.labels.tolist()
         self._transform = transforms.Compose(

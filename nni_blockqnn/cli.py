@@ -165,7 +165,7 @@ def _add_train(parsers: argparse._SubParsersAction) -> None:
     parser = parsers.add_parser(
         "train",
         help="train a block's network to convergence, without NNI",
-        description="Trains with the final recipe and keeps the network that is best on validation "
+        description="Trains with a final recipe and keeps the network that is best on validation "
         "images. --validation test is for the winner: it trains on all training images and reads "
         "the test set once, at the end.",
         epilog="examples: blockqnn train finalists.json --rank 1 --dataset cifar100 --output best; "

@@ -33,7 +33,7 @@ from nni_blockqnn.progress_bar import ProgressBar, time_left
 from nni_blockqnn.q_learning.limits import Limits
 from nni_blockqnn.search_space import SearchSpace
 from nni_blockqnn.training import PRECISIONS, RECIPES, EpochResult, Recipe, pick_device
-from nni_blockqnn.trial_arguments import DEFAULT_DATA_DIR, default_network, load_data
+from nni_blockqnn.trial_arguments import DEFAULT_DATA_DIR, add_workers, default_network, load_data
 
 
 def pilot(arguments: argparse.Namespace) -> int:
@@ -77,6 +77,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
     group.add_argument("--validation", choices=VALIDATIONS, default="holdout")
     group.add_argument("--limit", type=int, help="train on so many images only, stratified")
+    add_workers(group)
 
 
 def _add_space(parser: argparse.ArgumentParser) -> None:

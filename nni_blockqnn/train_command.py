@@ -25,11 +25,16 @@ from nni_blockqnn.training.weights import CarriedOver, carry_over
 from nni_blockqnn.training_display import TrainingDisplay
 from nni_blockqnn.training_folder import TrainingFolder
 from nni_blockqnn.training_run import Trained, chosen_recipe, run_training
-from nni_blockqnn.trial_arguments import add_data, add_training, default_network
+from nni_blockqnn.trial_arguments import (
+    add_data,
+    add_training,
+    default_final_recipe,
+    default_network,
+)
 
 _NOT_OF_THE_TRAINING = {
     *("block", "rank", "encoding", "repeats", "network"),  # the task says them all
-    *("output", "command", "threads", "init_from"),
+    *("output", "command", "threads", "workers", "init_from"),
 }
 
 
@@ -45,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_data(parser)
     add_training(parser)
-    parser.set_defaults(recipe="final", command=train)
+    parser.set_defaults(recipe=None, command=train)
     group = parser.add_argument_group("network")
     group.add_argument(
         "--network",
@@ -64,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def train(arguments: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint."""
     console = Console(highlight=False, soft_wrap=True)
+    arguments.recipe = arguments.recipe or default_final_recipe(arguments.dataset)
     task = _task(arguments)
     weights, weights_sha256 = _weights(arguments.init_from)
     identity = _identity(task, arguments) | {"init_from": weights_sha256}
@@ -120,16 +126,18 @@ def _train(
     folder.checkpoint.remove()
 
 
-def _accuracies(trained: Trained) -> dict[str, float | None]:
+def _accuracies(trained: Trained) -> Mapping[str, float | None]:
     """With all training data in use, the only accuracy is that of the test set, read here."""
     if trained.arguments.validation == "test":
         tested = trained.read_test_set()
-        return {"accuracy": tested, "best_accuracy": tested, "test_accuracy": tested}
-    return {
-        "accuracy": trained.result.accuracy,
-        "best_accuracy": trained.result.best_accuracy,
-        "test_accuracy": trained.read_test_set() if trained.arguments.test else None,
-    }
+        others = {
+            name.replace("test_", prefix): value
+            for name, value in tested.items()
+            for prefix in ("", "best_")
+        }
+        return tested | others
+    tested = trained.read_test_set() if trained.arguments.test else {}
+    return {**trained.accuracies, "test_accuracy": None, **tested}
 
 
 def _task(arguments: argparse.Namespace) -> TrialTask:
@@ -174,10 +182,14 @@ def _carry_over_once(weights: Mapping[str, Tensor], task: TrialTask) -> CarriedO
 
 
 def _show(facts: Mapping[str, Any], folder: Path, console: Console) -> None:
-    if facts["validation"] == "test":
-        console.print(f"  test accuracy        {facts['test_accuracy']:6.2f} %")
-    else:
-        console.print(f"  validation accuracy  {facts['best_accuracy']:6.2f} %")
-        if facts["test_accuracy"] is not None:
-            console.print(f"  test accuracy        {facts['test_accuracy']:6.2f} %")
+    rows = {"test accuracy": "test_accuracy", "test, top 5": "test_top5_accuracy"}
+    if facts["validation"] != "test":
+        validated = {
+            "validation accuracy": "best_accuracy",
+            "validation, top 5": "best_top5_accuracy",
+        }
+        rows = validated | rows
+    for what, name in rows.items():
+        if facts.get(name) is not None:
+            console.print(f"  {what:19}  {facts[name]:6.2f} %")
     console.print(f"  weights of epoch     {facts['epoch']:6}\n  kept in              {folder}")

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.data import ImageData, Split
+from nni_blockqnn.data import AnySplit, ImageData
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.parameters import TrialTask
 from nni_blockqnn.training import (
@@ -23,11 +23,12 @@ from nni_blockqnn.training import (
     Recipe,
     TrainingResult,
     check_precision,
-    evaluate,
+    evaluate_accuracies,
     pick_device,
     train,
 )
 from nni_blockqnn.training.memory import fitting_micro_batch
+from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
 from nni_blockqnn.trial_arguments import load_data
 
@@ -44,11 +45,23 @@ class Trained:
     result: TrainingResult
     arguments: argparse.Namespace
 
-    def read_test_set(self) -> float:
-        """Accuracy in percent on the test set."""
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """On the validation set, as metrics and ``network.json`` name them (docs/metrics.md)."""
+        last, best = self.result.epochs[-1], best_epoch(self.result.epochs)
+        found = {
+            "accuracy": last.accuracy,
+            "best_accuracy": best.accuracy,
+            "top5_accuracy": last.top5_accuracy,
+            "best_top5_accuracy": best.top5_accuracy,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def read_test_set(self) -> dict[str, float]:
+        """Accuracies on the test set, likewise."""
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
-        return evaluate(
+        top1, top5 = evaluate_accuracies(
             network,
             data.test,
             data.mean,
@@ -57,6 +70,7 @@ class Trained:
             batch_size=self.result.micro_batch,
             precision=self.arguments.precision,
         )
+        return {"test_accuracy": top1} | ({} if top5 is None else {"test_top5_accuracy": top5})
 
     def save(self, folder: Path, **accuracies: float | None) -> str:
         """Keep the network (docs/final_training.md); returns the SHA-256 of its weights.
@@ -131,7 +145,7 @@ def run_training(
 
     result = train(
         make_network,
-        replace(data, valid=_beginning(data.train)) if on_test and hide_test else data,
+        replace(data, valid=watched_images(data.train)) if on_test and hide_test else data,
         recipe,
         device=device,
         seed=arguments.seed,
@@ -158,6 +172,7 @@ def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def _beginning(split: Split) -> Split:
-    """So many images that an accuracy on them says how a training goes."""
-    return Split(*split.batch(torch.arange(min(_WATCHED_IMAGES, len(split)))))
+def watched_images(split: AnySplit) -> AnySplit:
+    """So many images, of all its parts, that an accuracy on them says how a training goes."""
+    count = min(_WATCHED_IMAGES, len(split))
+    return split.select(torch.arange(count) * len(split) // count)  # files are sorted by class

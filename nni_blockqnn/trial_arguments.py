@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.data import ImageData
+from nni_blockqnn.data.imagenet import IMAGENET
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
 from nni_blockqnn.layer import ENCODINGS
 from nni_blockqnn.named_blocks import codes_of, names
@@ -15,6 +17,8 @@ from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.training import PRECISIONS, RECIPES
 
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
+_MOST_WORKERS = 16
+"""Each keeps two batches in shared memory: at ImageNet's size and batch 256 some 80 MB."""
 
 
 def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
@@ -66,6 +70,10 @@ def default_network(dataset: str) -> str:
     return "cifar10" if dataset == "image-folder" else dataset
 
 
+def default_final_recipe(dataset: str) -> str:
+    return "imagenet-final" if dataset == IMAGENET else "final"
+
+
 def load_data(arguments: argparse.Namespace, spec: NetworkSpec) -> ImageData:
     """The data that the arguments name, as the network takes it.
 
@@ -80,6 +88,26 @@ def load_data(arguments: argparse.Namespace, spec: NetworkSpec) -> ImageData:
         validation=arguments.validation,
         seed=arguments.seed,
         limit=arguments.limit,
+        workers=_workers(arguments),
+    )
+
+
+def _workers(arguments: argparse.Namespace) -> int:
+    if arguments.workers is not None:
+        return arguments.workers
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        cores = os.cpu_count() or 1
+    return min(arguments.threads or cores, _MOST_WORKERS)
+
+
+def add_workers(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes that decode the images of --dataset imagenet; 0 for the training's own "
+        f"(default: --threads, otherwise the CPU's cores, at most {_MOST_WORKERS})",
     )
 
 
@@ -103,11 +131,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--test", action="store_true", help="also read the test set: for the winner, once"
     )
+    add_workers(group)
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
-    group.add_argument("--recipe", choices=RECIPES, default="early-stop")
+    group.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default="early-stop",
+        help="(default: early-stop for a trial, for blockqnn train the data set's final one)",
+    )
     group.add_argument("--epochs", type=int, help="shorten the recipe, its schedule included")
     group.add_argument("--batch-size", type=int, help="images a step (default: the recipe's)")
     group.add_argument(

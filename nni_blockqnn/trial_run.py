@@ -98,7 +98,7 @@ def train_and_measure(
     )
     metric = _final_metric(trained)
     if arguments.test:
-        metric["test_accuracy"] = trained.read_test_set()
+        metric |= trained.read_test_set()
     if folder is not None:
         metric |= _keep_network(trained, folder, metric)
     metric["startup_seconds"] = round(startup, 3)
@@ -138,9 +138,9 @@ def _network_folder(arguments: argparse.Namespace, files: TrialFiles | None) -> 
 
 def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dict[str, str]:
     """What the metric says of the network that is kept; where there is no room, says so."""
-    names = ("accuracy", "best_accuracy", "test_accuracy")
+    tested = {name: value for name, value in metric.items() if name.startswith("test_")}
     try:
-        sha256 = trained.save(folder, **{name: metric.get(name) for name in names})
+        sha256 = trained.save(folder, **trained.accuracies, **({"test_accuracy": None} | tested))
     except OSError as error:
         print(f"warning: the network is not kept in {folder}: {error}", file=sys.stderr)
         return {}
@@ -169,7 +169,7 @@ def _final_metric(trained: Trained) -> dict[str, Any]:
         print(f"warning: ptflops counts {flops} FLOPs, the estimate is {cost.flops}", flush=True)
     metric = {
         "default": reward(result.accuracy, flops, block.density, arguments.mu, arguments.rho),
-        "accuracy": result.accuracy,
+        **trained.accuracies,
         "flops": flops,
         "params": sum(p.numel() for p in result.network.parameters()),
         "density": block.density,
@@ -178,7 +178,6 @@ def _final_metric(trained: Trained) -> dict[str, Any]:
         "repeats": spec.repeats,
         "block_flops": block_cost(block, spec).flops,
         "activations": cost.activations,
-        "best_accuracy": result.best_accuracy,
         "restarts": result.restarts,
         "learning_rate": result.learning_rate,
         "precision": arguments.precision,

@@ -37,6 +37,8 @@ class Setup:
 def _pooled_fashion_mnist(data_dir: Path | None) -> ImageData:
     """2,000 training and 3,000 validation images, both of the training set, of 14x14 pixels."""
     data = load_dataset("fashion_mnist", data_dir, limit=5_000, validation_fraction=0.6)
+    assert isinstance(data.train, Split)
+    assert isinstance(data.valid, Split)
     train, valid = _pooled(data.train), _pooled(data.valid)
     mean, std = mean_and_std(channel_moments(train.images.numpy()), 14 * 14)
     return ImageData(train, valid, valid, data.classes, data.class_names, mean, std)

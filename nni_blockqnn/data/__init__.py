@@ -1,7 +1,16 @@
-"""Image data sets, decoded once and memory-mapped by every later process."""
+"""Image data sets: decoded once and memory-mapped by every later process, or streamed."""
 
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.load import DATASETS, load_dataset
-from nni_blockqnn.data.types import ImageData, Split
+from nni_blockqnn.data.streamed import StreamedSplit
+from nni_blockqnn.data.types import AnySplit, ImageData, Split
 
-__all__ = ["DATASETS", "DataError", "ImageData", "Split", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "AnySplit",
+    "DataError",
+    "ImageData",
+    "Split",
+    "StreamedSplit",
+    "load_dataset",
+]

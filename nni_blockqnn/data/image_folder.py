@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from nni_blockqnn.data.arrays import Decoded, FileStamp, LabelledImages, Source
-from nni_blockqnn.data.errors import DataError, one_line
+from nni_blockqnn.data.arrays import Decoded, LabelledImages, Source
+from nni_blockqnn.data.class_folders import ClassFolders
+from nni_blockqnn.data.errors import DataError
 
 _NAME = "image-folder"
 _ADVICE = "expected DIR/train/CLASS/image.png and the same under DIR/val, DIR/test or both"
+_FILES = ClassFolders(_NAME, _ADVICE)
 _GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
 
 
@@ -32,7 +33,7 @@ def find_image_folder(data_dir: Path, image_shape: tuple[int, int, int] | None) 
         DataError: naming the directory that is missing, has no classes, or not those of `train`.
     """
     folders = _split_folders(data_dir)
-    class_names = _common_classes(folders)
+    class_names = _FILES.common_classes(folders.values())
     shape = image_shape or _first_shape(folders["train"], class_names)
     if shape[0] not in (1, 3):
         raise DataError(
@@ -42,7 +43,9 @@ def find_image_folder(data_dir: Path, image_shape: tuple[int, int, int] | None) 
     return Source(
         _NAME,
         f"{data_dir} {shape}",
-        lambda: (stamp for folder in folders.values() for stamp in _stamps(folder, class_names)),
+        lambda: (
+            stamp for folder in folders.values() for stamp in _FILES.stamps(folder, class_names)
+        ),
         lambda: _decode(folders, class_names, shape),
     )
 
@@ -60,75 +63,16 @@ def _split_folders(data_dir: Path) -> dict[str, Path]:
     return folders
 
 
-def _common_classes(folders: dict[str, Path]) -> list[str]:
-    expected = _classes(folders["train"])
-    for folder in folders.values():
-        found = _classes(folder)
-        if missing := sorted(set(expected) - set(found)):
-            raise DataError(
-                f"{_NAME}: {folder} lacks the class {missing[0]!r} that {folders['train']} has "
-                f"({len(missing)} missing): give every split the same class folders"
-            )
-        if extra := sorted(set(found) - set(expected)):
-            raise DataError(
-                f"{_NAME}: {folder} has a class {extra[0]!r} that {folders['train']} has not "
-                f"({len(extra)} too many): give every split the same class folders"
-            )
-    return expected
-
-
-def _classes(folder: Path) -> list[str]:
-    names = sorted(entry.name for entry in _scan(folder) if entry.is_dir())
-    if not names:
-        raise DataError(f"{_NAME}: no class folders in {folder}: {_ADVICE}")
-    return names
-
-
-def _files(folder: Path) -> list[os.DirEntry[str]]:
-    return [entry for entry in _scan(folder) if entry.is_file()]
-
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise DataError(f"{_NAME}: {folder} cannot be read ({one_line(error)})") from error
-
-
-def _stamps(folder: Path, class_names: list[str]) -> list[FileStamp]:
-    return sorted(
-        (entry.path, info.st_size, info.st_mtime_ns)
-        for name in class_names
-        for entry in _files(folder / name)
-        for info in [entry.stat()]
-    )
-
-
-def _images(folder: Path) -> list[str]:
-    """Sorted paths of a class's images, at least one."""
-    from PIL import Image
-
-    endings = Image.registered_extensions()
-    paths = sorted(
-        entry.path for entry in _files(folder) if Path(entry.name).suffix.lower() in endings
-    )
-    if not paths:
-        raise DataError(
-            f"{_NAME}: no images in {folder}: put some there, or remove the class from every split"
-        )
-    return paths
-
-
 def _first_shape(train: Path, class_names: list[str]) -> tuple[int, int, int]:
     from PIL import Image
 
-    first = _images(train / class_names[0])[0]
+    folder = train / class_names[0]
+    first = str(folder / _FILES.images(folder)[0])
     try:
         with Image.open(first) as image:
             return (1 if image.mode in _GREY_MODES else 3), image.height, image.width
     except Exception as error:
-        raise _broken(first, error) from error
+        raise _FILES.broken(first, error) from error
 
 
 def _decode(
@@ -144,11 +88,16 @@ def _decode(
 def _decode_split(
     folder: Path, class_names: list[str], shape: tuple[int, int, int]
 ) -> LabelledImages:
-    paths = [_images(folder / name) for name in class_names]
-    labels = np.repeat(np.arange(len(paths)), [len(of_class) for of_class in paths])
+    names = [_FILES.images(folder / name) for name in class_names]
+    labels = np.repeat(np.arange(len(names)), [len(of_class) for of_class in names])
+    paths = [
+        str(folder / class_name / name)
+        for class_name, of_class in zip(class_names, names, strict=True)
+        for name in of_class
+    ]
     images = np.empty((len(labels), *shape), np.uint8)
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-        list(pool.map(_read_into, images, [path for of_class in paths for path in of_class]))
+        list(pool.map(_read_into, images, paths))
     return LabelledImages(images, labels.astype(np.int64))
 
 
@@ -156,18 +105,7 @@ def _read_into(pixels: np.ndarray, path: str) -> None:
     from PIL import Image, ImageOps
 
     channels, height, width = pixels.shape
-    try:
-        with Image.open(path) as file:
-            image = file.convert("L" if channels == 1 else "RGB")
-    except Exception as error:  # broken files raise SyntaxError, struct.error and more
-        raise _broken(path, error) from error
+    image = _FILES.read(path, "L" if channels == 1 else "RGB")
     if image.size != (width, height):
         image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     pixels[:] = np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
-
-
-def _broken(path: str, error: Exception) -> DataError:
-    return DataError(
-        f"{_NAME}: {path} is not an image that Pillow can read ({one_line(error)}): "
-        "replace or remove it"
-    )

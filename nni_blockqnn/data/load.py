@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,12 @@ from nni_blockqnn.data.digits import load_digits
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.fashion_mnist import find_fashion_mnist
 from nni_blockqnn.data.image_folder import find_image_folder
+from nni_blockqnn.data.imagenet import IMAGENET, MEAN, STD, find_imagenet
 from nni_blockqnn.data.splits import stratified_sample
 from nni_blockqnn.data.types import ImageData, Split
 from nni_blockqnn.network_spec import PRESETS
 
-DATASETS = ("digits", "fashion_mnist", "cifar10", "cifar100", "image-folder")
+DATASETS = ("digits", "fashion_mnist", "cifar10", "cifar100", "image-folder", IMAGENET)
 VALIDATIONS = ("holdout", "test")
 
 
@@ -33,14 +36,17 @@ def load_dataset(
     validation_fraction: float = 0.1,
     seed: int = 0,
     limit: int | None = None,
+    workers: int = 0,
 ) -> ImageData:
     """A data set, decoded by the first process and mapped from the cache by the others.
+
+    ImageNet is only looked for; a training decodes its images anew whenever it uses them.
 
     Args:
         name: one of `DATASETS`.
         data_dir: where the data lies, or is downloaded to; digits need none.
-        image_shape: (channels, height, width) that the network takes. An image folder is brought to
-            it; any other data set must have it.
+        image_shape: (channels, height, width) that the network takes. Image folders and ImageNet
+            are brought to it; any other data set must have it.
         classes: outputs of the network, which the data must have.
         validation: "holdout" takes a stratified part of the training set for validation, unless an
             image folder brings a validation set of its own. "test" validates on the test set and
@@ -50,6 +56,7 @@ def load_dataset(
         seed: of the hold-out and of the limit; the test set is always the same.
         limit: a stratified part of the training set of this many images, hold-out included, for
             quick searches; all of it if there are no more.
+        workers: processes that decode ImageNet's images during a training; 0 for its own.
 
     Raises:
         DataError: naming what is missing, broken, not allowed or does not suit the network, and
@@ -61,35 +68,73 @@ def load_dataset(
         raise DataError(f"validation must be {alternatives(VALIDATIONS)}, got {shown(validation)}")
     if not 0 < validation_fraction < 1:
         raise DataError(f"validation_fraction must lie in 0 to 1, got {shown(validation_fraction)}")
-    decoded = _decoded(name, data_dir, image_shape)
-    _check_network(name, decoded, image_shape, classes)
+    directory = _directory(name, data_dir)
+    choice = _Choice(validation == "holdout", validation_fraction, limit, seed)
+    if name == IMAGENET:
+        data = _streamed(directory, image_shape, workers, choice)
+        _check_network(name, data.image_shape, data.classes, image_shape, classes)
+        return data
+    decoded = _decoded(name, directory, image_shape)
+    names = decoded.class_names
+    found_shape = decoded.train.images.shape[1:]
+    _check_network(name, found_shape, len(names), image_shape, classes)
 
-    rng = np.random.default_rng(seed)
-    rows = _limited(decoded, limit, rng)
+    brings_valid = decoded.valid is not None
+    rows, held_out = choice.rows(decoded.train.labels, names, brings_valid)
     train, test = _split(decoded.train, rows), _split(decoded.test)
-    if validation == "test":
-        valid = test
-    elif decoded.valid is not None:
+    if held_out is not None:
+        valid = _split(decoded.train, held_out)
+    elif decoded.valid is not None and choice.hold_out:
         valid = _split(decoded.valid)
     else:
-        rows, held_out = _hold_out(decoded, rows, validation_fraction, rng)
-        train, valid = _split(decoded.train, rows), _split(decoded.train, held_out)
-
-    _, _, height, width = decoded.train.images.shape
+        valid = test
     moments = decoded.moments if rows is None else decoded.moments[rows]
-    mean, std = mean_and_std(moments, height * width)
-    names = decoded.class_names
+    mean, std = mean_and_std(moments, found_shape[1] * found_shape[2])
     return ImageData(train, valid, test, len(names), names, mean, std)
 
 
-def _decoded(name: str, data_dir: Path | None, image_shape: tuple[int, int, int] | None) -> Decoded:
-    if name == "digits":
-        return load_digits()
-    if data_dir is None:
+def _streamed(
+    directory: Path, image_shape: tuple[int, int, int] | None, workers: int, choice: _Choice
+) -> ImageData:
+    train, test, names = find_imagenet(directory, image_shape, workers)
+    rows, held_out = choice.rows(train.labels.numpy(), names)
+    chosen = train if rows is None else train.select(rows)
+    valid = test if held_out is None else train.select(held_out)
+    return ImageData(chosen, valid, test, len(names), names, MEAN, STD)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which of a data set's training images are used, and for what."""
+
+    hold_out: bool
+    fraction: float
+    limit: int | None
+    seed: int
+
+    def rows(
+        self, labels: np.ndarray, class_names: Sequence[str], brings_valid: bool = False
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The rows to train on, None for all, and those held out, None if none are."""
+        rng = np.random.default_rng(self.seed)
+        rows = _limited(labels, self.limit, rng)
+        if not self.hold_out or brings_valid:
+            return rows, None
+        return _hold_out(labels, class_names, rows, self.fraction, rng)
+
+
+def _directory(name: str, data_dir: Path | None) -> Path:
+    """Digits come with the installation and look at none."""
+    if data_dir is None and name != "digits":
         raise DataError(
             f"{name}: data_dir is missing (--data-dir of a trial): say where the data lies"
         )
-    data_dir = Path(data_dir).expanduser().resolve()
+    return Path(data_dir or ".").expanduser().resolve()
+
+
+def _decoded(name: str, data_dir: Path, image_shape: tuple[int, int, int] | None) -> Decoded:
+    if name == "digits":
+        return load_digits()
     if name == "fashion_mnist":
         return cached(find_fashion_mnist(data_dir))
     if name == "image-folder":
@@ -98,10 +143,13 @@ def _decoded(name: str, data_dir: Path | None, image_shape: tuple[int, int, int]
 
 
 def _check_network(
-    name: str, decoded: Decoded, image_shape: tuple[int, int, int] | None, classes: int | None
+    name: str,
+    shape: Sequence[int],
+    found_classes: int,
+    image_shape: tuple[int, int, int] | None,
+    classes: int | None,
 ) -> None:
-    _, *found_shape = decoded.train.images.shape
-    found_classes = len(decoded.class_names)
+    found_shape = list(shape)
     if image_shape is not None and list(image_shape) != found_shape:
         problem = f"input_shape={list(image_shape)} but the data {name} has images of {found_shape}"
     elif classes is not None and classes != found_classes:
@@ -117,9 +165,8 @@ def _check_network(
     raise DataError(f"the network has {problem}: set network to {alternatives([*fitting, own])}")
 
 
-def _limited(decoded: Decoded, limit: int | None, rng: np.random.Generator) -> np.ndarray | None:
+def _limited(labels: np.ndarray, limit: int | None, rng: np.random.Generator) -> np.ndarray | None:
     """Rows of the training set, None for all."""
-    labels = decoded.train.labels
     occurring = len(np.unique(labels))
     if limit is None or limit >= len(labels):
         return None
@@ -131,15 +178,19 @@ def _limited(decoded: Decoded, limit: int | None, rng: np.random.Generator) -> n
 
 
 def _hold_out(
-    decoded: Decoded, rows: np.ndarray | None, fraction: float, rng: np.random.Generator
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    rows: np.ndarray | None,
+    fraction: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows that stay and the rows held out; each class has at least one of both."""
     if rows is None:
-        rows = np.arange(len(decoded.train.labels))
-    labels = decoded.train.labels[rows]
+        rows = np.arange(len(labels))
+    labels = labels[rows]
     available = np.bincount(labels)
     if (available == 1).any():
-        single = decoded.class_names[int(np.argmax(available == 1))]
+        single = class_names[int(np.argmax(available == 1))]
         raise DataError(
             f"no validation set can be held out: class {single!r} has one training image of the "
             f"{len(rows)} and needs two: add images, raise the limit or use validation 'test'"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nni_blockqnn.data.streamed import StreamedSplit
+
 
 class Split:
     """Labelled images, either a pool of them or selected rows of a pool that other splits share.
@@ -44,12 +46,20 @@ class Split:
         rows = positions if self._rows is None else self._rows[positions]
         return self._pool[rows], self.labels[positions]
 
+    def select(self, positions: Tensor) -> Split:
+        """A split of copies of the images at these positions."""
+        return Split(*self.batch(positions))
+
     def to(self, device: torch.device) -> Split:
         """The split on the device; itself if it is there already."""
         here = self._pool.device
         if here.type == device.type and device.index in (None, here.index):
             return self
         return Split(self.images.to(device), self.labels.to(device))
+
+
+AnySplit = Split | StreamedSplit
+"""Whatever the images lie in; :func:`nni_blockqnn.training.streaming.batches_of` takes either."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +72,14 @@ class ImageData:
         test: read once, by the winner.
         classes: labels are 0 to classes - 1.
         class_names: a name for each label.
-        mean: mean of `train`'s pixels, a number a channel, on the scale 0 to 1.
+        mean: mean of `train`'s pixels, a number a channel, on the scale 0 to 1; for streamed
+            images ImageNet's.
         std: standard deviation of the same; 1 for a channel without any.
     """
 
-    train: Split
-    valid: Split
-    test: Split
+    train: AnySplit
+    valid: AnySplit
+    test: AnySplit
     classes: int
     class_names: tuple[str, ...]
     mean: tuple[float, ...]

@@ -19,6 +19,11 @@ _ACCURACIES = {
     "best_accuracy": "validation accuracy, best epoch",
     "test_accuracy": "test accuracy",
 }
+_TOP5_ACCURACIES = {
+    "top5_accuracy": "validation top-5 accuracy, last epoch",
+    "best_top5_accuracy": "validation top-5 accuracy, best epoch",
+    "test_top5_accuracy": "test top-5 accuracy",
+}
 _SETTINGS = {
     "dataset": "data set",
     "validation": "validated on",
@@ -51,7 +56,10 @@ def write_model_card(exported: Exported, folder: Path) -> None:
         spec=description.spec,
         cost=estimate_cost(description.block, description.spec),
         dataset=facts.get("dataset"),
-        accuracies=[(what, facts.get(name)) for name, what in _ACCURACIES.items()],
+        accuracies=[
+            *((what, facts.get(name)) for name, what in _ACCURACIES.items()),
+            *((what, facts[name]) for name, what in _TOP5_ACCURACIES.items() if name in facts),
+        ],
         settings=[
             (what, facts[name]) for name, what in _SETTINGS.items() if facts.get(name) is not None
         ],

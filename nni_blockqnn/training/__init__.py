@@ -1,9 +1,9 @@
 """Short and final trainings of one network on one device."""
 
-from nni_blockqnn.training.batches import evaluate
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.device import pick_device
 from nni_blockqnn.training.errors import TrainingError
+from nni_blockqnn.training.evaluation import Accuracies, evaluate, evaluate_accuracies
 from nni_blockqnn.training.loop import train
 from nni_blockqnn.training.precision import PRECISIONS, check_precision
 from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, IMAGENET_FINAL, RECIPES, Recipe
@@ -15,6 +15,7 @@ __all__ = [
     "IMAGENET_FINAL",
     "PRECISIONS",
     "RECIPES",
+    "Accuracies",
     "Checkpoint",
     "EpochResult",
     "Recipe",
@@ -22,6 +23,7 @@ __all__ = [
     "TrainingResult",
     "check_precision",
     "evaluate",
+    "evaluate_accuracies",
     "pick_device",
     "train",
 ]

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.training.batches import Batches
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.errors import memory_errors_explained, ran_out_of_memory, too_large
 from nni_blockqnn.training.memory import free_memory, halved
@@ -22,6 +21,7 @@ from nni_blockqnn.training.precision import check_precision, reproducible_kernel
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, TrainingResult, best_epoch
 from nni_blockqnn.training.start import Plan, Start
+from nni_blockqnn.training.streaming import batches_of
 
 
 def train(
@@ -49,7 +49,7 @@ def train(
     Args:
         make_network: builds a freshly initialised network, once for each start; it draws from
             PyTorch's global generator, which is seeded for it and put back at the end.
-        data: whole on the device, as bytes.
+        data: copied to the device whole, as bytes, or streamed from its files.
         seed: of weights, order and augmentation. The same seed gives the same result on the same
             device.
         on_epoch: is told of each epoch, those before a restart or before memory ran out included,
@@ -66,6 +66,7 @@ def train(
     Raises:
         ValueError: if there is no such precision on the device.
         TrainingError: if the loss is not finite, or the device's memory does not suffice.
+        DataError: if an image that is streamed is broken.
     """
     began = time.perf_counter()
     check_precision(precision, device)
@@ -74,8 +75,8 @@ def train(
         saved = None
     with reproducible_kernels(precision):
         with memory_errors_explained(recipe.batch_size, device):
-            training = Batches(data.train, data.mean, data.std, device)
-            validation = Batches(data.valid, data.mean, data.std, device)
+            training = batches_of(data.train, data.mean, data.std, device)
+            validation = batches_of(data.valid, data.mean, data.std, device)
         plan = Plan(
             recipe=recipe,
             training=training,

@@ -19,7 +19,8 @@ class Recipe:
         optimizer: "adam", which reads `betas` and `eps`, or "sgd", which reads `momentum`.
         learning_rate: of the first epoch.
         milestones: after so many epochs each, the learning rate is multiplied by `factor`.
-        augment: random crops with a padding of 4 pixels, and horizontal flips.
+        augment: random crops with a padding of 4 pixels, and horizontal flips; of streamed images,
+            pieces of random size and shape, and horizontal flips.
         restarts: how often at most to start anew if the first epoch was not better than chance.
         restart_factor: multiplies the learning rate at each such restart.
     """

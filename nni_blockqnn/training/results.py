@@ -19,6 +19,7 @@ class EpochResult:
         learning_rate: the epoch's.
         restarts: how many restarts came before.
         seconds: training and validation together.
+        top5_accuracy: on the validation set, in percent; None for fewer than 100 classes.
     """
 
     epoch: int
@@ -27,6 +28,7 @@ class EpochResult:
     learning_rate: float
     restarts: int
     seconds: float
+    top5_accuracy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,15 @@ import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from nni_blockqnn.training.batches import Batches, accuracy
+from nni_blockqnn.training.batches import Batches
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.errors import TrainingError
+from nni_blockqnn.training.evaluation import accuracies
 from nni_blockqnn.training.optimizers import make_optimizer
 from nni_blockqnn.training.precision import autocast
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, best_epoch
+from nni_blockqnn.training.streaming import StreamedBatches
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Plan:
     """
 
     recipe: Recipe
-    training: Batches
-    validation: Batches
+    training: Batches | StreamedBatches
+    validation: Batches | StreamedBatches
     chance: float
     device: torch.device
     precision: str
@@ -116,9 +118,10 @@ class Start:
         (learning_rate,) = self._schedule.get_last_lr()
         loss = self._fit()
         self._schedule.step()
-        percent = accuracy(self.network, plan.validation, plan.micro_batch, plan.precision)
+        found = accuracies(self.network, plan.validation, plan.micro_batch, plan.precision)
         seconds = time.perf_counter() - began
-        return EpochResult(epoch, loss, percent, float(learning_rate), self._restarts, seconds)
+        rate = float(learning_rate)
+        return EpochResult(epoch, loss, found.top1, rate, self._restarts, seconds, found.top5)
 
     def _fit(self) -> float:
         """One epoch of steps; the mean loss."""

@@ -1,0 +1,94 @@
+"""How often a network is right: with its first answer, and among its first five."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nni_blockqnn.data import AnySplit
+from nni_blockqnn.training.batches import Batches
+from nni_blockqnn.training.errors import memory_errors_explained
+from nni_blockqnn.training.precision import autocast, check_precision, reproducible_kernels
+from nni_blockqnn.training.streaming import StreamedBatches, batches_of
+
+TOP5_CLASSES = 100
+"""From so many classes on, the top-5 accuracy is taken as well."""
+
+
+class Accuracies(NamedTuple):
+    """In percent.
+
+    Attributes:
+        top1: the largest logit is that of the label.
+        top5: one of the five largest is; None for fewer than `TOP5_CLASSES` classes.
+    """
+
+    top1: float
+    top5: float | None
+
+
+def evaluate(
+    network: nn.Module,
+    split: AnySplit,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    device: torch.device,
+    batch_size: int = 256,
+    precision: str = "fp32",
+) -> float:
+    """The network's top-1 accuracy on the split in percent: see :func:`evaluate_accuracies`."""
+    return evaluate_accuracies(
+        network, split, mean, std, device=device, batch_size=batch_size, precision=precision
+    ).top1
+
+
+def evaluate_accuracies(
+    network: nn.Module,
+    split: AnySplit,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    device: torch.device,
+    batch_size: int = 256,
+    precision: str = "fp32",
+) -> Accuracies:
+    """The network's accuracies on the split; the network lies on the device.
+
+    Raises:
+        ValueError: if there is no such precision on the device.
+        TrainingError: if the device's memory does not suffice.
+        DataError: if an image that is streamed is broken.
+    """
+    check_precision(precision, device)
+    with memory_errors_explained(batch_size, device), reproducible_kernels(precision):
+        return accuracies(network, batches_of(split, mean, std, device), batch_size, precision)
+
+
+def accuracies(
+    network: nn.Module, batches: Batches | StreamedBatches, batch_size: int, precision: str
+) -> Accuracies:
+    """Accuracies in evaluation mode; the network's mode is put back afterwards."""
+    was_training = network.training
+    network.eval()
+    device = batches.device
+    first, among_five = torch.zeros(2, dtype=torch.int64, device=device)
+    classes = 0
+    with torch.inference_mode(), autocast(precision, device):
+        for images, labels in batches.in_order(batch_size):
+            logits = network(images)
+            classes = logits.shape[1]
+            first += (logits.argmax(dim=1) == labels).sum()
+            if classes >= TOP5_CLASSES:
+                among_five += _among_five(logits, labels)
+    network.train(was_training)
+    top5 = 100 * int(among_five) / len(batches) if classes >= TOP5_CLASSES else None
+    return Accuracies(100 * int(first) / len(batches), top5)
+
+
+def _among_five(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many of the labels (B,) are among the five largest of their logits (B, classes)."""
+    return (logits.topk(5, dim=1).indices == labels[:, None]).sum()
