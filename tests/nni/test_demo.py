@@ -68,6 +68,7 @@ def test_ctrl_c_leaves_nothing_behind(nni: Nni, tmp_path: Path, moment: str) -> 
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_ctrl_c,
     )
     try:
         wait_for(lambda: nni.listed() if moment == "starting" else trials_run(nni), demo)
@@ -81,6 +82,11 @@ def test_ctrl_c_leaves_nothing_behind(nni: Nni, tmp_path: Path, moment: str) -> 
     assert demo.returncode == 130, said
     assert "Traceback" not in said
     assert not psutil.wait_procs(left, timeout=60)[1]
+
+
+def heed_ctrl_c() -> None:
+    """A shell makes its background jobs ignore it, and pytest may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def trials_run(nni: Nni) -> bool:
