@@ -20,7 +20,7 @@ from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import parse_any_block
 from nni_blockqnn.parameters import TrialTask
-from nni_blockqnn.training import TrainingError
+from nni_blockqnn.training import TrainingError, World, joined
 from nni_blockqnn.training.weights import CarriedOver, carry_over
 from nni_blockqnn.training_display import TrainingDisplay
 from nni_blockqnn.training_folder import TrainingFolder
@@ -67,12 +67,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Train, or go on; Ctrl-C ends it at its last checkpoint."""
-    console = Console(highlight=False, soft_wrap=True)
+    """Train, or go on; Ctrl-C ends it at its last checkpoint.
+
+    Under torchrun each of its processes calls it, and the first one prints and writes.
+    """
+    with joined(arguments.device) as (world, device):
+        own = argparse.Namespace(**{**vars(arguments), "device": device})
+        return _train_in(world, own, arguments.device)
+
+
+def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -> int:
+    console = Console(highlight=False, soft_wrap=True, quiet=not world.first)
     arguments.recipe = arguments.recipe or default_final_recipe(arguments.dataset)
     task = _task(arguments)
     weights, weights_sha256 = _weights(arguments.init_from)
-    identity = _identity(task, arguments) | {"init_from": weights_sha256}
+    identity = _identity(task, arguments) | {
+        "init_from": weights_sha256,
+        "device": device_of_all,
+    }
     folder = TrainingFolder(arguments.output, identity)
     facts = folder.result
     if facts is None:
@@ -82,7 +94,7 @@ def train(arguments: argparse.Namespace) -> int:
                 f"{carried.fitting} of {carried.of} weights come from {arguments.init_from}"
             )
         try:
-            _train(task, arguments, folder, weights, console)
+            _train(task, arguments, folder, weights, console, world)
         except (DataError, TrainingError) as error:
             raise ValueError(str(error)) from error
         except KeyboardInterrupt:
@@ -99,16 +111,19 @@ def _train(
     folder: TrainingFolder,
     weights: Mapping[str, Tensor] | None,
     console: Console,
+    world: World,
 ) -> None:
     on_test = arguments.validation == "test"
     measured_on = "training" if on_test else "validation"
 
     def on_start(data: ImageData, device: torch.device) -> None:
-        folder.claim()
+        if world.first:
+            folder.claim()
         goes_on = ", goes on from its checkpoint" if folder.checkpoint.path.exists() else ""
+        machines = f"{device}" if world.size == 1 else f"{world.size} processes on {device.type}"
         console.print(
             f"block {task.block}, N = {task.spec.repeats}, {len(data.train):,} images, "
-            f"{device}{goes_on}"
+            f"{machines}{goes_on}"
         )
 
     with TrainingDisplay(console, chosen_recipe(arguments).epochs, measured_on) as display:
@@ -121,9 +136,13 @@ def _train(
             keep_best=True,
             hide_test=True,
             initialise=None if weights is None else lambda network: carry_over(weights, network),
+            world=world,
         )
-    trained.save(folder.path, **_accuracies(trained))
-    folder.checkpoint.remove()
+    accuracies = _accuracies(trained)
+    if world.first:
+        trained.save(folder.path, **accuracies)
+        folder.checkpoint.remove()
+    world.wait()
 
 
 def _accuracies(trained: Trained) -> Mapping[str, float | None]:

@@ -17,11 +17,13 @@ from nni_blockqnn.data import AnySplit, ImageData
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.parameters import TrialTask
 from nni_blockqnn.training import (
+    ALONE,
     RECIPES,
     Checkpoint,
     EpochResult,
     Recipe,
     TrainingResult,
+    World,
     check_precision,
     evaluate_accuracies,
     pick_device,
@@ -44,6 +46,7 @@ class Trained:
     data: ImageData
     result: TrainingResult
     arguments: argparse.Namespace
+    world: World
 
     @property
     def accuracies(self) -> dict[str, float]:
@@ -58,7 +61,7 @@ class Trained:
         return {name: value for name, value in found.items() if value is not None}
 
     def read_test_set(self) -> dict[str, float]:
-        """Accuracies on the test set, likewise."""
+        """Accuracies on the test set, likewise; all processes take part."""
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
         top1, top5 = evaluate_accuracies(
@@ -69,6 +72,7 @@ class Trained:
             device=device,
             batch_size=self.result.micro_batch,
             precision=self.arguments.precision,
+            world=self.world,
         )
         return {"test_accuracy": top1} | ({} if top5 is None else {"test_top5_accuracy": top5})
 
@@ -110,6 +114,7 @@ def run_training(
     keep_best: bool = False,
     hide_test: bool = False,
     initialise: Callable[[nn.Module], Any] | None = None,
+    world: World = ALONE,
 ) -> Trained:
     """Train the network of the task.
 
@@ -120,6 +125,7 @@ def run_training(
         hide_test: where validation is the test set, look at training images after each epoch
             instead, so that the test set is not read before the training is over.
         initialise: changes the fresh weights of a network.
+        world: the processes that share the training.
 
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
@@ -132,8 +138,10 @@ def run_training(
     precision = arguments.precision
     check_precision(precision, device)
     cost = estimate_cost(task.block, spec)
-    micro_batch = fitting_micro_batch(cost, recipe.batch_size, device, precision)
-    data = load_data(arguments, spec)
+    share = world.largest_share(recipe.batch_size)
+    micro_batch = fitting_micro_batch(cost, share, device, precision)
+    data = load_data(arguments, spec, processes=world.size)
+    world.wait()  # the others look at the output folder before the first one writes there
     on_start(data, device)
     on_test = arguments.validation == "test"
 
@@ -154,8 +162,9 @@ def run_training(
         keep_best=keep_best and not on_test,
         precision=precision,
         micro_batch=micro_batch,
+        world=world,
     )
-    return Trained(task, recipe, data, result, arguments)
+    return Trained(task, recipe, data, result, arguments, world)
 
 
 def chosen_recipe(arguments: argparse.Namespace) -> Recipe:

@@ -74,8 +74,11 @@ def default_final_recipe(dataset: str) -> str:
     return "imagenet-final" if dataset == IMAGENET else "final"
 
 
-def load_data(arguments: argparse.Namespace, spec: NetworkSpec) -> ImageData:
+def load_data(arguments: argparse.Namespace, spec: NetworkSpec, processes: int = 1) -> ImageData:
     """The data that the arguments name, as the network takes it.
+
+    Args:
+        processes: that share the CPU's cores, each with workers of its own.
 
     Raises:
         DataError: as :func:`nni_blockqnn.data.load_dataset`.
@@ -88,18 +91,18 @@ def load_data(arguments: argparse.Namespace, spec: NetworkSpec) -> ImageData:
         validation=arguments.validation,
         seed=arguments.seed,
         limit=arguments.limit,
-        workers=_workers(arguments),
+        workers=_workers(arguments, processes),
     )
 
 
-def _workers(arguments: argparse.Namespace) -> int:
+def _workers(arguments: argparse.Namespace, processes: int) -> int:
     if arguments.workers is not None:
         return arguments.workers
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on this system
         cores = os.cpu_count() or 1
-    return min(arguments.threads or cores, _MOST_WORKERS)
+    return min(arguments.threads or max(cores // processes, 1), _MOST_WORKERS)
 
 
 def add_workers(parser: argparse._ActionsContainer) -> None:

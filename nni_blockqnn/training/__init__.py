@@ -1,7 +1,8 @@
-"""Short and final trainings of one network on one device."""
+"""Short and final trainings of one network."""
 
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.device import pick_device
+from nni_blockqnn.training.distributed import ALONE, World, joined
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.evaluation import Accuracies, evaluate, evaluate_accuracies
 from nni_blockqnn.training.loop import train
@@ -10,6 +11,7 @@ from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, IMAGENET_FINAL, RECI
 from nni_blockqnn.training.results import EpochResult, TrainingResult
 
 __all__ = [
+    "ALONE",
     "EARLY_STOP",
     "FINAL",
     "IMAGENET_FINAL",
@@ -21,9 +23,11 @@ __all__ = [
     "Recipe",
     "TrainingError",
     "TrainingResult",
+    "World",
     "check_precision",
     "evaluate",
     "evaluate_accuracies",
+    "joined",
     "pick_device",
     "train",
 ]

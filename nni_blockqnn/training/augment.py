@@ -6,19 +6,31 @@ import torch
 import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
+from nni_blockqnn.training.distributed import ALONE, World
 
-def random_crop_and_flip(images: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
+
+def random_crop_and_flip(
+    images: Tensor, generator: torch.Generator, padding: int = 4, world: World = ALONE
+) -> Tensor:
     """Each image padded with zeros, cut back to its size at a random place, and flipped or not.
 
     Args:
         images: (B, C, H, W).
         generator: on the images' device.
         padding: pixels on each side.
+        world: only this process's share of the images is returned; the generator has drawn for
+            all of them.
     """
     device, count = images.device, len(images)
     offsets = torch.randint(2 * padding + 1, (2, count), generator=generator, device=device)
     flips = torch.randint(2, (count,), generator=generator, device=device).bool()
-    return crop_and_flip(images, offsets[0], offsets[1], flips, padding)
+    return crop_and_flip(
+        world.share(images),
+        world.share(offsets[0]),
+        world.share(offsets[1]),
+        world.share(flips),
+        padding,
+    )
 
 
 def crop_and_flip(images: Tensor, top: Tensor, left: Tensor, flips: Tensor, padding: int) -> Tensor:

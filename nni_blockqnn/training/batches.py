@@ -9,21 +9,29 @@ from torch import Tensor
 
 from nni_blockqnn.data import Split
 from nni_blockqnn.training.augment import random_crop_and_flip
+from nni_blockqnn.training.distributed import ALONE, World
 
 
 class Batches:
     """Normalised float images (B, C, H, W), channels last, with labels (B,)."""
 
     def __init__(
-        self, split: Split, mean: Sequence[float], std: Sequence[float], device: torch.device
+        self,
+        split: Split,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+        world: World = ALONE,
     ) -> None:
         """
         Args:
             split: copied to the device as bytes, whole; a quarter of what floats would take.
             mean: a number a channel, on the scale 0 to 1.
             std: likewise.
+            world: of each batch, only this process's share is yielded.
         """
         self.device = device
+        self.world = world
         self._split = split.to(device)
         self._normalised = Normalisation(mean, std, device)
 
@@ -35,14 +43,17 @@ class Batches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of training: a new permutation, the last batch incomplete."""
         order = torch.randperm(len(self), generator=generator, device=self.device)
-        for positions in training_batches(order, batch_size):
+        for positions in training_batches(order, batch_size, self.world.size):
             images, labels = self._split.batch(positions)
             if augment:
-                images = random_crop_and_flip(images, generator)
-            yield self._normalised(images), labels
+                images = random_crop_and_flip(images, generator, world=self.world)
+            else:
+                images = self.world.share(images)
+            yield self._normalised(images), self.world.share(labels)
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for positions in torch.arange(len(self), device=self.device).split(batch_size):
+        every = torch.arange(len(self), device=self.device)
+        for positions in self.world.share(every).split(batch_size):
             images, labels = self._split.batch(positions)
             yield self._normalised(images), labels
 
@@ -65,12 +76,12 @@ class Normalisation:
         return floats.contiguous(memory_format=torch.channels_last)
 
 
-def training_batches(order: Tensor, batch_size: int) -> Sequence[Tensor]:
-    """The order (N,) cut into batches; a last one of a single image is left out.
+def training_batches(order: Tensor, batch_size: int, shares: int = 1) -> Sequence[Tensor]:
+    """The order (N,) cut into batches; a last one with a share of a single image is left out.
 
     Batch normalisation cannot normalise one value, and a map may have shrunk to 1x1.
     """
     batches = order.split(batch_size)
-    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+    if len(batches) > 1 and len(batches[-1]) < min(2 * shares, batch_size):
         batches = batches[:-1]
     return batches

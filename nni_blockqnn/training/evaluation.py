@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nni_blockqnn.data import AnySplit
 from nni_blockqnn.training.batches import Batches
+from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained
 from nni_blockqnn.training.precision import autocast, check_precision, reproducible_kernels
 from nni_blockqnn.training.streaming import StreamedBatches, batches_of
@@ -55,6 +56,7 @@ def evaluate_accuracies(
     device: torch.device,
     batch_size: int = 256,
     precision: str = "fp32",
+    world: World = ALONE,
 ) -> Accuracies:
     """The network's accuracies on the split; the network lies on the device.
 
@@ -65,13 +67,14 @@ def evaluate_accuracies(
     """
     check_precision(precision, device)
     with memory_errors_explained(batch_size, device), reproducible_kernels(precision):
-        return accuracies(network, batches_of(split, mean, std, device), batch_size, precision)
+        batches = batches_of(split, mean, std, device, world)
+        return accuracies(network, batches, batch_size, precision)
 
 
 def accuracies(
     network: nn.Module, batches: Batches | StreamedBatches, batch_size: int, precision: str
 ) -> Accuracies:
-    """Accuracies in evaluation mode; the network's mode is put back afterwards."""
+    """Accuracies in evaluation mode, of all processes' shares; puts the network's mode back."""
     was_training = network.training
     network.eval()
     device = batches.device
@@ -85,6 +88,8 @@ def accuracies(
             if classes >= TOP5_CLASSES:
                 among_five += _among_five(logits, labels)
     network.train(was_training)
+    batches.world.sum_(first)
+    batches.world.sum_(among_five)
     top5 = 100 * int(among_five) / len(batches) if classes >= TOP5_CLASSES else None
     return Accuracies(100 * int(first) / len(batches), top5)
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.training.checkpoint import Checkpoint
+from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained, ran_out_of_memory, too_large
 from nni_blockqnn.training.memory import free_memory, halved
 from nni_blockqnn.training.precision import check_precision, reproducible_kernels
@@ -36,6 +37,7 @@ def train(
     keep_best: bool = False,
     precision: str = "fp32",
     micro_batch: int | None = None,
+    world: World = ALONE,
 ) -> TrainingResult:
     """Trains a network on `data.train`, with `data.valid` looked at after each epoch.
 
@@ -62,21 +64,27 @@ def train(
         micro_batch: images that the network sees at once, to begin with; a batch if not given. The
             gradient is that of the whole batch's mean loss, but batch normalisation takes each
             micro-batch's own statistics.
+        world: the processes that share the training; `recipe.batch_size` and what is said of a
+            batch here are those of all of them, `micro_batch` is one process's. All end with equal
+            weights; the first one alone writes the checkpoint.
 
     Raises:
-        ValueError: if there is no such precision on the device.
+        ValueError: if there is no such precision on the device, or if a process would have fewer
+            than two images of a batch.
         TrainingError: if the loss is not finite, or the device's memory does not suffice.
         DataError: if an image that is streamed is broken.
     """
     began = time.perf_counter()
     check_precision(precision, device)
-    saved = checkpoint.load() if checkpoint else None
+    _check_shares(world, data, recipe)
+    saved = world.of_first(checkpoint.load() if checkpoint and world.first else None)
     if saved and saved["precision"] != precision:
         saved = None
     with reproducible_kernels(precision):
         with memory_errors_explained(recipe.batch_size, device):
-            training = batches_of(data.train, data.mean, data.std, device)
-            validation = batches_of(data.valid, data.mean, data.std, device)
+            training = batches_of(data.train, data.mean, data.std, device, world)
+            validation = batches_of(data.valid, data.mean, data.std, device, world)
+        whole = world.largest_share(recipe.batch_size)
         plan = Plan(
             recipe=recipe,
             training=training,
@@ -84,10 +92,11 @@ def train(
             chance=100 / data.classes,
             device=device,
             precision=precision,
-            micro_batch=saved["micro_batch"] if saved else micro_batch or recipe.batch_size,
+            micro_batch=saved["micro_batch"] if saved else micro_batch or whole,
             on_epoch=on_epoch,
             checkpoint=checkpoint,
             keep_best=keep_best,
+            world=world,
         )
         while True:
             try:
@@ -97,7 +106,8 @@ def train(
                 if not ran_out_of_memory(error):
                     raise
                 half = halved(plan.micro_batch)
-                if half is None:
+                # several processes cannot start anew: the others wait for this one's gradients
+                if half is None or world.size > 1:
                     raise too_large(recipe.batch_size, device, plan.micro_batch) from error
             # only here, where the error and all that its frames held on to are gone
             free_memory(device)
@@ -122,6 +132,16 @@ def train(
         seconds=time.perf_counter() - began,
         micro_batch=plan.micro_batch,
     )
+
+
+def _check_shares(world: World, data: ImageData, recipe: Recipe) -> None:
+    fewest = min(recipe.batch_size, len(data.train), 2 * len(data.valid))
+    if world.size > 1 and fewest < 2 * world.size:
+        raise ValueError(
+            f"{world.size} processes need batches of at least {2 * world.size} images, and as many "
+            f"training images, and {world.size} validation images; there are batches of "
+            f"{recipe.batch_size}, {len(data.train)} and {len(data.valid)}: use fewer processes"
+        )
 
 
 def _run(

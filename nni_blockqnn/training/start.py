@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from nni_blockqnn.training.batches import Batches
+from nni_blockqnn.training.batches import Batches, training_batches
 from nni_blockqnn.training.checkpoint import Checkpoint
+from nni_blockqnn.training.distributed import World
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.evaluation import accuracies
 from nni_blockqnn.training.optimizers import make_optimizer
@@ -29,7 +31,7 @@ class Plan:
     """What all starts of a training have in common.
 
     Attributes:
-        micro_batch: images that the network sees at once; steps are taken after whole batches.
+        micro_batch: images that a process's network sees at once; steps come after whole batches.
         on_epoch: is told of each epoch.
         keep_best: whether the best epoch's weights are kept beside the last one's.
     """
@@ -44,6 +46,7 @@ class Plan:
     on_epoch: Callable[[EpochResult], None] | None
     checkpoint: Checkpoint | None
     keep_best: bool
+    world: World
 
 
 class Start:
@@ -53,13 +56,15 @@ class Start:
         self, network: nn.Module, plan: Plan, restarts: int, generator: torch.Generator
     ) -> None:
         recipe = plan.recipe
-        self.network = network.to(memory_format=torch.channels_last)
+        network = network.to(memory_format=torch.channels_last)
+        self.network = plan.world.with_common_statistics(network)
         self.learning_rate = recipe.learning_rate * recipe.restart_factor**restarts
         self.epochs: list[EpochResult] = []
         self._plan = plan
         self._restarts = restarts
         self._generator = generator
         self._best_weights: dict[str, Any] = {}
+        self._wrapped = plan.world.wrap(self.network)
         self._optimizer = make_optimizer(self.network, recipe, self.learning_rate)
         self._schedule = MultiStepLR(self._optimizer, list(recipe.milestones), recipe.factor)
 
@@ -81,7 +86,7 @@ class Start:
             if plan.keep_best and best_epoch(self.epochs) is result:
                 weights = self.network.state_dict()
                 self._best_weights = {name: value.clone() for name, value in weights.items()}
-            if plan.checkpoint is not None:
+            if plan.checkpoint is not None and plan.world.first:
                 plan.checkpoint.save(self._state())
         return True
 
@@ -126,29 +131,43 @@ class Start:
     def _fit(self) -> float:
         """One epoch of steps; the mean loss."""
         self.network.train()
-        recipe, images_seen = self._plan.recipe, 0
+        recipe, world = self._plan.recipe, self._plan.world
         # summed up on the device: reading a loss after each step would wait for the device
         total = torch.zeros((), device=self._plan.device)
-        batches = self._plan.training.shuffled(recipe.batch_size, self._generator, recipe.augment)
-        for images, labels in batches:
-            total += self._step(images, labels)
-            images_seen += len(labels)
-        return float(total) / images_seen
+        training = self._plan.training
+        batches = training.shuffled(recipe.batch_size, self._generator, recipe.augment)
+        whole = training_batches(torch.arange(len(training)), recipe.batch_size, world.size)
+        counts = [len(batch) for batch in whole]
+        for (images, labels), count in zip(batches, counts, strict=True):
+            total += self._step(images, labels, count)
+        world.equalise_buffers(self.network)
+        world.sum_(total)
+        return float(total) / sum(counts)
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """A step down the gradient of the batch's mean loss; the sum of the losses."""
-        count = len(labels)
-        parts = math.ceil(count / self._plan.micro_batch)
+    def _step(self, images: Tensor, labels: Tensor, count: int) -> Tensor:
+        """A step down the gradient of the batch's mean loss; the sum of the losses.
+
+        Args:
+            images: this process's share of the batch.
+            labels: likewise.
+            count: images of the whole batch.
+        """
+        world = self._plan.world
+        # as many parts in each process, which exchange something in every one of them
+        parts = math.ceil(world.largest_share(count) / self._plan.micro_batch)
         total = torch.zeros((), device=self._plan.device)
         self._optimizer.zero_grad(set_to_none=True)
         # parts of nearly equal size: batch norm cannot normalise a last one of a single value
-        for some, answers in zip(
-            images.tensor_split(parts), labels.tensor_split(parts), strict=True
+        for part, (some, answers) in enumerate(
+            zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True), start=1
         ):
-            with autocast(self._plan.precision, self._plan.device):
-                logits = self.network(some)
-            loss = F.cross_entropy(logits.float(), answers, reduction="sum")
-            (loss / count).backward()
+            last = part == parts
+            with nullcontext() if last else world.without_exchange(self._wrapped):
+                with autocast(self._plan.precision, self._plan.device):
+                    logits = self._wrapped(some)
+                loss = F.cross_entropy(logits.float(), answers, reduction="sum")
+                # times the size, since the exchange takes the mean of all processes' gradients
+                (loss * world.size / count).backward()
             total += loss.detach()
         self._optimizer.step()
         return total

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from nni_blockqnn.data import AnySplit, DataError, StreamedSplit
 from nni_blockqnn.training.batches import Batches, Normalisation, training_batches
+from nni_blockqnn.training.distributed import ALONE, World
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,13 +33,16 @@ class StreamedBatches:
         mean: Sequence[float],
         std: Sequence[float],
         device: torch.device,
+        world: World = ALONE,
     ) -> None:
         """
         Args:
             mean: a number a channel, on the scale 0 to 1.
             std: likewise.
+            world: of each batch, only this process's share is read and yielded.
         """
         self.device = device
+        self.world = world
         self._split = split
         self._normalised = Normalisation(mean, std, device)
         _, *self._size = split.image_shape
@@ -58,11 +62,12 @@ class StreamedBatches:
         order = torch.randperm(len(self), generator=generator, device=self.device)
         seed = torch.randint(2**62, (), generator=generator, device=self.device)
         transform = augmentation(self._size) if augment else centre_crop(self._size)
-        yield from self._load(training_batches(order.cpu(), batch_size), transform, int(seed))
+        batches = training_batches(order.cpu(), batch_size, self.world.size)
+        yield from self._load([self.world.share(some) for some in batches], transform, int(seed))
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image resized and its centre cut out."""
-        batches = torch.arange(len(self)).split(batch_size)
+        batches = self.world.share(torch.arange(len(self))).split(batch_size)
         yield from self._load(batches, centre_crop(self._size), 0)
 
     def _load(
@@ -86,12 +91,16 @@ class StreamedBatches:
 
 
 def batches_of(
-    split: AnySplit, mean: Sequence[float], std: Sequence[float], device: torch.device
+    split: AnySplit,
+    mean: Sequence[float],
+    std: Sequence[float],
+    device: torch.device,
+    world: World = ALONE,
 ) -> Batches | StreamedBatches:
     """Normalised batches of the split, whatever its images lie in."""
     if isinstance(split, StreamedSplit):
-        return StreamedBatches(split, mean, std, device)
-    return Batches(split, mean, std, device)
+        return StreamedBatches(split, mean, std, device, world)
+    return Batches(split, mean, std, device, world)
 
 
 def augmentation(size: Sequence[int]) -> Callable[[Image], Image]:
