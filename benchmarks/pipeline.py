@@ -32,10 +32,12 @@ from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost, launch
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 
 BIN = Path(sys.executable).parent
-FILTERS = (8, 16, 32)
+FILTERS = (16, 32, 64)
 NETWORK: dict[str, Any] = {"preset": "cifar10", "stem_pools": 1, "repeats": 1}
-IMAGES = 2_000
+IMAGES = 5_000
 DATA = f'--dataset image-folder --data-dir "$CIFAR10_DIR" --limit {IMAGES} --batch-size 64'
+MAX_FLOPS = 8e6
+"""Both hand-made blocks are within it, and could be found."""
 SEEDS = (0, 1, 2)
 RANDOM_BLOCKS = 3
 TOLERANCE = 0.1
@@ -98,7 +100,12 @@ def search(folder: Path, trials: int) -> str:
             "tuner": {
                 "className": "nni_blockqnn.tuner.BlockQNNTuner",
                 "codeDirectory": str(folder),
-                "classArgs": {"budget": trials, "seed": 0, "predictor": "wl"},
+                "classArgs": {
+                    "budget": trials,
+                    "seed": 0,
+                    "predictor": "wl",
+                    "limits": {"max_flops": MAX_FLOPS},
+                },
             },
         },
     )
@@ -219,7 +226,7 @@ def export(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--trials", type=int, default=48)
+    parser.add_argument("--trials", type=int, default=160)
     parser.add_argument("--finalists", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=20, help="of a final training")
     arguments = parser.parse_args()

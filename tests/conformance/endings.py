@@ -110,8 +110,10 @@ def ends_on_another_thread(subject: Subject) -> None:
         for number in range(60):
             experiment.request(1)
             assert len(experiment.sent) == number + 1, "a trial was asked for in vain"
-            ends.put(number)
-            experiment.result(number)
+            # by turns, an end meets the result and the next suggestion
+            steps = [ends.put, experiment.result]
+            for step in steps if number % 2 else reversed(steps):
+                step(number)
     finally:
         ends.put(None)
         thread.join(timeout=20)

@@ -133,7 +133,7 @@ class _Racy(BlockQNNTuner):
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         for _ in self._running:
-            time.sleep(0)
+            time.sleep(0.001)
         return super().generate_parameters(parameter_id)
 
 
