@@ -17,7 +17,8 @@ setup(
     ],
     package_dir={"nni_blockqnn.config_templates": "config_templates"},
     package_data={
-        "nni_blockqnn": ["*.js", "py.typed"],
+        "nni_blockqnn": ["py.typed"],
+        "nni_blockqnn.bridge": ["*.js"],
         "nni_blockqnn.export": ["templates/*"],
         "nni_blockqnn.reports": ["templates/*"],
         "nni_blockqnn.config_templates": ["*.yml"],

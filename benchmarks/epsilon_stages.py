@@ -6,8 +6,8 @@ import statistics
 import sys
 from collections import defaultdict
 
-from nni_blockqnn.epsilons import epsilons
 from nni_blockqnn.experiments import find_experiment, read_results
+from nni_blockqnn.record.epsilons import epsilons
 
 
 def main(experiment_id: str | None) -> None:

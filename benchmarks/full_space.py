@@ -25,8 +25,8 @@ from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import load_table
 
 from nni_blockqnn import Block, BlockQNNTuner
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.layer import LayerType
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.q_learning.schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.settings import PRESETS

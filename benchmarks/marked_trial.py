@@ -58,12 +58,13 @@ def run_marked_trial(output: Path, parameters: dict[str, Any] | None, argv: list
     """
     watch = Stopwatch()
     watch.mark("interpreter")
-    from nni_blockqnn import nni_channel, trial
+    from nni_blockqnn import trial
+    from nni_blockqnn.bridge import channel
 
-    take = nni_channel.take_parameters
+    take = channel.take_parameters
 
     def take_and_import() -> dict[str, Any]:
-        nni_channel.import_nni()
+        channel.import_nni()
         watch.mark("import nni")
         taken = take() if parameters is None else parameters
         watch.mark("parameters")
@@ -74,10 +75,10 @@ def run_marked_trial(output: Path, parameters: dict[str, Any] | None, argv: list
         watch.mark("import nni_blockqnn")
         return taken
 
-    nni_channel.take_parameters = take_and_import
+    channel.take_parameters = take_and_import
     if parameters is not None:
-        nni_channel.runs_under_nni = lambda: True
-        nni_channel.report_intermediate = nni_channel.report_final = lambda metric: None
+        channel.runs_under_nni = lambda: True
+        channel.report_intermediate = channel.report_final = lambda metric: None
     code = trial.main(argv)
     watch.mark("report")
     output.write_text(json.dumps(watch.marks), encoding="utf-8")
@@ -87,13 +88,13 @@ def run_marked_trial(output: Path, parameters: dict[str, Any] | None, argv: list
 def _watch_training(watch: Stopwatch) -> None:
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    from nni_blockqnn import training_run, trial_run
+    from nni_blockqnn.trials import run, training
 
-    training_run.train = watch.before("data", training_run.train)
-    training_run.build_network = watch.after("build", training_run.build_network)
+    training.train = watch.before("data", training.train)
+    training.build_network = watch.after("build", training.build_network)
     register_optimizer_step_post_hook(lambda *_: watch.mark("first step"))
-    trial_run.run_training = watch.after("further steps", trial_run.run_training)
-    trial_run.measure_flops = watch.after("FLOPs", trial_run.measure_flops)
+    run.run_training = watch.after("further steps", run.run_training)
+    run.measure_flops = watch.after("FLOPs", run.measure_flops)
 
 
 def marks_of_trial(parameters: dict[str, Any] | None, argv: list[str]) -> Marks:

@@ -28,7 +28,8 @@ import torch
 import yaml
 
 import nni_blockqnn
-from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost, launch
+from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost
+from nni_blockqnn.bridge import launch
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 
 BIN = Path(sys.executable).parent

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor, nn
 
-from nni_blockqnn.layer import LayerType
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.model_space.block import BlockModule
 from nni_blockqnn.model_space.layers import Add, ConvBN
 from nni_blockqnn.nsc import Block

@@ -29,7 +29,7 @@ from nni.algorithms.hpo.tpe_tuner import TpeTuner
 from nni.tuner import Tuner
 
 from nni_blockqnn import BlockQNNTuner
-from nni_blockqnn.snapshot import SNAPSHOT_INTERVAL, SNAPSHOT_NAME
+from nni_blockqnn.record.snapshot import SNAPSHOT_INTERVAL, SNAPSHOT_NAME
 
 PAPER_SPACE = {
     "block": {"_type": "nsc", "_value": {"max_layers": 23}},

@@ -28,7 +28,7 @@ import marked_trial
 import yaml
 from marked_trial import Marks, marks_of_trial
 
-from nni_blockqnn import launch
+from nni_blockqnn.bridge import launch
 from nni_blockqnn.templates import template
 
 QUICK_START = ["--dataset", "digits", "--batch-size", "64", "--mu", "0", "--rho", "0"]

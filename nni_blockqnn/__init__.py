@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from nni_blockqnn.reward import reward
 
 if TYPE_CHECKING:
+    from nni_blockqnn.codes.layer import InvalidBlockError
     from nni_blockqnn.cost import Cost, estimate_cost
     from nni_blockqnn.export import load
-    from nni_blockqnn.layer import InvalidBlockError
     from nni_blockqnn.model_space import build_network
     from nni_blockqnn.network_spec import NetworkSpec
     from nni_blockqnn.nsc import Block
@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Block": "nsc",
-    "InvalidBlockError": "layer",
+    "InvalidBlockError": "codes.layer",
     "SearchSpace": "search_space",
     "NetworkSpec": "network_spec",
     "Cost": "cost",

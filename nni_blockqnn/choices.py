@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.layer import LayerType
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
 

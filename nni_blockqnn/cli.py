@@ -8,18 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn import (
-    __version__,
+from nni_blockqnn import __version__
+from nni_blockqnn.bridge.launch import LaunchError
+from nni_blockqnn.commands import (
     block_argument,
-    calibrate_command,
-    commands,
-    export_command,
-    top_command,
+    calibrate,
+    demo,
+    export,
+    pictures,
+    search,
+    top,
 )
-from nni_blockqnn.checks import ConfigError
-from nni_blockqnn.demo import DemoError
+from nni_blockqnn.commands.checks import ConfigError
+from nni_blockqnn.commands.demo import DemoError
 from nni_blockqnn.experiments import ExperimentDatabaseError, ExperimentNotFoundError
-from nni_blockqnn.launch import LaunchError
 
 _ERRORS = (
     ConfigError,
@@ -103,7 +105,7 @@ def _add_demo(parsers: argparse._SubParsersAction) -> None:
         default=Path("blockqnn-demo"),
         help="folder for the best block and the report (default: %(default)s)",
     )
-    parser.set_defaults(command=commands.demo)
+    parser.set_defaults(command=demo.demo)
 
 
 def _add_create(parsers: argparse._SubParsersAction) -> None:
@@ -116,7 +118,7 @@ def _add_create(parsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("config", type=Path)
     parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
-    parser.set_defaults(command=commands.create)
+    parser.set_defaults(command=search.create)
 
 
 def _add_resume(parsers: argparse._SubParsersAction) -> None:
@@ -130,7 +132,7 @@ def _add_resume(parsers: argparse._SubParsersAction) -> None:
     )
     _add_experiment(parser)
     parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
-    parser.set_defaults(command=commands.resume)
+    parser.set_defaults(command=search.resume)
 
 
 def _add_check(parsers: argparse._SubParsersAction) -> None:
@@ -144,7 +146,7 @@ def _add_check(parsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("config", type=Path)
     parser.add_argument("--port", type=int, help="also check that the web UI can have this port")
-    parser.set_defaults(command=commands.check)
+    parser.set_defaults(command=search.check)
 
 
 def _add_top(parsers: argparse._SubParsersAction) -> None:
@@ -157,8 +159,8 @@ def _add_top(parsers: argparse._SubParsersAction) -> None:
         "blockqnn top AbCdEfGh --k 100 --output finalists.json",
     )
     _add_experiment(parser)
-    top_command.add_arguments(parser)
-    parser.set_defaults(command=top_command.top)
+    top.add_arguments(parser)
+    parser.set_defaults(command=top.top)
 
 
 def _add_train(parsers: argparse._SubParsersAction) -> None:
@@ -175,9 +177,9 @@ def _add_train(parsers: argparse._SubParsersAction) -> None:
 
 
 def _add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    from nni_blockqnn import train_command  # PyTorch, for which no other command should wait
+    from nni_blockqnn.commands import train  # PyTorch, for which no other command should wait
 
-    train_command.add_arguments(parser)
+    train.add_arguments(parser)
 
 
 def _add_report(parsers: argparse._SubParsersAction) -> None:
@@ -188,7 +190,7 @@ def _add_report(parsers: argparse._SubParsersAction) -> None:
     )
     _add_experiment(parser)
     parser.add_argument("-o", "--output", type=Path, default=Path("blockqnn-report.html"))
-    parser.set_defaults(command=commands.report)
+    parser.set_defaults(command=pictures.report)
 
 
 def _add_draw(parsers: argparse._SubParsersAction) -> None:
@@ -202,7 +204,7 @@ def _add_draw(parsers: argparse._SubParsersAction) -> None:
     parser.add_argument("block", help=block_argument.HELP)
     parser.add_argument("-o", "--output", type=Path, help="a .svg, .png or .pdf file")
     parser.add_argument("--title")
-    parser.set_defaults(command=commands.draw)
+    parser.set_defaults(command=pictures.draw)
 
 
 def _add_export(parsers: argparse._SubParsersAction) -> None:
@@ -213,8 +215,8 @@ def _add_export(parsers: argparse._SubParsersAction) -> None:
         "'onnx', ONNX, each compared with the network; weights (safetensors) and a model card.",
         epilog="example: blockqnn export trained/ -o classifier/ --formats python onnx",
     )
-    export_command.add_arguments(parser)
-    parser.set_defaults(command=export_command.export)
+    export.add_arguments(parser)
+    parser.set_defaults(command=export.export)
 
 
 def _add_pilot(parsers: argparse._SubParsersAction) -> None:
@@ -229,9 +231,9 @@ def _add_pilot(parsers: argparse._SubParsersAction) -> None:
 
 
 def _add_pilot_arguments(parser: argparse.ArgumentParser) -> None:
-    from nni_blockqnn import pilot_command  # PyTorch, for which no other command should wait
+    from nni_blockqnn.commands import pilot  # PyTorch, for which no other command should wait
 
-    pilot_command.add_arguments(parser)
+    pilot.add_arguments(parser)
 
 
 def _add_calibrate(parsers: argparse._SubParsersAction) -> None:
@@ -244,8 +246,8 @@ def _add_calibrate(parsers: argparse._SubParsersAction) -> None:
         epilog="examples: blockqnn calibrate AbCdEfGh IjKlMnOp; "
         "blockqnn calibrate blockqnn-pilot/early-stop.jsonl blockqnn-pilot/final.jsonl",
     )
-    calibrate_command.add_arguments(parser)
-    parser.set_defaults(command=calibrate_command.calibrate)
+    calibrate.add_arguments(parser)
+    parser.set_defaults(command=calibrate.calibrate)
 
 
 def _add_register(parsers: argparse._SubParsersAction) -> None:
@@ -256,7 +258,7 @@ def _add_register(parsers: argparse._SubParsersAction) -> None:
         "`tuner: {name: BlockQNN}`.",
         epilog="example: blockqnn register",
     )
-    parser.set_defaults(command=commands.register)
+    parser.set_defaults(command=search.register)
 
 
 def _add_experiment(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from nni_blockqnn.layer import Layer, LayerType
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.widths import BlockWidths, StageWidths, network_widths

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
-from nni_blockqnn.nni_files import (
+from nni_blockqnn.bridge.files import (
     Experiment,
     ExperimentDatabaseError,
     ExperimentNotFoundError,
@@ -19,9 +18,10 @@ from nni_blockqnn.nni_files import (
     query,
     read_profile,
 )
+from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.nsc import Block
-from nni_blockqnn.result_file import kept_metric
 from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.trials.result_file import kept_metric
 
 __all__ = [
     "Experiment",

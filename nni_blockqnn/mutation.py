@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nni_blockqnn.layer import InvalidBlockError, Layer, LayerType
+from nni_blockqnn.codes.layer import InvalidBlockError, Layer, LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import START, SearchSpace
 

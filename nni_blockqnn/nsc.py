@@ -38,9 +38,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.canonical import LabelledNode, canonical_key
-from nni_blockqnn.function_key import FunctionNode, function_fingerprint, function_graph
-from nni_blockqnn.layer import (
+from nni_blockqnn.codes.canonical import LabelledNode, canonical_key
+from nni_blockqnn.codes.function_key import FunctionNode, function_fingerprint, function_graph
+from nni_blockqnn.codes.layer import (
     CONV_KERNELS,
     ENCODINGS,
     KERNEL_LIMIT,
@@ -48,7 +48,7 @@ from nni_blockqnn.layer import (
     Layer,
     LayerType,
 )
-from nni_blockqnn.rows import read_layers, rules_of
+from nni_blockqnn.codes.rows import read_layers, rules_of
 
 if TYPE_CHECKING:
     import networkx as nx

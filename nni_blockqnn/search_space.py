@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.layer import (
+from nni_blockqnn.codes.layer import (
     CONV_KERNELS,
     KERNEL_LIMIT,
     LAYER_LIMIT,

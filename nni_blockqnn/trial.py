@@ -12,7 +12,7 @@ import gc
 import sys
 import time
 
-from nni_blockqnn import nni_channel
+from nni_blockqnn.bridge import channel
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,9 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     gc.disable()  # nothing that an import makes is garbage, and looking for it takes its time
     # First of all, before the arguments are looked at and PyTorch is imported: take_parameters()
     # says why.
-    parameters = nni_channel.take_parameters() if nni_channel.runs_under_nni() else None
+    parameters = channel.take_parameters() if channel.runs_under_nni() else None
 
-    from nni_blockqnn.trial_run import run
+    from nni_blockqnn.trials.run import run
 
     gc.freeze()  # nor does anything later look through it, least of all at the end: 0.4 s
     gc.enable()

@@ -21,7 +21,11 @@ from nni.tuner import Tuner
 from nni_blockqnn._garbage import collection_paused
 from nni_blockqnn._messages import shown
 from nni_blockqnn.class_args import agent_settings, check_class_args
-from nni_blockqnn.events import (
+from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
+from nni_blockqnn.parameters import trial_parameters
+from nni_blockqnn.q_learning.limits import Limits
+from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
+from nni_blockqnn.record.events import (
     failure_event,
     release_event,
     replay_event,
@@ -29,14 +33,15 @@ from nni_blockqnn.events import (
     result_event,
     suggestion_event,
 )
-from nni_blockqnn.journal import JOURNAL_NAME, Journal
-from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
-from nni_blockqnn.parameters import trial_parameters
-from nni_blockqnn.q_learning.limits import Limits
-from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
-from nni_blockqnn.result_file import kept_metrics
+from nni_blockqnn.record.journal import JOURNAL_NAME, Journal
+from nni_blockqnn.record.snapshot import (
+    SNAPSHOT_INTERVAL,
+    SNAPSHOT_NAME,
+    load_snapshot,
+    save_snapshot,
+)
 from nni_blockqnn.search_space import SearchSpace
-from nni_blockqnn.snapshot import SNAPSHOT_INTERVAL, SNAPSHOT_NAME, load_snapshot, save_snapshot
+from nni_blockqnn.trials.result_file import kept_metrics
 
 _logger = logging.getLogger(__name__)
 

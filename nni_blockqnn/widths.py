@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nni_blockqnn.layer import Layer, LayerType
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nni_blockqnn.rank_statistics import Interval
+from nni_blockqnn.calibration.rank_statistics import Interval
 
 _RESAMPLES = 2_000
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace

@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nni_blockqnn import nni_channel
+from nni_blockqnn.bridge import channel
 
-choices = nni_channel.take_parameters()  # first of all: it says why
+choices = channel.take_parameters()  # first of all: it says why
 
 import nni  # noqa: E402
 
 from nni_blockqnn import SearchSpace  # noqa: E402
 from nni_blockqnn.choices import block_of  # noqa: E402
-from nni_blockqnn.trial_arguments import trial_parser  # noqa: E402
-from nni_blockqnn.trial_run import train_and_measure  # noqa: E402
+from nni_blockqnn.trials.arguments import trial_parser  # noqa: E402
+from nni_blockqnn.trials.run import train_and_measure  # noqa: E402
 
 space = SearchSpace.from_json(json.loads(Path(__file__).with_name("space.json").read_text()))
 parameters = {
@@ -28,4 +28,4 @@ parameters = {
 }
 # What fails exits without a metric: NNI's Evolution breaks if a failed trial has reported one.
 metric = train_and_measure(parameters, trial_parser(under_nni=True).parse_args())
-nni_channel.report_final(metric)
+channel.report_final(metric)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.export.block_source import block_source
-from nni_blockqnn.layer import LayerType
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor, nn
 
-from nni_blockqnn.layer import Layer, LayerType
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.model_space.dataflow import Dataflow, Read
 from nni_blockqnn.model_space.layers import Add, ConvBN, convolution, projection
 from nni_blockqnn.nsc import Block

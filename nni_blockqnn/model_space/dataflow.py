@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nni_blockqnn.layer import Layer, LayerType
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.widths import BlockWidths
 

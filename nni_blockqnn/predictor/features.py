@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nni_blockqnn.canonical import LabelledNode
+from nni_blockqnn.codes.canonical import LabelledNode
 from nni_blockqnn.cost import Cost
 from nni_blockqnn.nsc import Block
 

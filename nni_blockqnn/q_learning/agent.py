@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nni_blockqnn.layer import Layer, LayerType
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.q_table import QTable
 from nni_blockqnn.q_learning.replay import Experience, ReplayMemory

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.cost import Cost, estimate_cost
-from nni_blockqnn.layer import LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import START, SearchSpace
 

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
 from nni_blockqnn._messages import shown
-from nni_blockqnn.layer import LayerType
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.reports.labels import label
 from nni_blockqnn.reports.layout import FULL_SIZE, Box, Layout, Point, Sizes, lay_out

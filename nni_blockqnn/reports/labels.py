@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nni_blockqnn.layer import LayerType
+from nni_blockqnn.codes.layer import LayerType
 
 _NAMES = {
     0: "input",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-from nni_blockqnn.layer import LayerType
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.reports.ordering import Item, ordered_rows
 from nni_blockqnn.reports.placement import Piece, placed

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from nni_blockqnn.codes.layer import CONV_KERNELS, LayerType
 from nni_blockqnn.experiments import Results, TrialResult, distinct_best
-from nni_blockqnn.layer import CONV_KERNELS, LayerType
 from nni_blockqnn.reports import charts
 from nni_blockqnn.reports.drawing import block_figure, colour, thumbnail_figure
 from nni_blockqnn.reports.inline import inline_svg

@@ -12,8 +12,8 @@ import numpy as np
 from fuzzing.judging import Target
 from nni_blockqnn._json_text import TEXT_LIMIT
 from nni_blockqnn.class_args import _OPTIONAL, check_class_args
+from nni_blockqnn.codes.layer import InvalidBlockError
 from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.layer import InvalidBlockError
 from nni_blockqnn.network_spec import PRESETS, NetworkSpec
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import yaml
 
-from nni_blockqnn.journal import JOURNAL_NAME, read_events
+from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "config_templates"

@@ -17,7 +17,7 @@ from soak_trial import reward_of
 
 from nni_blockqnn import BlockQNNTuner
 from nni_blockqnn.experiments import find_experiment, read_results
-from nni_blockqnn.journal import JOURNAL_NAME
+from nni_blockqnn.record.journal import JOURNAL_NAME
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
     python soak_trial.py TRUTH SECONDS [deaf]
 
-It does what a real trial does for its result's sake (``trial_run.run``) and notes in the file TRUTH
-what it has done, so that a test knows it whatever NNI and the tuner believe. A deaf one goes on
-when NNI asks it to end, if its episode is even.
+It does what a real trial does for its result's sake (``trials.run.run``) and notes in the file
+TRUTH what it has done, so that a test knows it whatever NNI and the tuner believe. A deaf one goes
+on when NNI asks it to end, if its episode is even.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn import nni_channel
-from nni_blockqnn.result_file import ResultFile
+from nni_blockqnn.bridge import channel
+from nni_blockqnn.trials.result_file import ResultFile
 
 STEPS = 4
 KILLABLE_SECONDS = 0.3
@@ -52,13 +52,13 @@ def train(seconds: float, metric: dict[str, Any]) -> dict[str, Any]:
     step = seconds * (0.2 + 0.8 * metric["default"] / 100) / STEPS
     for _ in range(STEPS):
         time.sleep(step)
-        nni_channel.report_intermediate({"default": metric["default"]})
+        channel.report_intermediate({"default": metric["default"]})
     return metric
 
 
 def main() -> None:
     truth, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    parameters = nni_channel.take_parameters()
+    parameters = channel.take_parameters()
     if "deaf" in sys.argv and parameters["episode"] % 2 == 0:
         signal.signal(signal.SIGINT, lambda *_: note(truth, "asked to end", metric_of(parameters)))
     file = ResultFile(Path(os.environ["NNI_OUTPUT_DIR"]), parameters, sys.argv[1:])
@@ -67,7 +67,7 @@ def main() -> None:
     file.write(metric)
     note(truth, "kept", metric)
     time.sleep(KILLABLE_SECONDS)
-    nni_channel.report_final(metric)
+    channel.report_final(metric)
     note(truth, "reported", metric)
 
 

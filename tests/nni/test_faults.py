@@ -15,7 +15,7 @@ from nni_shell import PATIENCE_SECONDS, Nni, Running
 from soak import end_all, notes, start, tuner_process
 from soak_outcome import Outcome, examine
 
-from nni_blockqnn.journal import JOURNAL_NAME
+from nni_blockqnn.record.journal import JOURNAL_NAME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
 

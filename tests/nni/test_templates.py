@@ -13,13 +13,18 @@ from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from nni_shell import TEMPLATES
 
 from nni_blockqnn import BlockQNNTuner, SearchSpace
-from nni_blockqnn.checks import load_config
 from nni_blockqnn.class_args import check_class_args
-from nni_blockqnn.finalists import check_grid, finalists_space, network_of_grid, write_finalists
+from nni_blockqnn.commands.checks import load_config
+from nni_blockqnn.commands.finalists import (
+    check_grid,
+    finalists_space,
+    network_of_grid,
+    write_finalists,
+)
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.parameters import read_task
 from nni_blockqnn.q_learning.limits import Limits, check_limits
-from nni_blockqnn.trial_arguments import trial_parser
+from nni_blockqnn.trials.arguments import trial_parser
 
 ALGORITHM = "blockqnn_algo.yml"
 FINAL = TEMPLATES / "train_top_cifar100.yml"

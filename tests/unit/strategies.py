@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from nni_blockqnn.layer import Layer, LayerType
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.nsc import Block
 
 MOST_LAYERS = 22

@@ -19,22 +19,16 @@ PAPER = {
     "_json_text",
     "_messages",
     "calibration",
-    "canonical",
     "choices",
+    "codes",
     "cost",
-    "function_key",
-    "layer",
     "mutation",
     "named_blocks",
     "network_spec",
     "nsc",
-    "pilot_blocks",
     "predictor",
     "q_learning",
-    "rank_statistics",
     "reward",
-    "reward_weights",
-    "rows",
     "search_space",
     "widths",
 }
@@ -83,7 +77,7 @@ def _of(storey: set[str]) -> list:
 def test_the_imports_are_read_as_they_are_written() -> None:
     """Else the tests below would pass for want of imports."""
     assert "networkx" in _libraries(PACKAGE / "nsc.py")
-    assert _own_imports(PACKAGE / "tuner.py") >= {"journal", "search_space", "q_learning"}
+    assert _own_imports(PACKAGE / "tuner.py") >= {"record", "search_space", "q_learning"}
     assert "torch" in _libraries(PACKAGE / "model_space" / "network.py")
     assert {_own_part(path) for path in MODULES} >= PAPER | PYTORCH
 

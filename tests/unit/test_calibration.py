@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nni_blockqnn.calibration import Calibration, Criterion, calibrate
-from nni_blockqnn.rank_statistics import bootstrap, percentiles, ranks, spearman
-from nni_blockqnn.reward_weights import Pairs, Weights, best_weights, left_out_places
+from nni_blockqnn.calibration.judging import Calibration, Criterion, calibrate
+from nni_blockqnn.calibration.rank_statistics import bootstrap, percentiles, ranks, spearman
+from nni_blockqnn.calibration.reward_weights import Pairs, Weights, best_weights, left_out_places
 
 
 def pairs_of(count: int, seed: int = 0, *, mu: float, rho: float, noise: float = 0.0) -> Pairs:

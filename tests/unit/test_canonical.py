@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks, renumberings
 
-from nni_blockqnn.canonical import canonical_key
-from nni_blockqnn.layer import LayerType
+from nni_blockqnn.codes.canonical import canonical_key
+from nni_blockqnn.codes.layer import LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
 

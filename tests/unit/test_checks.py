@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from nni_blockqnn.checks import check_config
+from nni_blockqnn.commands.checks import check_config
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from plain_block import unshare
 from ptflops import get_model_complexity_info
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.cost import Cost, block_cost, estimate_cost
-from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network_spec import FRAMES, NetworkSpec
 from nni_blockqnn.nsc import Block

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "examples/README.md"])
 MODULES = (
-    *("nsc", "canonical", "choices", "function_key", "q_learning.schedule", "rank_statistics"),
-    "search_space",
+    *("nsc", "codes.canonical", "choices", "codes.function_key", "q_learning.schedule"),
+    *("calibration.rank_statistics", "search_space"),
 )
 
 

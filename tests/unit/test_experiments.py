@@ -22,7 +22,7 @@ from nni_blockqnn.experiments import (
     read_results,
 )
 from nni_blockqnn.nsc import Block
-from nni_blockqnn.result_file import ResultFile
+from nni_blockqnn.trials.result_file import ResultFile
 
 NNI_TABLES = """
 create table TrialJobEvent (

@@ -20,8 +20,13 @@ from test_experiments import (
 )
 
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands.finalists import (
+    check_grid,
+    finalist_tasks,
+    finalists_space,
+    read_finalist,
+)
 from nni_blockqnn.experiments import find_experiment, read_results
-from nni_blockqnn.finalists import check_grid, finalist_tasks, finalists_space, read_finalist
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block, parse_any_block

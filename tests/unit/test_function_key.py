@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from strategies import blocks, renumberings
 from torch import Tensor, nn
 
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.model_space.block import BlockModule
 from nni_blockqnn.network_spec import NetworkSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nni_blockqnn.journal import Journal, read_events
+from nni_blockqnn.record.journal import Journal, read_events
 
 FULL_DISK = Path("/dev/full")
 EVENTS = [{"event": "start", "seed": 3}, {"event": "result", "text": "naïve\n\u2028"}, {"n": 1.5}]

@@ -18,7 +18,7 @@ from test_experiments import (
 )
 
 from nni_blockqnn.cli import main
-from nni_blockqnn.measurements import Measurement, paired, read_measurements
+from nni_blockqnn.commands.measurements import Measurement, paired, read_measurements
 from nni_blockqnn.nsc import Block
 
 KERNELS = [(1, 1), (1, 3), (1, 5), (2, 3), (3, 3)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nni_blockqnn import Block, SearchSpace
-from nni_blockqnn.layer import ENCODINGS
+from nni_blockqnn.codes.layer import ENCODINGS
 from nni_blockqnn.mutation import mutate
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from test_nsc import INCEPTION, RESIDUAL
 
-from nni_blockqnn.block_argument import block_parameters
 from nni_blockqnn.cli import main
-from nni_blockqnn.finalists import finalists_space, write_finalists
+from nni_blockqnn.commands.block_argument import block_parameters
+from nni_blockqnn.commands.finalists import finalists_space, write_finalists
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.nsc import Block
-from nni_blockqnn.trial_run import run
+from nni_blockqnn.trials.run import run
 
 
 def test_they_are_those_of_figure_2() -> None:

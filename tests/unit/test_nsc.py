@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks
 
-from nni_blockqnn.layer import ENCODINGS, LAYER_LIMIT, InvalidBlockError, Layer
+from nni_blockqnn.codes.layer import ENCODINGS, LAYER_LIMIT, InvalidBlockError, Layer
 from nni_blockqnn.nsc import Block, parse_any_block
 
 INCEPTION = [

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Experiment, metric, space, tuner
 
-from nni_blockqnn.journal import JOURNAL_NAME, Journal, read_events
 from nni_blockqnn.metrics import (
     REPEATS_LIMIT,
     REWARD_LIMIT,
@@ -24,6 +23,7 @@ from nni_blockqnn.metrics import (
     parse_final_metric,
 )
 from nni_blockqnn.nsc import parse_any_block
+from nni_blockqnn.record.journal import JOURNAL_NAME, Journal, read_events
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "start", "seed": 3},

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nni_blockqnn.layer import Layer
+from nni_blockqnn.codes.layer import Layer
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.agent import REPEATS_STATE, Agent
 from nni_blockqnn.q_learning.q_table import QTable

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from matplotlib.transforms import Bbox
 
+from nni_blockqnn.codes.layer import Layer, LayerType
 from nni_blockqnn.experiments import Experiment, Results, TrialResult
-from nni_blockqnn.layer import Layer, LayerType
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.reports import charts
 from nni_blockqnn.reports.drawing import (

@@ -10,9 +10,9 @@ import pytest
 from playing import Experiment, metric, space, tuner
 
 from nni_blockqnn import tuner as tuner_module
-from nni_blockqnn.journal import JOURNAL_NAME
 from nni_blockqnn.q_learning.agent import Agent
-from nni_blockqnn.snapshot import SNAPSHOT_NAME
+from nni_blockqnn.record.journal import JOURNAL_NAME
+from nni_blockqnn.record.snapshot import SNAPSHOT_NAME
 from nni_blockqnn.tuner import BlockQNNTuner
 
 SPACE = space(max_layers=6, repeats=[1, 2])

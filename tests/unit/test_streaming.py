@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from nni_blockqnn import training_folder, training_run
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands import training_folder
+from nni_blockqnn.commands.training_display import TrainingDisplay
 from nni_blockqnn.data import DataError, ImageData, StreamedSplit, load_dataset
 from nni_blockqnn.data.class_folders import ClassFolders
 from nni_blockqnn.data.imagenet import MEAN, STD
@@ -30,8 +31,8 @@ from nni_blockqnn.training import (
 )
 from nni_blockqnn.training.evaluation import Accuracies, accuracies
 from nni_blockqnn.training.streaming import StreamedBatches, centre_crop
-from nni_blockqnn.training_display import TrainingDisplay
-from nni_blockqnn.trial_run import run
+from nni_blockqnn.trials import training
+from nni_blockqnn.trials.run import run
 
 CPU = torch.device("cpu")
 SIZE = 16
@@ -173,12 +174,12 @@ def test_names_of_files_may_be_of_any_bytes(tmp_path: Path) -> None:
 
 
 def test_the_images_watched_are_of_all_classes(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_run, "_WATCHED_IMAGES", 9)
+    monkeypatch.setattr(training, "_WATCHED_IMAGES", 9)
     for split in (loaded(tree).train, load_dataset("digits", None).train):
-        watched = training_run.watched_images(split)
+        watched = training.watched_images(split)
         assert len(watched) == 9
         assert len(watched.labels.unique()) >= 3
-    assert len(training_run.watched_images(loaded(tree, limit=6).train)) == 3
+    assert len(training.watched_images(loaded(tree, limit=6).train)) == 3
 
 
 # --- batches ----------------------------------------------------------------------------------

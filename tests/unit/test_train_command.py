@@ -13,17 +13,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nni_blockqnn import Block, NetworkSpec, build_network, training_folder
+from nni_blockqnn import Block, NetworkSpec, build_network
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands import training_folder
+from nni_blockqnn.commands.finalists import finalists_space, write_finalists
+from nni_blockqnn.commands.training_display import TrainingDisplay
 from nni_blockqnn.data import load_dataset
 from nni_blockqnn.export.trained import load
-from nni_blockqnn.finalists import finalists_space, write_finalists
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.nsc import parse_any_block
 from nni_blockqnn.training import FINAL, Checkpoint, EpochResult, TrainingResult, evaluate, train
 from nni_blockqnn.training.weights import carry_over, save_network
-from nni_blockqnn.training_display import TrainingDisplay
-from nni_blockqnn.trial_run import run
+from nni_blockqnn.trials.run import run
 
 CPU = torch.device("cpu")
 SMALL = '{"preset": "digits", "filters": [4, 8]}'

@@ -17,7 +17,7 @@ from nni_blockqnn.model_space.block import BlockModule
 from nni_blockqnn.training import TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.memory import fitting_micro_batch
-from nni_blockqnn.trial_run import run
+from nni_blockqnn.trials.run import run
 
 CODES = "[[1,1,3,0,0],[2,1,1,1,0],[3,5,0,1,2]]"
 QUICK = ["--dataset", "digits", "--epochs", "1", "--limit", "200", "--threads", "1"]

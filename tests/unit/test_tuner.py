@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from playing import Experiment, layers_reward, metric, network_of, space, tuner
 
+from nni_blockqnn.codes.layer import InvalidBlockError
 from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.layer import InvalidBlockError
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.parameters import read_task

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playing import Experiment, layers_reward, metric, network_of, space, tuner
 
-from nni_blockqnn.journal import JOURNAL_NAME
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.search import Result
+from nni_blockqnn.record.journal import JOURNAL_NAME
 
 FULL_DISK = Path("/dev/full")
 THREE_LAYERS = "[[1,1,3,0,0],[2,1,3,1,0],[3,1,5,2,0],[4,7,0,0,0]]"

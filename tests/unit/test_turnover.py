@@ -18,7 +18,7 @@ from nni_blockqnn.data.digits import load_digits
 from nni_blockqnn.training.eager import eager
 from nni_blockqnn.training.optimizers import make_optimizer
 from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, Recipe
-from nni_blockqnn.trial_run import run
+from nni_blockqnn.trials.run import run
 
 TRIAL = ["--dataset", "digits", "--epochs", "1", "--limit", "200", "--threads", "1"]
 TRIAL += ["--block", "[[1,1,3,0,0],[2,1,1,1,0],[3,5,0,1,2]]"]
@@ -39,8 +39,8 @@ def test_a_trial_loads_nothing_that_it_does_not_use() -> None:
     load_digits()  # decoded by now: the first trial on a machine does need scikit-learn
     *_, loaded = _in_a_fresh_python(
         "import json, sys\n"
-        "from nni_blockqnn import nni_channel, trial\n"
-        "nni_channel.import_nni()\n"
+        "from nni_blockqnn import trial\nfrom nni_blockqnn.bridge import channel\n"
+        "channel.import_nni()\n"
         f"assert trial.main({TRIAL}) == 0\n"
         "print(json.dumps(list(sys.modules)))"
     )
@@ -54,7 +54,7 @@ def test_a_trial_loads_nothing_that_it_does_not_use() -> None:
 def test_nni_is_whole_when_it_is_asked_for_more() -> None:
     drawn, encoded, table = _in_a_fresh_python(
         "import sys\n"
-        "from nni_blockqnn.nni_import import import_nni\n"
+        "from nni_blockqnn.bridge.nni_import import import_nni\n"
         "nni = import_nni()\n"
         "assert 'scipy.stats' not in sys.modules\n"
         "from nni.mutable import Numerical\n"

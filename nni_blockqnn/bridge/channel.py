@@ -1,0 +1,68 @@
+"""A trial's two ends to NNI: the parameters it was given and the metrics it reports.
+
+NNI gives a trial the next queued parameters, which need not be those that it recorded for this
+trial (docs/nni.md). So :func:`take_parameters` takes what it is given and then asks NNI's manager
+for what is recorded. Where the manager cannot be reached, as from a remote machine, the trial keeps
+what it was given; its metrics say which block and episode that was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from nni_blockqnn.bridge.nni_import import import_nni
+
+ATTEMPTS = 5
+"""The record is there 2 to 44 ms after the trial's start, as a rule."""
+
+
+def runs_under_nni() -> bool:
+    return "NNI_PLATFORM" in os.environ
+
+
+def take_parameters() -> dict[str, Any]:
+    """The parameters that NNI's records show for this trial.
+
+    To be called once, before anything that can fail or takes time: NNI counts requests, so a trial
+    that ends before its request shifts the parameters of every later one.
+    """
+    nni = import_nni()  # not at the top: a trial outside NNI does not wait for it
+    given = nni.get_next_parameter()
+    record = _recorded(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
+    if record is None:
+        return given
+    nni.trial._params = record  # its id is the one that the metrics carry
+    return record["parameters"]
+
+
+def report_intermediate(metric: dict[str, Any]) -> None:
+    import_nni().report_intermediate_result(metric)
+
+
+def report_final(metric: dict[str, Any]) -> None:
+    import_nni().report_final_result(metric)
+
+
+def _recorded(command_channel: str) -> dict[str, Any] | None:
+    manager, separator, _ = command_channel.partition("/env/")
+    if not separator:
+        return None
+    url = f"{manager}/api/v1/nni/trial-jobs/{os.environ['NNI_TRIAL_JOB_ID']}"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for attempt in range(ATTEMPTS):
+        time.sleep(0.05 * attempt)
+        try:
+            with direct.open(url, timeout=2) as response:
+                return json.loads(json.load(response)["hyperParameters"][-1])
+        except urllib.error.HTTPError as error:
+            error.close()
+        except OSError:  # no way to the manager from here
+            return None
+        except (KeyError, IndexError, TypeError, ValueError):  # not recorded yet
+            continue
+    return None

@@ -1,0 +1,80 @@
+"""Resuming an experiment, past what NNI stumbles over when its processes were killed.
+
+``nnictl resume`` alone refuses an experiment that NNI's list still calls running, kills the new run
+with the old dispatcher if that lingers (it does for some 25 s), and ``nnictl stop`` may hit another
+process that has the dead manager's pid by now. So nothing is stopped here that does not answer for
+the experiment itself, or says in its environment that it belongs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+
+from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge.files import Experiment
+
+_END_SECONDS = 5.0
+
+
+def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launch.Launched:
+    """Run ``nnictl resume``, once nothing of the experiment runs any more.
+
+    Args:
+        port: of the web UI, by default the first free one.
+
+    Raises:
+        LaunchError: if it still runs, or does not start.
+    """
+    _end_manager(experiment)
+    _end_leftovers(experiment)
+    return launch.run_nnictl(
+        ["resume", experiment.id, "--experiment_dir", str(experiment.directory.parent)],
+        port or launch.free_port(needs_next=not loopback),
+        loopback=loopback,
+    )
+
+
+def _end_manager(experiment: Experiment) -> None:
+    """Stop a manager that ended in an error; one that works is the user's to stop."""
+    manager = launch.Launched(experiment.id, experiment.port or 0)
+    if launch.answering_id(manager) != experiment.id:
+        return
+    status = launch.status(manager)
+    if status != "ERROR":
+        raise launch.LaunchError(
+            f"experiment {experiment.id} still runs ({status}): {manager.url}; to stop it: "
+            f"nnictl stop {experiment.id}"
+        )
+    launch.stop(experiment.id)
+
+
+def _end_leftovers(experiment: Experiment) -> None:
+    """End the tuner and the local trials that have outlived their manager.
+
+    They cannot report any more. The tuner's journal and the trials' files bear it, and NNI runs the
+    trials again, which go on from their checkpoints.
+    """
+    leftovers = list(_leftovers(experiment))
+    for process in leftovers:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(leftovers, timeout=_END_SECONDS)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_END_SECONDS)
+
+
+def _leftovers(experiment: Experiment) -> Iterator[psutil.Process]:
+    checkpoint = str(experiment.directory / "checkpoint")
+    for process in psutil.process_iter():
+        try:
+            variables = process.environ()
+        except psutil.Error:  # gone, or another user's
+            continue
+        is_tuner = variables.get("NNI_CHECKPOINT_DIRECTORY") == checkpoint
+        if is_tuner or variables.get("NNI_EXP_ID") == experiment.id:
+            yield process

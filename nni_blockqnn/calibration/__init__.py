@@ -1,0 +1,1 @@
+"""How well early-stop results stand for final ones, and which reward would (no torch, no NNI)."""

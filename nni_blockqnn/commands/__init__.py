@@ -1,0 +1,1 @@
+"""The commands of ``blockqnn``, a module each, and what they share."""

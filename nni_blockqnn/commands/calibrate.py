@@ -1,0 +1,141 @@
+"""``blockqnn calibrate``: how well early-stop results stand for final ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from nni_blockqnn.calibration.judging import Calibration, Fit
+from nni_blockqnn.calibration.judging import calibrate as calibrate_pairs
+from nni_blockqnn.calibration.rank_statistics import Interval
+from nni_blockqnn.commands.measurements import paired, read_measurements
+
+
+def calibrate(arguments: argparse.Namespace) -> int:
+    early, final = map(read_measurements, (arguments.search, arguments.final))
+    pairs = paired(early, final)
+    rng = np.random.default_rng(arguments.seed)
+    calibration = calibrate_pairs(pairs, arguments.mu, arguments.rho, rng=rng)
+    if arguments.format == "json":
+        print(json.dumps(_jsonable(calibration), indent=1))
+    else:
+        show(calibration)
+    return 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    for name, what in (("search", "early-stop"), ("final", "final")):
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            help=f"{what} results: an experiment's ID, or a file as `blockqnn top --format json` "
+            "(or csv) or `blockqnn pilot` writes it",
+        )
+    add_calibration(parser)
+
+
+def add_calibration(parser: argparse.ArgumentParser) -> None:
+    """The options that ``blockqnn pilot`` has, too."""
+    parser.add_argument(
+        "--mu", type=float, default=1.0, help="of the reward that is judged (default: the paper's)"
+    )
+    parser.add_argument(
+        "--rho", type=float, default=8.0, help="of the reward that is judged (default: the paper's)"
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of all that is drawn (default: %(default)s)"
+    )
+
+
+def show(calibration: Calibration) -> None:
+    """Print tables, the fitted weights, warnings, and what to put into the configuration."""
+    console = Console(highlight=False, soft_wrap=True)
+    mu, rho = map(_plain, calibration.given)
+    lines: list[str | Table] = [
+        f"{calibration.pairs} blocks, trained both ways; the reward's mu is {mu}, rho {rho}\n",
+        "Rank correlation (Spearman) with the final accuracy, with 95 % intervals:",
+        _correlations(calibration),
+        "\nPoints of final accuracy that are missed:",
+        _regrets(calibration),
+        "\nGain: over the accuracy's. Left out: each pair ranked by weights that were fitted\n"
+        "without it; believe that row.",
+        f"\nbest weights, all pairs    {_fit_text(calibration.fit)}",
+        f"best weights, better half  {_fit_text(calibration.top_fit)}\n",
+        *(f"warning: {warning}" for warning in calibration.warnings),
+        f"\nFor the trialCommand of the configuration ({calibration.reason}):",
+        f"  {trial_options(calibration)}",
+    ]
+    for line in lines:
+        if isinstance(line, Table):
+            console.print(line)
+        else:
+            console.print(line, markup=False, style="yellow" if line.startswith("warn") else None)
+
+
+def trial_options(calibration: Calibration) -> str:
+    """The trial's options that stand for the recommended weights."""
+    mu, rho = calibration.recommended
+    return f"--mu {_plain(mu)} --rho {_plain(rho)}"
+
+
+def _plain(weight: float) -> str:
+    """Three digits, without an exponent, as a command line takes it."""
+    text = np.format_float_positional(weight, precision=3, fractional=False, trim="-")
+    return "0" if float(text) == 0 else text
+
+
+def _correlations(calibration: Calibration) -> Table:
+    table = _table("ranked by", "all", "gain", "better half")
+    reference, *_ = calibration.criteria
+    for criterion in calibration.criteria:
+        table.add_row(
+            criterion.name,
+            _text(criterion.correlation),
+            "" if criterion is reference else _text(criterion.gain),
+            _text(criterion.top_correlation),
+        )
+    return table
+
+
+def _regrets(calibration: Calibration) -> Table:
+    table = _table("ranked by", "by the first block", "by the best of the first 10 %")
+    for criterion in calibration.criteria:
+        regrets = criterion.regret, criterion.regret_of_tenth
+        table.add_row(criterion.name, *(f"{regret:.2f}" for regret in regrets))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _text(interval: Interval) -> str:
+    return str(interval) if math.isfinite(interval.low) else "?"
+
+
+def _fit_text(fit: Fit) -> str:
+    return ", ".join(
+        f"{name} {_plain(one.estimate)} [{_plain(one.low)} to {_plain(one.high)}]"
+        for name, one in (("mu", fit.mu), ("rho", fit.rho))
+    )
+
+
+def _jsonable(value: Any) -> Any:
+    """Names of fields as keys; ``null`` for what could not be worked out."""
+    if hasattr(value, "_asdict"):
+        return {name: _jsonable(item) for name, item in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,206 @@
+"""``blockqnn demo``: the quick start from its start to a block, a report and what to do next."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from rich.console import Console
+
+from nni_blockqnn.bridge import launch
+from nni_blockqnn.commands.search_display import SearchDisplay
+from nni_blockqnn.experiments import (
+    Experiment,
+    ExperimentNotFoundError,
+    Results,
+    TrialResult,
+    distinct_best,
+    find_experiment,
+    read_results,
+)
+from nni_blockqnn.record.epsilons import epsilons
+from nni_blockqnn.reports.drawing import draw_image
+from nni_blockqnn.reports.report import write_report
+from nni_blockqnn.reports.text_graph import draw_text
+from nni_blockqnn.templates import template
+
+_POLL_SECONDS = 1.0
+_GRACE_SECONDS = 30.0
+"""How long NNI may take to write its first records."""
+_RUNNING = ("INITIALIZED", "RUNNING", "NO_MORE_TRIAL", "TUNER_NO_MORE_TRIAL")
+_UNFINISHED = ("WAITING", "RUNNING", "UNKNOWN")
+_IDLE_POLLS = 5
+"""So long without a trial, NNI has none left that it could ask the tuner about."""
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says why."""
+
+
+class DemoPlan(NamedTuple):
+    """What the demo runs: the quick start's template with these numbers."""
+
+    trials: int
+    concurrency: int
+    seed: int | None
+    port: int
+    output: Path
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    return run_demo(
+        trials=arguments.trials,
+        concurrency=arguments.concurrency,
+        seed=arguments.seed,
+        port=arguments.port,
+        output=arguments.output,
+    )
+
+
+def run_demo(
+    *, trials: int, concurrency: int | None, seed: int | None, port: int | None, output: Path
+) -> int:
+    """Search, show the progress, and end with the best block. Ctrl-C stops the experiment."""
+    if trials < 1 or (concurrency is not None and concurrency < 1):
+        raise DemoError(
+            f"trials and concurrency must be at least 1, got {trials} and {concurrency}"
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    plan = DemoPlan(
+        trials,
+        concurrency or max(1, min(8, os.cpu_count() or 1)),
+        seed,
+        port or launch.free_port(),
+        output,
+    )
+    console = Console(highlight=False)
+    console.print("Searching blocks for 8x8 handwritten digits, 1,797 real images.")
+    launched = launch.start(_write_config(plan), plan.port, loopback=True)
+    console.print(f"NNI experiment {launched.id}; its web UI: {launched.url}")
+    try:
+        results = _watch(launched, plan.trials, console)
+    except KeyboardInterrupt:
+        console.print("\nStopping the experiment ...")
+        return 130
+    finally:
+        launch.stop(launched.id)
+    return _finish(results, plan, console)
+
+
+def _write_config(plan: DemoPlan) -> Path:
+    config: dict[str, Any] = yaml.safe_load(
+        template("blockqnn_quickstart.yml").read_text(encoding="utf-8")
+    )
+    config["trialConcurrency"] = plan.concurrency
+    config["maxTrialNumber"] = plan.trials
+    config["tuner"]["classArgs"]["budget"] = plan.trials
+    if plan.seed is not None:
+        config["tuner"]["classArgs"]["seed"] = plan.seed
+    path = plan.output / "config.yml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
+    experiment = _wait_for_records(launched.id)
+    idle_polls = 0
+    with SearchDisplay(console, trials) as display:
+        while True:
+            status = launch.status(launched)
+            results = read_results(experiment)
+            display.update(results, epsilons(experiment.directory))
+            idle_polls = idle_polls + 1 if _is_given_up(status, results) else 0
+            if status not in _RUNNING or idle_polls == _IDLE_POLLS:
+                break
+            time.sleep(_POLL_SECONDS)
+    if status not in ("DONE", "TUNER_NO_MORE_TRIAL"):
+        raise DemoError(
+            f"the experiment ended as {status} after {len(results.trials)} results; "
+            f"its logs are in {experiment.directory / 'log'}"
+        )
+    return results
+
+
+def _is_given_up(status: str, results: Results) -> bool:
+    """The tuner has no more trials and none runs; NNI would stay like this for ever."""
+    return status == "TUNER_NO_MORE_TRIAL" and not any(map(results.statuses.get, _UNFINISHED))
+
+
+def _wait_for_records(experiment_id: str) -> Experiment:
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while True:
+        try:
+            return find_experiment(experiment_id)
+        except ExperimentNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+
+
+def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
+    best = distinct_best(results, 1)
+    if not best:
+        raise DemoError(
+            f"no trial brought a result ({dict(results.statuses)}): "
+            + (results.failures[-1] if results.failures else "see their stderr in the web UI")
+        )
+    winner = best[0]
+    experiment = results.experiment
+    console.print(f"\nThe best of {len(results.trials)} blocks:\n")
+    console.print(draw_text(winner.block), markup=False)
+    image = plan.output / "best_block.svg"
+    draw_image(winner.block, image, title=f"{winner.accuracy:.1f} % on validation data")
+    (plan.output / "best_block.json").write_text(winner.block.to_json() + "\n", encoding="utf-8")
+    console.print("\nTraining it once more to read the test data, which the search never saw ...")
+    test_accuracy = _test_accuracy(winner)
+    report = plan.output / "report.html"
+    write_report(
+        results,
+        report,
+        title=experiment.name,
+        epsilon_by_episode=epsilons(experiment.directory),
+        extra={"Test accuracy of the best block": f"{test_accuracy:.2f} %"},
+    )
+    console.print(
+        f"  validation accuracy  {winner.accuracy:6.2f} %\n"
+        f"  test accuracy        {test_accuracy:6.2f} %\n"
+        f"  multiply-accumulates {winner.flops:,}\n"
+        f"  parameters           {winner.params:,}\n\n"
+        f"  drawn in             {image}\n"
+        f"  codes in             {plan.output / 'best_block.json'}\n"
+        f"  report               {report}\n\n"
+        "Go on with\n"
+        f"  {_own_command()} top {experiment.id}\n"
+        f"  {_own_command()} create {os.path.relpath(template('blockqnn_fashion_mnist.yml'))}"
+    )
+    return 0
+
+
+def _own_command() -> str:
+    """``blockqnn`` as this shell can find it: ``make demo`` does not activate its environment."""
+    own = Path(sys.executable).with_name("blockqnn")
+    return "blockqnn" if shutil.which("blockqnn") == str(own) else os.path.relpath(own)
+
+
+def _test_accuracy(winner: TrialResult) -> float:
+    """Of the quick start's training with another seed, so that nothing in it was selected."""
+    trained = subprocess.run(
+        [
+            *(sys.executable, "-m", "nni_blockqnn.trial", "--dataset", "digits", "--test"),
+            *("--batch-size", "64", "--mu", "0", "--rho", "0", "--seed", "1"),
+            *("--block", winner.block.to_json(), "--repeats", str(winner.repeats)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if trained.returncode != 0:
+        raise DemoError(f"the best block could not be trained again: {trained.stderr.strip()}")
+    return float(json.loads(trained.stdout.splitlines()[-1])["test_accuracy"])

@@ -1,0 +1,79 @@
+"""``blockqnn check``, ``create``, ``resume`` and ``register``."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from nni_blockqnn.bridge import launch, resuming
+from nni_blockqnn.commands.checks import (
+    REGISTERED_NAME,
+    Finding,
+    check_config,
+    is_local,
+    load_config,
+)
+from nni_blockqnn.experiments import find_experiment
+from nni_blockqnn.templates import template
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
+
+
+def check(arguments: argparse.Namespace) -> int:
+    findings = check_config(arguments.config, arguments.port)
+    return _show_findings(findings)
+
+
+def create(arguments: argparse.Namespace) -> int:
+    findings = check_config(arguments.config, arguments.port)
+    if _show_findings(findings) != 0:
+        return 1
+    config = load_config(arguments.config)
+    local = is_local(config)
+    port = arguments.port or launch.free_port(needs_next=not local)
+    _show_launched(launch.start(arguments.config, port, loopback=local))
+    return 0
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    experiment = find_experiment(arguments.experiment)
+    service = experiment.config.get("trainingService", {})
+    services = service if isinstance(service, list) else [service]
+    local = all(one.get("platform") == "local" for one in services)
+    _show_launched(resuming.resume(experiment, arguments.port, loopback=local))
+    return 0
+
+
+def register(arguments: argparse.Namespace) -> int:
+    meta = template("blockqnn_algo.yml")
+    registered = subprocess.run(
+        [str(launch.nnictl()), "algo", "register", "--meta", str(meta)],
+        capture_output=True,
+        text=True,
+    )
+    if registered.returncode != 0:
+        raise launch.LaunchError(f"nnictl algo register failed: {registered.stderr.strip()}")
+    print(f"registered; a configuration may now say\n  tuner:\n    name: {REGISTERED_NAME}")
+    return 0
+
+
+def _show_launched(launched: launch.Launched) -> None:
+    print(
+        f"experiment {launched.id} runs: {launched.url}\n"
+        f"  its best blocks   blockqnn top {launched.id}\n"
+        f"  a report          blockqnn report {launched.id}\n"
+        f"  stop it           nnictl stop {launched.id}\n"
+        f"  go on later       blockqnn resume {launched.id}"
+    )
+
+
+def _show_findings(findings: Sequence[Finding]) -> int:
+    console = Console(highlight=False, soft_wrap=True)
+    for level, subject, message in findings:
+        colour = _COLOURS[level]
+        console.print(f"[{colour}]{level:>8}[/]  {subject}: ", end="")
+        console.print(message, markup=False)
+    return 1 if any(finding.level == "failure" for finding in findings) else 0

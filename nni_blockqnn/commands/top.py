@@ -1,0 +1,173 @@
+"""``blockqnn top``: the best blocks of an experiment, shown and as finalists of another one."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nni_blockqnn.commands.finalists import finalists_space, write_finalists
+from nni_blockqnn.experiments import (
+    Experiment,
+    Results,
+    TrialResult,
+    distinct_best,
+    find_experiment,
+    read_results,
+)
+from nni_blockqnn.named_blocks import NAMED_BLOCKS
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.templates import template
+
+_COLUMNS = ("episode", "reward", "accuracy", "flops", "params", "density", "repeats")
+_STOPPED = ("USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+
+
+def top(arguments: argparse.Namespace) -> int:
+    experiment = find_experiment(arguments.experiment)
+    results = read_results(experiment)
+    best = distinct_best(
+        _of_repeats(results, arguments.repeats),
+        arguments.k,
+        arguments.by,
+        arguments.max_params,
+        arguments.max_flops,
+    )
+    if arguments.format == "json":
+        print(json.dumps([_record(result) for result in best], indent=1))
+    elif arguments.format == "csv":
+        writer = csv.DictWriter(sys.stdout, [*_COLUMNS, "block", "encoding", "network_folder"])
+        writer.writeheader()
+        writer.writerows(_record(result) for result in best)
+    else:
+        _show_table(f"{experiment.name} ({experiment.id})", best)
+    _tell_of_others(results)
+    if arguments.output is not None:
+        _write_finalists(experiment, best, arguments)
+    return 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--k", type=int, default=10, help="how many (default: %(default)s)")
+    parser.add_argument("--by", choices=("reward", "accuracy"), default="reward")
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument("--max-params", type=int, help="only networks of at most so many weights")
+    parser.add_argument("--max-flops", type=int, help="only networks of at most so many FLOPs")
+    parser.add_argument("--repeats", type=int, help="only networks of this N")
+    group = parser.add_argument_group("finalists, for config_templates/train_top_cifar100.yml")
+    group.add_argument(
+        "--output",
+        type=Path,
+        help="also write them to this file, as the search space of a second experiment",
+    )
+    group.add_argument(
+        "--references",
+        action="store_true",
+        help="add the hand-made blocks of the paper's Fig. 2, to compare with",
+    )
+    group.add_argument(
+        "--network",
+        help="that they are trained in: preset or JSON of NetworkSpec's fields (default: the "
+        "experiment's)",
+    )
+
+
+def _of_repeats(results: Results, repeats: int | None) -> Results:
+    """Those of that N; a trial that does not say its N may have had any."""
+    if repeats is None:
+        return results
+    fitting = tuple(trial for trial in results.trials if trial.repeats in (repeats, None))
+    return replace(results, trials=fitting)
+
+
+def _tell_of_others(results: Results) -> None:
+    for problems, what in ((results.failures, "failed"), (results.malformed, "are unreadable")):
+        if problems:
+            print(f"{len(problems)} {what}, the last one: {problems[-1]}", file=sys.stderr)
+    stopped = sum(results.statuses.get(status, 0) for status in _STOPPED)
+    if stopped:
+        print(
+            f"{stopped} were stopped (by an assessor, a user or a kill) and rank only if they had "
+            "reported a result",
+            file=sys.stderr,
+        )
+
+
+def _write_finalists(
+    experiment: Experiment, best: Sequence[TrialResult], arguments: argparse.Namespace
+) -> None:
+    if not best:
+        raise ValueError("there are no finalists: no result, or none within the limits")
+    network = arguments.network or _network(experiment.config.get("searchSpace"))
+    NetworkSpec.from_parameter(network)  # a mistake in it shows here and not in the first trial
+    blocks = [result.block for result in best]
+    if arguments.references:
+        blocks += NAMED_BLOCKS.values()
+    space = finalists_space(blocks, _repeats(best, arguments.repeats), network)
+    write_finalists(arguments.output, space)
+    count = len(space["block"]["_value"])
+    print(
+        f"wrote {count} blocks to {arguments.output}; to train them, copy "
+        f"{template('train_top_cifar100.yml')} beside it, set searchSpaceFile to "
+        f"{arguments.output.name} and maxTrialNumber to {count}, and run `blockqnn create` on it",
+        file=sys.stderr,
+    )
+
+
+def _network(search_space: Any) -> str:
+    entry = search_space.get("network") if isinstance(search_space, Mapping) else None
+    values = entry.get("_value") if isinstance(entry, Mapping) else None
+    if not isinstance(values, list) or len(values) != 1:
+        raise ValueError(
+            "the experiment's search space does not say in which network its blocks were trained; "
+            "name one with --network"
+        )
+    return values[0]
+
+
+def _repeats(best: Sequence[TrialResult], asked: int | None) -> int:
+    found = {result.repeats for result in best if result.repeats is not None}
+    if asked is not None:
+        return asked
+    if len(found) == 1:
+        return found.pop()
+    raise ValueError(
+        f"the finalists' networks have N = {sorted(found) or 'unknown'}, and a grid would train "
+        "each block at each N: choose one with --repeats"
+    )
+
+
+def _record(result: TrialResult) -> dict[str, Any]:
+    values = {name: getattr(result, name) for name in _COLUMNS}
+    return values | {
+        "block": result.block.to_json(),
+        "encoding": result.block.encoding,
+        "network_folder": result.metric.get("network_folder"),
+    }
+
+
+def _show_table(title: str, best: Sequence[TrialResult]) -> None:
+    table = Table(title=title, title_justify="left")
+    for heading in ("#", "episode", "reward", "accuracy %", "MFLOPs", "params", "N"):
+        table.add_column(heading, justify="right")
+    table.add_column("block", overflow="fold")
+    for place, result in enumerate(best, 1):
+        table.add_row(
+            str(place),
+            str(result.episode),
+            f"{result.reward:.2f}",
+            f"{result.accuracy:.2f}",
+            f"{result.flops / 1e6:.2f}",
+            "?" if result.params is None else f"{result.params:,}",
+            str(result.repeats or "?"),
+            result.block.to_json(),
+        )
+    Console().print(table if best else f"{title}: no results yet")

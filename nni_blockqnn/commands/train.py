@@ -1,0 +1,214 @@
+"""``blockqnn train``: a final training without NNI (imports PyTorch)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from nni_blockqnn.codes.layer import ENCODINGS
+from nni_blockqnn.commands import block_argument
+from nni_blockqnn.commands.training_display import TrainingDisplay
+from nni_blockqnn.commands.training_folder import TrainingFolder
+from nni_blockqnn.data import DataError, ImageData
+from nni_blockqnn.export.trained import load_described
+from nni_blockqnn.model_space import build_network
+from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import parse_any_block
+from nni_blockqnn.parameters import TrialTask
+from nni_blockqnn.training import TrainingError, World, joined
+from nni_blockqnn.training.weights import CarriedOver, carry_over
+from nni_blockqnn.trials.arguments import (
+    add_data,
+    add_training,
+    default_final_recipe,
+    default_network,
+)
+from nni_blockqnn.trials.training import Trained, chosen_recipe, run_training
+
+_NOT_OF_THE_TRAINING = {
+    *("block", "rank", "encoding", "repeats", "network"),  # the task says them all
+    *("output", "command", "threads", "workers", "init_from"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("block", help=f"{block_argument.HELP}, of finalists too")
+    parser.add_argument("--rank", type=int, help="which block of a file of finalists (default: 1)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("blockqnn-network"),
+        help="folder for the network and, meanwhile, checkpoints; run again, the same command goes "
+        "on there (default: %(default)s)",
+    )
+    add_data(parser)
+    add_training(parser)
+    parser.set_defaults(recipe=None, command=train)
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--network",
+        help="preset or JSON of NetworkSpec's fields (default: the finalists' or the data set's)",
+    )
+    group.add_argument("--repeats", type=int, help="N, blocks a stage (default: the network's)")
+    group.add_argument("--encoding", choices=ENCODINGS, help="of the codes (default: pcc)")
+    group.add_argument(
+        "--init-from",
+        type=Path,
+        metavar="DIR",
+        help="begin with the weights of the network in this folder, where names and shapes fit",
+    )
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train, or go on; Ctrl-C ends it at its last checkpoint.
+
+    Under torchrun each of its processes calls it, and the first one prints and writes.
+    """
+    with joined(arguments.device) as (world, device):
+        own = argparse.Namespace(**{**vars(arguments), "device": device})
+        return _train_in(world, own, arguments.device)
+
+
+def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -> int:
+    console = Console(highlight=False, soft_wrap=True, quiet=not world.first)
+    arguments.recipe = arguments.recipe or default_final_recipe(arguments.dataset)
+    task = _task(arguments)
+    weights, weights_sha256 = _weights(arguments.init_from)
+    identity = _identity(task, arguments) | {
+        "init_from": weights_sha256,
+        "device": device_of_all,
+    }
+    folder = TrainingFolder(arguments.output, identity)
+    facts = folder.result
+    if facts is None:
+        if weights is not None:
+            carried = _carry_over_once(weights, task)
+            console.print(
+                f"{carried.fitting} of {carried.of} weights come from {arguments.init_from}"
+            )
+        try:
+            _train(task, arguments, folder, weights, console, world)
+        except (DataError, TrainingError) as error:
+            raise ValueError(str(error)) from error
+        except KeyboardInterrupt:
+            console.print("stopped; the same command goes on from the last checkpoint")
+            raise
+        facts = folder.result
+    _show(facts or {}, arguments.output, console)
+    return 0
+
+
+def _train(
+    task: TrialTask,
+    arguments: argparse.Namespace,
+    folder: TrainingFolder,
+    weights: Mapping[str, Tensor] | None,
+    console: Console,
+    world: World,
+) -> None:
+    on_test = arguments.validation == "test"
+    measured_on = "training" if on_test else "validation"
+
+    def on_start(data: ImageData, device: torch.device) -> None:
+        if world.first:
+            folder.claim()
+        goes_on = ", goes on from its checkpoint" if folder.checkpoint.path.exists() else ""
+        machines = f"{device}" if world.size == 1 else f"{world.size} processes on {device.type}"
+        console.print(
+            f"block {task.block}, N = {task.spec.repeats}, {len(data.train):,} images, "
+            f"{machines}{goes_on}"
+        )
+
+    with TrainingDisplay(console, chosen_recipe(arguments).epochs, measured_on) as display:
+        trained = run_training(
+            task,
+            arguments,
+            on_start=on_start,
+            on_epoch=display.update,
+            checkpoint=folder.checkpoint,
+            keep_best=True,
+            hide_test=True,
+            initialise=None if weights is None else lambda network: carry_over(weights, network),
+            world=world,
+        )
+    accuracies = _accuracies(trained)
+    if world.first:
+        trained.save(folder.path, **accuracies)
+        folder.checkpoint.remove()
+    world.wait()
+
+
+def _accuracies(trained: Trained) -> Mapping[str, float | None]:
+    """With all training data in use, the only accuracy is that of the test set, read here."""
+    if trained.arguments.validation == "test":
+        tested = trained.read_test_set()
+        others = {
+            name.replace("test_", prefix): value
+            for name, value in tested.items()
+            for prefix in ("", "best_")
+        }
+        return tested | others
+    tested = trained.read_test_set() if trained.arguments.test else {}
+    return {**trained.accuracies, "test_accuracy": None, **tested}
+
+
+def _task(arguments: argparse.Namespace) -> TrialTask:
+    given = block_argument.block_parameters(
+        arguments.block, arguments.rank, arguments.encoding or "pcc"
+    )
+    space = json.loads(given.get("space", "{}"))
+    encoding = arguments.encoding or space.get("encoding", "pcc")
+    network = arguments.network or given.get("network") or default_network(arguments.dataset)
+    repeats = given.get("repeats") if arguments.repeats is None else arguments.repeats
+    return TrialTask(
+        parse_any_block(given["block"], encoding),
+        NetworkSpec.from_parameter(network, repeats),
+        None,
+    )
+
+
+def _identity(task: TrialTask, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All that the weights depend on, but for the machine and the versions."""
+    names = vars(arguments).keys() - _NOT_OF_THE_TRAINING
+    values = {name: getattr(arguments, name) for name in names}
+    return {
+        name: str(value) if isinstance(value, Path) else value for name, value in values.items()
+    } | {
+        "block": task.block.to_json(),
+        "encoding": task.block.encoding,
+        "network": json.loads(task.spec.to_json()),
+    }
+
+
+def _weights(folder: Path | None) -> tuple[Mapping[str, Tensor] | None, str | None]:
+    if folder is None:
+        return None, None
+    description, network = load_described(folder)
+    return network.state_dict(), description.weights_sha256
+
+
+def _carry_over_once(weights: Mapping[str, Tensor], task: TrialTask) -> CarriedOver:
+    """So that weights of which none fits are refused before the data is read."""
+    with torch.random.fork_rng(devices=[]):
+        return carry_over(weights, build_network(task.block, task.spec))
+
+
+def _show(facts: Mapping[str, Any], folder: Path, console: Console) -> None:
+    rows = {"test accuracy": "test_accuracy", "test, top 5": "test_top5_accuracy"}
+    if facts["validation"] != "test":
+        validated = {
+            "validation accuracy": "best_accuracy",
+            "validation, top 5": "best_top5_accuracy",
+        }
+        rows = validated | rows
+    for what, name in rows.items():
+        if facts.get(name) is not None:
+            console.print(f"  {what:19}  {facts[name]:6.2f} %")
+    console.print(f"  weights of epoch     {facts['epoch']:6}\n  kept in              {folder}")

@@ -1,0 +1,1 @@
+"""What the tuner writes down of a search, and reads again at a resume."""

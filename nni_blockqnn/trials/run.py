@@ -1,0 +1,189 @@
+"""What a trial does once it has its parameters: train the block and report its reward."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nni_blockqnn import reward
+from nni_blockqnn.bridge import channel
+from nni_blockqnn.cost import block_cost, estimate_cost
+from nni_blockqnn.data import DataError, ImageData
+from nni_blockqnn.parameters import read_task
+from nni_blockqnn.training import EpochResult, TrainingError
+from nni_blockqnn.training.flops import measure_flops
+from nni_blockqnn.trials.arguments import own_parameters, trial_parser
+from nni_blockqnn.trials.files import TrialFiles
+from nni_blockqnn.trials.training import Trained, run_training
+
+
+def run(
+    parameters: dict[str, Any] | None, argv: list[str] | None, started: float | None = None
+) -> int:
+    """Run a trial with NNI's parameters, or with the command line's if there are none.
+
+    Args:
+        started: ``time.perf_counter()`` at the start of the process; now if not given.
+
+    Returns the exit code. A failure is one line on stderr, and under NNI on stdout too, since its
+    web UI shows the two in different places.
+    """
+    under_nni = parameters is not None
+    arguments = trial_parser(under_nni).parse_args(argv)
+    files = _trial_files(parameters, argv) if under_nni else None
+    try:
+        metric = files.read_result() if files else None
+        if metric is None:
+            task = parameters or own_parameters(arguments)
+            metric = train_and_measure(task, arguments, files, started)
+    except (DataError, TrainingError, ValueError) as error:
+        for stream in (sys.stdout, sys.stderr) if under_nni else (sys.stderr,):
+            print(f"trial failed: {error}", file=stream, flush=True)
+        if under_nni:
+            _report_failure(parameters, error)
+        return 1
+    except Exception as error:  # a bug, or a machine that is out of order: with its traceback
+        if under_nni:
+            _report_failure(parameters, error)
+        raise
+    if files is not None:
+        files.write_result(metric)  # before NNI gets it: its manager may be gone
+    if under_nni:
+        channel.report_final(metric)
+    print(json.dumps(metric))
+    return 0
+
+
+def train_and_measure(
+    parameters: Any,
+    arguments: argparse.Namespace,
+    files: TrialFiles | None = None,
+    process_started: float | None = None,
+) -> dict[str, Any]:
+    """Train the block that the parameters name and return the final metric (docs/metrics.md).
+
+    Args:
+        files: their checkpoint is gone on from, if there is one.
+        process_started: ``time.perf_counter()`` at the start of the process; now if not given.
+
+    Raises:
+        ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
+    """
+    started = time.perf_counter()
+    before = started if process_started is None else process_started
+    startup = 0.0
+    task = read_task(parameters)
+
+    def on_start(data: ImageData, device: torch.device) -> None:
+        nonlocal startup
+        startup = time.perf_counter() - before
+        repeats = task.spec.repeats
+        print(f"block {task.block}, repeats {repeats}, {len(data.train)} images, {device}")
+
+    folder = _network_folder(arguments, files)
+    trained = run_training(
+        task,
+        arguments,
+        on_start=on_start,
+        on_epoch=_report_epoch,
+        checkpoint=files.checkpoint if files else None,
+        keep_best=folder is not None,
+    )
+    metric = _final_metric(trained)
+    if arguments.test:
+        metric |= trained.read_test_set()
+    if folder is not None:
+        metric |= _keep_network(trained, folder, metric)
+    metric["startup_seconds"] = round(startup, 3)
+    metric["seconds"] = round(time.perf_counter() - started, 3)
+    return metric
+
+
+def _report_failure(parameters: Any, error: Exception) -> None:
+    """Tell the tuner why, and whether it was the block's own doing (docs/metrics.md).
+
+    NaN keeps the failure out of the web UI's curves; its table shows it.
+    """
+    own_doing = isinstance(error, TrainingError)
+    reason = str(error) or type(error).__name__
+    given = parameters if isinstance(parameters, dict) else {}
+    identity = {name: given[name] for name in ("episode", "block") if name in given}
+    channel.report_final(
+        {"default": math.nan, "failure": reason, "failure_of_block": own_doing} | identity
+    )
+
+
+def _trial_files(parameters: Any, argv: list[str] | None) -> TrialFiles | None:
+    folder = os.environ.get("NNI_OUTPUT_DIR")
+    if folder is None:
+        return None
+    return TrialFiles(Path(folder), parameters, sys.argv[1:] if argv is None else argv)
+
+
+def _network_folder(arguments: argparse.Namespace, files: TrialFiles | None) -> Path | None:
+    """Where the trained network is kept; None if it is not."""
+    if arguments.save_dir is not None:
+        # under NNI, a folder for each trial of the experiment
+        return arguments.save_dir.expanduser() / os.environ.get("NNI_TRIAL_JOB_ID", "")
+    is_final = arguments.recipe != "early-stop"
+    return files.network_folder if files is not None and is_final else None
+
+
+def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dict[str, str]:
+    """What the metric says of the network that is kept; where there is no room, says so."""
+    tested = {name: value for name, value in metric.items() if name.startswith("test_")}
+    try:
+        sha256 = trained.save(folder, **trained.accuracies, **({"test_accuracy": None} | tested))
+    except OSError as error:
+        print(f"warning: the network is not kept in {folder}: {error}", file=sys.stderr)
+        return {}
+    return {"network_folder": str(folder.resolve()), "weights_sha256": sha256}
+
+
+def _report_epoch(epoch: EpochResult) -> None:
+    print(
+        f"epoch {epoch.epoch}: accuracy {epoch.accuracy:.2f} %, loss {epoch.loss:.4f}, "
+        f"learning rate {epoch.learning_rate:g}, {epoch.seconds:.2f} s",
+        flush=True,
+    )
+    if channel.runs_under_nni():
+        loss = {"loss": epoch.loss} if math.isfinite(epoch.loss) else {}
+        channel.report_intermediate({"default": epoch.accuracy} | loss)
+
+
+def _final_metric(trained: Trained) -> dict[str, Any]:
+    task, result, arguments = trained.task, trained.result, trained.arguments
+    block, spec = task.block, task.spec
+    cost = estimate_cost(block, spec)
+    flops = measure_flops(result.network, spec.input_shape)
+    if flops is None:
+        flops = cost.flops
+    elif flops != cost.flops:
+        print(f"warning: ptflops counts {flops} FLOPs, the estimate is {cost.flops}", flush=True)
+    metric = {
+        "default": reward(result.accuracy, flops, block.density, arguments.mu, arguments.rho),
+        **trained.accuracies,
+        "flops": flops,
+        "params": sum(p.numel() for p in result.network.parameters()),
+        "density": block.density,
+        "block": block.to_json(),
+        "encoding": block.encoding,
+        "repeats": spec.repeats,
+        "block_flops": block_cost(block, spec).flops,
+        "activations": cost.activations,
+        "restarts": result.restarts,
+        "learning_rate": result.learning_rate,
+        "precision": arguments.precision,
+        "training_seconds": round(result.seconds, 3),
+    }
+    if result.micro_batch != trained.recipe.batch_size:
+        metric["micro_batch"] = result.micro_batch
+    return metric if task.episode is None else metric | {"episode": task.episode}

@@ -1,0 +1,187 @@
+"""A training as a command line asks for it: what a trial and ``blockqnn train`` share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.data import AnySplit, ImageData
+from nni_blockqnn.model_space import build_network
+from nni_blockqnn.parameters import TrialTask
+from nni_blockqnn.training import (
+    ALONE,
+    RECIPES,
+    Checkpoint,
+    EpochResult,
+    Recipe,
+    TrainingResult,
+    World,
+    check_precision,
+    evaluate_accuracies,
+    pick_device,
+    train,
+)
+from nni_blockqnn.training.memory import fitting_micro_batch
+from nni_blockqnn.training.results import best_epoch
+from nni_blockqnn.training.weights import save_network
+from nni_blockqnn.trials.arguments import load_data
+
+_WATCHED_IMAGES = 1_000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that is over, and what went into it."""
+
+    task: TrialTask
+    recipe: Recipe
+    data: ImageData
+    result: TrainingResult
+    arguments: argparse.Namespace
+    world: World
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """On the validation set, as metrics and ``network.json`` name them (docs/metrics.md)."""
+        last, best = self.result.epochs[-1], best_epoch(self.result.epochs)
+        found = {
+            "accuracy": last.accuracy,
+            "best_accuracy": best.accuracy,
+            "top5_accuracy": last.top5_accuracy,
+            "best_top5_accuracy": best.top5_accuracy,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def read_test_set(self) -> dict[str, float]:
+        """Accuracies on the test set, likewise; all processes take part."""
+        device = next(self.result.network.parameters()).device
+        data, network = self.data, self.result.network
+        top1, top5 = evaluate_accuracies(
+            network,
+            data.test,
+            data.mean,
+            data.std,
+            device=device,
+            batch_size=self.result.micro_batch,
+            precision=self.arguments.precision,
+            world=self.world,
+        )
+        return {"test_accuracy": top1} | ({} if top5 is None else {"test_top5_accuracy": top5})
+
+    def save(self, folder: Path, **accuracies: float | None) -> str:
+        """Keep the network (docs/final_training.md); returns the SHA-256 of its weights.
+
+        Raises:
+            OSError: if there is no room for it, say.
+        """
+        block, spec, arguments = self.task.block, self.task.spec, self.arguments
+        description = {
+            "block": block.to_json(),
+            "encoding": block.encoding,
+            "repeats": spec.repeats,
+            "network": json.loads(spec.to_json()),
+            "dataset": arguments.dataset,
+            "validation": arguments.validation,
+            "limit": arguments.limit,
+            "recipe": asdict(self.recipe),
+            "precision": arguments.precision,
+            "micro_batch": self.result.micro_batch,
+            "seed": arguments.seed,
+            "epoch": self.result.kept_epoch,
+            **accuracies,
+            "class_names": self.data.class_names,
+            "mean": self.data.mean,
+            "std": self.data.std,
+        }
+        return save_network(folder, self.result.network, description)
+
+
+def run_training(
+    task: TrialTask,
+    arguments: argparse.Namespace,
+    *,
+    on_start: Callable[[ImageData, torch.device], None],
+    on_epoch: Callable[[EpochResult], None],
+    checkpoint: Checkpoint | None = None,
+    keep_best: bool = False,
+    hide_test: bool = False,
+    initialise: Callable[[nn.Module], Any] | None = None,
+    world: World = ALONE,
+) -> Trained:
+    """Train the network of the task.
+
+    Args:
+        on_start: is told of the data and the device before the first epoch.
+        keep_best: end with the best validated epoch's weights; where validation is the test set,
+            nothing may be selected, and these are the last epoch's in any case.
+        hide_test: where validation is the test set, look at training images after each epoch
+            instead, so that the test set is not read before the training is over.
+        initialise: changes the fresh weights of a network.
+        world: the processes that share the training.
+
+    Raises:
+        ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
+    """
+    spec = task.spec
+    device = pick_device(arguments.device)
+    recipe = chosen_recipe(arguments)
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    precision = arguments.precision
+    check_precision(precision, device)
+    cost = estimate_cost(task.block, spec)
+    share = world.largest_share(recipe.batch_size)
+    micro_batch = fitting_micro_batch(cost, share, device, precision)
+    data = load_data(arguments, spec, processes=world.size)
+    world.wait()  # the others look at the output folder before the first one writes there
+    on_start(data, device)
+    on_test = arguments.validation == "test"
+
+    def make_network() -> nn.Module:
+        network = build_network(task.block, spec)
+        if initialise is not None:
+            initialise(network)
+        return network
+
+    result = train(
+        make_network,
+        replace(data, valid=watched_images(data.train)) if on_test and hide_test else data,
+        recipe,
+        device=device,
+        seed=arguments.seed,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        keep_best=keep_best and not on_test,
+        precision=precision,
+        micro_batch=micro_batch,
+        world=world,
+    )
+    return Trained(task, recipe, data, result, arguments, world)
+
+
+def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe of that name, with the epochs and the batch size of the command line.
+
+    Raises:
+        ValueError: naming the value that is wrong.
+    """
+    recipe = RECIPES[arguments.recipe]
+    if arguments.epochs is not None:
+        recipe = recipe.shortened(arguments.epochs)
+    if arguments.batch_size is not None:
+        recipe = replace(recipe, batch_size=arguments.batch_size)
+    return recipe
+
+
+def watched_images(split: AnySplit) -> AnySplit:
+    """So many images, of all its parts, that an accuracy on them says how a training goes."""
+    count = min(_WATCHED_IMAGES, len(split))
+    return split.select(torch.arange(count) * len(split) // count)  # files are sorted by class
