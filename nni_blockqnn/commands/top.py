@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nni_blockqnn.commands.finalists import finalists_space, write_finalists
+from nni_blockqnn.commands.final_config import write_config
+from nni_blockqnn.commands.finalists import finalists_space, is_finalists, write_finalists
 from nni_blockqnn.experiments import (
     Experiment,
     Results,
@@ -25,7 +26,6 @@ from nni_blockqnn.experiments import (
 )
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.templates import template
 
 _COLUMNS = ("episode", "reward", "accuracy", "flops", "params", "density", "repeats")
 _STOPPED = ("USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
@@ -62,11 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-params", type=int, help="only networks of at most so many weights")
     parser.add_argument("--max-flops", type=int, help="only networks of at most so many FLOPs")
     parser.add_argument("--repeats", type=int, help="only networks of this N")
-    group = parser.add_argument_group("finalists, for config_templates/train_top_cifar100.yml")
+    group = parser.add_argument_group("finalists, for config_templates/train_top_*.yml")
     group.add_argument(
         "--output",
         type=Path,
-        help="also write them to this file, as the search space of a second experiment",
+        help="also write them to this file, as the search space of a second experiment, and that "
+        "experiment's configuration beside it (.yml)",
     )
     group.add_argument(
         "--references",
@@ -75,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--network",
-        help="that they are trained in: preset or JSON of NetworkSpec's fields (default: the "
-        "experiment's)",
+        help="that they are trained in: preset or JSON of NetworkSpec's fields, its N included "
+        "(default: the experiment's, with the N of the results)",
     )
 
 
@@ -106,20 +107,25 @@ def _write_finalists(
 ) -> None:
     if not best:
         raise ValueError("there are no finalists: no result, or none within the limits")
-    network = arguments.network or _network(experiment.config.get("searchSpace"))
-    NetworkSpec.from_parameter(network)  # a mistake in it shows here and not in the first trial
+    search_space = experiment.config.get("searchSpace")
+    network = arguments.network or _network(search_space)
+    spec = NetworkSpec.from_parameter(network)
+    repeats = spec.repeats if arguments.network else _repeats(best, arguments.repeats)
     blocks = [result.block for result in best]
     if arguments.references:
         blocks += NAMED_BLOCKS.values()
-    space = finalists_space(blocks, _repeats(best, arguments.repeats), network)
-    write_finalists(arguments.output, space)
-    count = len(space["block"]["_value"])
-    print(
-        f"wrote {count} blocks to {arguments.output}; to train them, copy "
-        f"{template('train_top_cifar100.yml')} beside it, set searchSpaceFile to "
-        f"{arguments.output.name} and maxTrialNumber to {count}, and run `blockqnn create` on it",
-        file=sys.stderr,
-    )
+    space = finalists_space(blocks, repeats, network)
+    path, count = arguments.output, len(space["block"]["_value"])
+    written = f"wrote {count} blocks to {path}"
+    if is_finalists(search_space) and not arguments.network:  # these were trained to the end
+        write_finalists(path, space)
+        how = f"the winner on all data: blockqnn train {path} --rank 1 --validation test ..."
+    else:
+        config = write_config(path, network, count)
+        write_finalists(path, space)
+        written += f", and {config}, which trains them, N = {repeats}"
+        how = f"give its trialCommand the data that you want, then: blockqnn create {config}"
+    print(f"{written}\n{how}", file=sys.stderr)
 
 
 def _network(search_space: Any) -> str:

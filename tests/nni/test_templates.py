@@ -12,7 +12,7 @@ import yaml
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from nni_shell import TEMPLATES
 
-from nni_blockqnn import BlockQNNTuner, SearchSpace
+from nni_blockqnn import BlockQNNTuner, NetworkSpec, SearchSpace
 from nni_blockqnn.class_args import check_class_args
 from nni_blockqnn.commands.checks import load_config
 from nni_blockqnn.commands.finalists import (
@@ -24,14 +24,15 @@ from nni_blockqnn.commands.finalists import (
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.parameters import read_task
 from nni_blockqnn.q_learning.limits import Limits, check_limits
-from nni_blockqnn.trials.arguments import trial_parser
+from nni_blockqnn.trials.arguments import default_final_recipe, trial_parser
 
 ALGORITHM = "blockqnn_algo.yml"
-FINAL = TEMPLATES / "train_top_cifar100.yml"
+FINALS = sorted(TEMPLATES.glob("train_top_*.yml"))
 EXPERIMENTS = sorted(path for path in TEMPLATES.glob("*.yml") if path.name != ALGORITHM)
-SEARCHES = [path for path in EXPERIMENTS if path != FINAL]
+SEARCHES = [path for path in EXPERIMENTS if path not in FINALS]
 
 of_searches = pytest.mark.parametrize("template", SEARCHES, ids=lambda path: path.name)
+of_finals = pytest.mark.parametrize("template", FINALS, ids=lambda path: path.name)
 of_experiments = pytest.mark.parametrize("template", EXPERIMENTS, ids=lambda path: path.name)
 
 
@@ -41,8 +42,9 @@ def config(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id_rsa").touch()  # NNI only asks whether there is one
-    blocks = [*NAMED_BLOCKS.values()]
-    write_finalists(tmp_path / "finalists.json", finalists_space(blocks, 4, "cifar100"))
+    network = template.stem.removeprefix("train_top_") if template in FINALS else "cifar100"
+    space = finalists_space([*NAMED_BLOCKS.values()], NetworkSpec(network).repeats, network)
+    write_finalists(tmp_path / "finalists.json", space)
     return load_config(Path(shutil.copy(template, tmp_path)))
 
 
@@ -56,7 +58,9 @@ def test_they_are_those_of_the_readme() -> None:
         "blockqnn_quickstart.yml",
         "blockqnn_s_cifar100.yml",
         "random_search_cifar100.yml",
+        "train_top_cifar10.yml",
         "train_top_cifar100.yml",
+        "train_top_imagenet.yml",
     ]
 
 
@@ -75,7 +79,7 @@ def test_the_trial_can_read_what_the_tuner_proposes(config: Any) -> None:
     assert task.spec.repeats in space.repeats
 
 
-@pytest.mark.parametrize("template", [FINAL])
+@of_finals
 def test_the_grid_trains_each_finalist_with_the_final_recipe(config: Any) -> None:
     assert config.tuner.name == "GridSearch"
     assert check_grid(config.search_space, 2) == ("ok", "all 2 can be built")
@@ -83,8 +87,11 @@ def test_the_grid_trains_each_finalist_with_the_final_recipe(config: Any) -> Non
     tuner.update_search_space(config.search_space)
     tasks = [read_task(tuner.generate_parameters(number)) for number in range(2)]
     assert [task.block for task in tasks] == [*NAMED_BLOCKS.values()]
-    assert [(task.spec.repeats, task.episode) for task in tasks] == [(4, None)] * 2
-    assert "--recipe final" in config.trial_command
+    (network,) = config.search_space["network"]["_value"]
+    assert [(task.spec, task.episode) for task in tasks] == [(NetworkSpec(network), None)] * 2
+    *_, arguments = config.trial_command.split(" -m nni_blockqnn.trial ")
+    recipe = trial_parser(under_nni=True).parse_args(shlex.split(arguments)).recipe
+    assert recipe == default_final_recipe(network)
 
 
 @of_experiments

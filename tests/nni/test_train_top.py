@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from nni_shell import PATIENCE_SECONDS, TEMPLATES, Nni, search_config, write_config
+from nni_shell import PATIENCE_SECONDS, Nni, search_config, write_config
 
 from nni_blockqnn.experiments import find_experiment, read_results
 from nni_blockqnn.export.trained import load
@@ -33,8 +33,9 @@ def test_a_search_its_finalists_and_the_winner(nni: Nni, tmp_path: Path) -> None
     blocks = json.loads(finalists.read_text())["block"]["_value"]
     assert len(blocks) == 3
 
-    config = yaml.safe_load((TEMPLATES / "train_top_cifar100.yml").read_text())
-    config |= {"trialCommand": TRIAL, "trialConcurrency": 2, "maxTrialNumber": 3}
+    config = yaml.safe_load((tmp_path / "finalists.yml").read_text())
+    assert config["maxTrialNumber"] == 3
+    config |= {"trialCommand": TRIAL, "trialConcurrency": 2}
     final = nni.create(write_config(tmp_path, config), with_blockqnn=True)
     final.wait_for_end()
     assert final.statuses() == dict.fromkeys(final.statuses(), "SUCCEEDED")

@@ -20,6 +20,7 @@ from test_experiments import (
 )
 
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands.checks import load_config
 from nni_blockqnn.commands.finalists import (
     check_grid,
     finalist_tasks,
@@ -121,6 +122,68 @@ def test_of_several_n_one_is_chosen(home: Path) -> None:
     search(home, final(), final(block=ONE_CONV, repeats=2))
     space = top(home, "--repeats", "2")
     assert (space["block"]["_value"], space["repeats"]["_value"]) == ([ONE_CONV], [2])
+
+
+def test_a_named_network_brings_its_own_n(home: Path) -> None:
+    """The paper's networks for ImageNet have N = 3, those of its search 4."""
+    search(home, final(), final(block=ONE_CONV, repeats=2))
+    space = top(home, "--network", "imagenet")
+    assert len(space["block"]["_value"]) == 2
+    assert space["repeats"]["_value"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("network", "dataset", "recipe"),
+    [
+        ("cifar10", "cifar10", "final"),
+        ("imagenet", "imagenet", "imagenet-final"),
+        ("fashion_mnist", "fashion_mnist", "final"),
+        ('{"preset": "cifar100", "filters": [80, 160, 320]}', "cifar100", "final"),
+        ('{"input_shape": [3, 64, 64]}', "cifar10", "final"),
+    ],
+)
+def test_a_configuration_is_written_beside_them(
+    home: Path, network: str, dataset: str, recipe: str
+) -> None:
+    search(home, final(), final(block=ONE_CONV))
+    top(home, "--network", network)
+    config = load_config(home / "finalists.yml")
+    assert config.max_trial_number == 2
+    tasks = finalist_tasks(config.search_space)
+    assert [task.spec for task in tasks] == [NetworkSpec.from_parameter(network)] * 2
+    assert f"--dataset {dataset} " in config.trial_command
+    assert f"--recipe {recipe} " in config.trial_command
+
+
+def test_what_was_written_into_the_configuration_stays(home: Path) -> None:
+    search(home, final(), final(block=ONE_CONV))
+    top(home)
+    path = home / "finalists.yml"
+    path.write_text(path.read_text().replace("trialConcurrency: 1", "trialConcurrency: 7"))
+    top(home, "--k", "1")
+    config = load_config(path)
+    assert (config.trial_concurrency, config.max_trial_number) == (7, 1)
+
+
+def test_a_file_of_the_configurations_name_is_not_overwritten(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search(home, final())
+    (home / "finalists.yml").write_text("searchSpaceFile: other.json\n")
+    assert main(["top", "--output", str(home / "finalists.json")]) == 1
+    assert "name another file with --output" in capsys.readouterr().err
+    assert (home / "finalists.yml").read_text() == "searchSpaceFile: other.json\n"
+    assert not (home / "finalists.json").exists()
+
+
+def test_after_the_final_training_there_is_nothing_more_to_configure(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = finalists_space([Block.parse(ONE_CONV), Block.parse(RESIDUAL)], 4, "cifar10")
+    search(home, final(), config={"searchSpace": space})
+    top(home)
+    assert "blockqnn train" in capsys.readouterr().err
+    assert not (home / "finalists.yml").exists()
 
 
 def test_another_encoding_and_other_kernels_travel_in_space(tmp_path: Path) -> None:
