@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +12,9 @@ from plain_block import unshare
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from training_job import Job
 
 from nni_blockqnn.data import AnySplit, ImageData, Split
-
-if TYPE_CHECKING:
-    from training_speed import Job
 
 
 def bare_loop(

@@ -19,52 +19,25 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
 import torch
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
+from training_job import Job
 from training_scripts import bare_loop, dataloader_script
 
-from nni_blockqnn import Block, NetworkSpec, build_network
-from nni_blockqnn.data import ImageData, Split
+from nni_blockqnn import Block, NetworkSpec
+from nni_blockqnn.data import ImageData
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.training import EARLY_STOP, check_precision, pick_device, train
 
 BLOCK = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 1, 1, 0], [4, 5, 0, 2, 3]])
 """Two PCCs that share their input, and their sum."""
 PAPER_IMAGES, PAPER_EPOCHS, PAPER_TRIALS = 50_000, 12, 11_392
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every arm trains."""
-
-    block: Block
-    spec: NetworkSpec
-    images: int
-    epochs: int
-    batch_size: int
-    device: torch.device
-    threads: int
-
-    def network(self) -> nn.Module:
-        return build_network(self.block, self.spec)
-
-    def data(self) -> ImageData:
-        generator = torch.Generator().manual_seed(0)
-        splits = [_images(count, generator) for count in (self.images, max(1, self.images // 10))]
-        names = tuple(str(number) for number in range(10))
-        return ImageData(splits[0], splits[1], splits[1], 10, names, (0.5,) * 3, (0.25,) * 3)
-
-
-def _images(count: int, generator: torch.Generator) -> Split:
-    pixels = torch.randint(256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return Split(pixels, torch.randint(10, (count,), generator=generator))
 
 
 def ours(job: Job, data: ImageData, precision: str = "fp32") -> None:
