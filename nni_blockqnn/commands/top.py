@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nni_blockqnn.commands.final_config import write_config
@@ -161,10 +162,13 @@ def _record(result: TrialResult) -> dict[str, Any]:
 
 
 def _show_table(title: str, best: Sequence[TrialResult]) -> None:
-    table = Table(title=title, title_justify="left")
-    for heading in ("#", "episode", "reward", "accuracy %", "MFLOPs", "params", "N"):
+    console = Console(highlight=False)
+    if not best:
+        console.print(f"{title}: no results yet", markup=False)
+        return
+    table = Table(title=escape(title), title_justify="left")
+    for heading in ("#", "episode", "reward", "accuracy %", "MFLOPs", "params", "layers", "N"):
         table.add_column(heading, justify="right")
-    table.add_column("block", overflow="fold")
     for place, result in enumerate(best, 1):
         table.add_row(
             str(place),
@@ -173,7 +177,10 @@ def _show_table(title: str, best: Sequence[TrialResult]) -> None:
             f"{result.accuracy:.2f}",
             f"{result.flops / 1e6:.2f}",
             "?" if result.params is None else f"{result.params:,}",
+            str(len(result.block.layers)),
             str(result.repeats or "?"),
-            result.block.to_json(),
         )
-    Console().print(table if best else f"{title}: no results yet")
+    console.print(table)
+    # outside the table, whose folded cells could not be copied
+    for place, result in enumerate(best, 1):
+        console.print(f"{place:>3}  {result.block.to_json()}", markup=False, soft_wrap=True)

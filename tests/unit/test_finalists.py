@@ -271,6 +271,17 @@ def test_results_of_another_tuner_are_numbered_by_their_trials(
     assert [(row["episode"], row["network_folder"]) for row in rows] == [("2", ""), ("0", "/a/b")]
 
 
+def test_codes_can_be_copied_from_a_narrow_terminal(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    search(home, final(block=RESIDUAL, default=51.0), final(block=TWO_BRANCHES, default=52.0))
+    assert main(["top"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "[[" in line] == [f"  1  {TWO_BRANCHES}", f"  2  {RESIDUAL}"]
+    assert max(map(len, [line for line in lines if "[[" not in line])) <= 60
+
+
 def test_blockqnns_own_trials_must_name_their_episode(home: Path) -> None:
     finished_finals(home, {"className": "nni_blockqnn.tuner.BlockQNNTuner"})
     results = read_results(find_experiment("abcd1234"))
