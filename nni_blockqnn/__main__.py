@@ -1,8 +1,7 @@
 """``python -m nni_blockqnn``, the command ``blockqnn``: for torchrun, which starts modules."""
 
-import sys
-
 from nni_blockqnn.cli import main
+from nni_blockqnn.torchrun import end_with
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from nni_blockqnn import __version__
 from nni_blockqnn.bridge.launch import LaunchError
@@ -22,6 +22,7 @@ from nni_blockqnn.commands import (
 from nni_blockqnn.commands.checks import ConfigError
 from nni_blockqnn.commands.demo import DemoError
 from nni_blockqnn.experiments import ExperimentDatabaseError, ExperimentNotFoundError
+from nni_blockqnn.torchrun import give_way, leave_for_summary, say_error
 
 _ERRORS = (
     ConfigError,
@@ -40,13 +41,22 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except _ERRORS as error:
-        print(f"blockqnn: {error}", file=sys.stderr)
+        say_error(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-class _LateParser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command once, although all of torchrun's processes read it."""
+
+    def error(self, message: str) -> NoReturn:
+        give_way()
+        leave_for_summary(message)
+        super().error(message)
+
+
+class _LateParser(_Parser):
     """The parser of a command that may wait with its arguments until it is used."""
 
     add_late: Callable[[argparse.ArgumentParser], None] | None = None
@@ -59,7 +69,7 @@ class _LateParser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="blockqnn",
         description="Finds convolutional blocks with Q-learning (BlockQNN) on NNI.",
         epilog="start here: blockqnn demo",

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from nni_blockqnn import __version__
 from nni_blockqnn.codes.layer import ENCODINGS
 from nni_blockqnn.commands import block_argument
 from nni_blockqnn.commands.training_display import TrainingDisplay
@@ -69,11 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def train(arguments: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint.
 
-    Under torchrun each of its processes calls it, and the first one prints and writes.
+    Under torchrun each of its processes calls it. The first one prints, and it alone needs and
+    sees the output folder, which is on its machine.
     """
-    with joined(arguments.device) as (world, device):
-        own = argparse.Namespace(**{**vars(arguments), "device": device})
-        return _train_in(world, own, arguments.device)
+    try:
+        with joined(arguments.device) as (world, device):
+            own = argparse.Namespace(**{**vars(arguments), "device": device})
+            return _train_in(world, own, arguments.device)
+    except (DataError, TrainingError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -> int:
@@ -85,8 +90,11 @@ def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -
         "init_from": weights_sha256,
         "device": device_of_all,
     }
-    folder = TrainingFolder(arguments.output, identity)
-    facts = folder.result
+    anywhere = {"data_dir": None}  # each machine may keep the data in a place of its own
+    versions = {"the version of nni-blockqnn": __version__, "that of PyTorch": torch.__version__}
+    world.check_same(identity | anywhere | versions)
+    folder = TrainingFolder(arguments.output, identity) if world.first else None
+    facts = world.of_first(None if folder is None else folder.result)
     if facts is None:
         if weights is not None:
             carried = _carry_over_once(weights, task)
@@ -95,12 +103,10 @@ def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -
             )
         try:
             _train(task, arguments, folder, weights, console, world)
-        except (DataError, TrainingError) as error:
-            raise ValueError(str(error)) from error
         except KeyboardInterrupt:
             console.print("stopped; the same command goes on from the last checkpoint")
             raise
-        facts = folder.result
+        facts = world.of_first(None if folder is None else folder.result)
     _show(facts or {}, arguments.output, console)
     return 0
 
@@ -108,7 +114,7 @@ def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -
 def _train(
     task: TrialTask,
     arguments: argparse.Namespace,
-    folder: TrainingFolder,
+    folder: TrainingFolder | None,
     weights: Mapping[str, Tensor] | None,
     console: Console,
     world: World,
@@ -117,9 +123,10 @@ def _train(
     measured_on = "training" if on_test else "validation"
 
     def on_start(data: ImageData, device: torch.device) -> None:
-        if world.first:
+        goes_on = ""
+        if folder is not None:
             folder.claim()
-        goes_on = ", goes on from its checkpoint" if folder.checkpoint.path.exists() else ""
+            goes_on = ", goes on from its checkpoint" if folder.checkpoint.path.exists() else ""
         machines = f"{device}" if world.size == 1 else f"{world.size} processes on {device.type}"
         console.print(
             f"block {task.block}, N = {task.spec.repeats}, {len(data.train):,} images, "
@@ -132,17 +139,16 @@ def _train(
             arguments,
             on_start=on_start,
             on_epoch=display.update,
-            checkpoint=folder.checkpoint,
+            checkpoint=None if folder is None else folder.checkpoint,
             keep_best=True,
             hide_test=True,
             initialise=None if weights is None else lambda network: carry_over(weights, network),
             world=world,
         )
     accuracies = _accuracies(trained)
-    if world.first:
+    if folder is not None:
         trained.save(folder.path, **accuracies)
         folder.checkpoint.remove()
-    world.wait()
 
 
 def _accuracies(trained: Trained) -> Mapping[str, float | None]:

@@ -30,6 +30,7 @@ _SETTINGS = {
     "limit": "limit of images",
     "seed": "seed",
     "epoch": "weights of epoch",
+    "processes": "processes that shared the training",
 }
 _FRAMES = {
     "stack": "blocks in sequence",
@@ -61,7 +62,9 @@ def write_model_card(exported: Exported, folder: Path) -> None:
             *((what, facts[name]) for name, what in _TOP5_ACCURACIES.items() if name in facts),
         ],
         settings=[
-            (what, facts[name]) for name, what in _SETTINGS.items() if facts.get(name) is not None
+            (what, facts[name])
+            for name, what in _SETTINGS.items()
+            if facts.get(name) is not None and (name != "processes" or facts[name] != 1)
         ],
         recipe=_rows(facts.get("recipe")),
         versions=_rows(facts.get("versions")),

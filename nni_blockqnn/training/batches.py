@@ -43,6 +43,7 @@ class Batches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of training: a new permutation, the last batch incomplete."""
         order = torch.randperm(len(self), generator=generator, device=self.device)
+        self.world.take_first_(order)  # another model of GPU may draw other numbers
         for positions in training_batches(order, batch_size, self.world.size):
             images, labels = self._split.batch(positions)
             if augment:

@@ -6,12 +6,13 @@ that all networks stay equal; they are those of the mean loss over the whole bat
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import inspect
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,9 +20,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from nni_blockqnn._messages import shown
+from nni_blockqnn.torchrun import own_place, wait_for_the_end
 from nni_blockqnn.training.device import pick_device
+from nni_blockqnn.training.errors import TrainingError
 
 _T = TypeVar("_T")
+_SYNC_BUFFERS = next(  # the second one is its old name, deprecated in PyTorch 2.14
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in inspect.signature(DistributedDataParallel).parameters
+)
 _TIMEOUT = timedelta(hours=6)
 """As long may one process download or decode data while the others wait; torchrun ends them all
 if one fails."""
@@ -33,10 +41,12 @@ class World:
 
     Attributes:
         rank: 0 to `size - 1`; only that of 0 prints and writes.
+        local_size: how many of them this machine has.
     """
 
     rank: int = 0
     size: int = 1
+    local_size: int = 1
 
     @property
     def first(self) -> bool:
@@ -63,7 +73,8 @@ class World:
         """The network as it is called for training: its gradients become all processes' mean."""
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        options: dict[str, Any] = {_SYNC_BUFFERS: False}
+        return DistributedDataParallel(network, **options)
 
     def without_exchange(self, wrapped: nn.Module) -> AbstractContextManager[None]:
         """In here gradients are only added up, for a later backward pass to exchange."""
@@ -75,6 +86,19 @@ class World:
         """Replace it by the sum of all processes'."""
         if self.size > 1:
             dist.all_reduce(tensor)
+
+    def take_first_(self, tensor: Tensor) -> None:
+        """Replace it by the first process's."""
+        if self.size > 1:
+            dist.broadcast(tensor, src=0)
+
+    def least(self, value: int, device: torch.device) -> int:
+        """The smallest of all processes' values; `device` is this one's."""
+        if self.size == 1:
+            return value
+        least = torch.tensor(value, device=device)
+        dist.all_reduce(least, dist.ReduceOp.MIN)
+        return int(least)
 
     def equalise_buffers(self, network: nn.Module) -> None:
         """Give all processes the mean of their running statistics."""
@@ -91,10 +115,20 @@ class World:
         dist.broadcast_object_list(values, src=0)
         return values[0]
 
-    def wait(self) -> None:
-        """Until all processes have come as far."""
-        if self.size > 1:
-            dist.barrier()
+    def check_same(self, facts: Mapping[str, Any]) -> None:
+        """Refuse what is not the same in all processes, which would wait for each other for ever.
+
+        Raises:
+            ValueError: naming the first fact that is not the first process's, and both values.
+        """
+        firsts = self.of_first(dict(facts))
+        for name in sorted({*firsts, *facts}):
+            own, other = facts.get(name), firsts.get(name)
+            if own != other:
+                raise ValueError(
+                    f"{name} is {shown(own)} here, but {shown(other)} in process 0: start the same "
+                    "command with the same versions, files and data on all machines"
+                )
 
 
 ALONE = World()
@@ -112,12 +146,13 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
 
     Raises:
         ValueError: if the device is one that several processes cannot train on.
+        TrainingError: if another process has ended, and torchrun has not ended this one yet.
     """
-    size = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
-    if size == 1:
+    place = own_place()
+    if place.size == 1:
         yield ALONE, device
         return
-    own = _own_device(device, int(os.environ["LOCAL_RANK"]))
+    own = _own_device(device, place.local_rank)
     if own.type == "cuda":
         torch.cuda.set_device(own)
     dist.init_process_group(
@@ -126,9 +161,25 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
         device_id=own if own.type == "cuda" else None,
     )
     try:
-        yield World(dist.get_rank(), size), str(own)
-    finally:
-        dist.destroy_process_group()
+        yield World(place.rank, place.size, place.local_size), str(own)
+    except RuntimeError as error:
+        if not _lost(error):
+            raise
+        wait_for_the_end()
+        reason, *_ = re.sub(r"^\[[^]]*\] ", "", str(error)).splitlines()  # without a source's line
+        raise TrainingError(
+            "another process of the training has ended, see what it says; the same command goes on "
+            f"from the last checkpoint ({reason[:120]})"
+        ) from error
+    # not after an error: NCCL would wait for the others here, and torchrun for this process
+    dist.destroy_process_group()
+
+
+def _lost(error: RuntimeError) -> bool:
+    """Whether it came of the connection to the others, as NCCL, the store or gloo put it."""
+    return isinstance(error, (dist.DistBackendError, dist.DistNetworkError)) or (
+        "gloo" in str(error).lower()
+    )
 
 
 def _own_device(name: str, local_rank: int) -> torch.device:

@@ -85,6 +85,8 @@ def train(
             training = batches_of(data.train, data.mean, data.std, device, world)
             validation = batches_of(data.valid, data.mean, data.std, device, world)
         whole = world.largest_share(recipe.batch_size)
+        # a checkpoint may be of fewer processes, a machine may have less memory than the others
+        chosen = saved["micro_batch"] if saved else micro_batch
         plan = Plan(
             recipe=recipe,
             training=training,
@@ -92,7 +94,7 @@ def train(
             chance=100 / data.classes,
             device=device,
             precision=precision,
-            micro_batch=saved["micro_batch"] if saved else micro_batch or whole,
+            micro_batch=world.least(min(chosen or whole, whole), device),
             on_epoch=on_epoch,
             checkpoint=checkpoint,
             keep_best=keep_best,

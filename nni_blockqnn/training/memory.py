@@ -30,7 +30,11 @@ def halved(micro_batch: int) -> int | None:
 
 
 def fitting_micro_batch(
-    cost: Cost, batch_size: int, device: torch.device, precision: str = "fp32"
+    cost: Cost,
+    batch_size: int,
+    device: torch.device,
+    precision: str = "fp32",
+    processes: int = 1,
 ) -> int:
     """The batch, or the first of its halves, quarters, ... that all memory of the device may hold.
 
@@ -38,10 +42,13 @@ def fitting_micro_batch(
     micro-batch. What a backward pass needs of these is 0.5 to 2.3 times the estimate, in the median
     0.8 times (80 random blocks; the indices of max poolings are what takes more).
 
+    Args:
+        processes: that share the memory where the device is the CPU.
+
     Raises:
         TrainingError: if none fits, saying how much it needs, how much there is, and what to do.
     """
-    available = _total_memory(device)
+    available = _total_memory(device, processes)
     micro_batch = batch_size
     while (needed := _needed(cost, micro_batch, precision)) > available:
         half = halved(micro_batch)
@@ -68,7 +75,7 @@ def _needed(cost: Cost, micro_batch: int, precision: str) -> int:
     return weights + _BYTES_OF_A_MAP[precision] * micro_batch * cost.activations
 
 
-def _total_memory(device: torch.device) -> int:
+def _total_memory(device: torch.device, processes: int) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return psutil.virtual_memory().total
+    return psutil.virtual_memory().total // processes

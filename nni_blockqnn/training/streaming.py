@@ -60,6 +60,7 @@ class StreamedBatches:
                 resize it and flip it or not; otherwise as :meth:`in_order` does.
         """
         order = torch.randperm(len(self), generator=generator, device=self.device)
+        self.world.take_first_(order)  # another model of GPU may draw other numbers
         seed = torch.randint(2**62, (), generator=generator, device=self.device)
         transform = augmentation(self._size) if augment else centre_crop(self._size)
         batches = training_batches(order.cpu(), batch_size, self.world.size)

@@ -98,11 +98,27 @@ def load_data(arguments: argparse.Namespace, spec: NetworkSpec, processes: int =
 def _workers(arguments: argparse.Namespace, processes: int) -> int:
     if arguments.workers is not None:
         return arguments.workers
+    return min(arguments.threads or _cores_each(processes), _MOST_WORKERS)
+
+
+def chosen_threads(arguments: argparse.Namespace, processes: int = 1) -> int | None:
+    """How many CPU threads to compute with; None for as many as PyTorch takes by itself.
+
+    Args:
+        processes: likewise.
+    """
+    # torchrun sets OMP_NUM_THREADS=1 where it was not set, which leaves the other cores idle
+    if arguments.threads is None and processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        return _cores_each(processes)
+    return arguments.threads
+
+
+def _cores_each(processes: int) -> int:
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on this system
         cores = os.cpu_count() or 1
-    return min(arguments.threads or max(cores // processes, 1), _MOST_WORKERS)
+    return max(cores // processes, 1)
 
 
 def add_workers(parser: argparse._ActionsContainer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +33,7 @@ from nni_blockqnn.training import (
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
-from nni_blockqnn.trials.arguments import load_data
+from nni_blockqnn.trials.arguments import chosen_threads, load_data
 
 _WATCHED_IMAGES = 1_000
 
@@ -94,6 +95,7 @@ class Trained:
             "recipe": asdict(self.recipe),
             "precision": arguments.precision,
             "micro_batch": self.result.micro_batch,
+            "processes": self.world.size,
             "seed": arguments.seed,
             "epoch": self.result.kept_epoch,
             **accuracies,
@@ -133,15 +135,16 @@ def run_training(
     spec = task.spec
     device = pick_device(arguments.device)
     recipe = chosen_recipe(arguments)
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    threads = chosen_threads(arguments, world.local_size)
+    if threads is not None:
+        torch.set_num_threads(threads)
     precision = arguments.precision
     check_precision(precision, device)
     cost = estimate_cost(task.block, spec)
     share = world.largest_share(recipe.batch_size)
-    micro_batch = fitting_micro_batch(cost, share, device, precision)
-    data = load_data(arguments, spec, processes=world.size)
-    world.wait()  # the others look at the output folder before the first one writes there
+    micro_batch = fitting_micro_batch(cost, share, device, precision, world.local_size)
+    data = load_data(arguments, spec, world.local_size)
+    world.check_same(_facts(data))
     on_start(data, device)
     on_test = arguments.validation == "test"
 
@@ -165,6 +168,16 @@ def run_training(
         world=world,
     )
     return Trained(task, recipe, data, result, arguments, world)
+
+
+def _facts(data: ImageData) -> dict[str, Any]:
+    """By which two processes see that they have the same data."""
+    facts: dict[str, Any] = {"the list of classes": data.class_names}
+    for name, split in (("training", data.train), ("validation", data.valid), ("test", data.test)):
+        digest = hashlib.sha256(split.labels.numpy().tobytes())
+        facts[f"the number of {name} images"] = len(split)
+        facts[f"the SHA-256 of all labels of {name} images"] = digest.hexdigest()
+    return facts
 
 
 def chosen_recipe(arguments: argparse.Namespace) -> Recipe:

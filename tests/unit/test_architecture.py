@@ -33,7 +33,7 @@ PAPER = {
     "widths",
 }
 """Knows numpy and networkx; no torch, no NNI, no files."""
-PYTORCH = {"data", "export", "model_space", "training"}
+PYTORCH = {"data", "export", "model_space", "torchrun", "training"}
 """Knows torch; never NNI."""
 
 FILES_AND_PROCESSES = {"io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile"}
