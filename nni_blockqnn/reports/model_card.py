@@ -64,7 +64,7 @@ def write_model_card(exported: Exported, folder: Path) -> None:
         settings=[
             (what, facts[name])
             for name, what in _SETTINGS.items()
-            if facts.get(name) is not None and (name != "processes" or facts[name] != 1)
+            if facts.get(name) is not None and (name, facts[name]) != ("processes", 1)
         ],
         recipe=_rows(facts.get("recipe")),
         versions=_rows(facts.get("versions")),

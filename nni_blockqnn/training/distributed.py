@@ -189,4 +189,11 @@ def _own_device(name: str, local_rank: int) -> torch.device:
             f"its own, got {shown(name)}; CUDA_VISIBLE_DEVICES chooses the GPUs"
         )
     device = pick_device(name)
-    return pick_device(f"cuda:{local_rank}") if device.type == "cuda" else device
+    if device.type != "cuda":
+        return device
+    if local_rank >= torch.cuda.device_count():
+        raise ValueError(
+            f"torchrun's --nproc-per-node must be at most {torch.cuda.device_count()} on this "
+            "machine, a process for each GPU that PyTorch sees"
+        )
+    return pick_device(f"cuda:{local_rank}")

@@ -2,133 +2,56 @@
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
-import socket
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
+import launched_trainings as trainings
 import pytest
 import torch
-from torch import nn
+from jpegs import write_tree
+from launched_trainings import CPU, IMAGES, RECIPE, some_data
+from launching import ended, start, two_processes
 
-import nni_blockqnn
-from nni_blockqnn.data import ImageData, Split
-from nni_blockqnn.export.trained import load
-from nni_blockqnn.training import ALONE, Checkpoint, EpochResult, Recipe, World, joined, train
+from nni_blockqnn.cost import Cost
+from nni_blockqnn.training import ALONE, TrainingResult, World, joined, train
 from nni_blockqnn.training.augment import random_crop_and_flip
 from nni_blockqnn.training.batches import Batches, training_batches
-
-CPU = torch.device("cpu")
-SMALL = '{"preset": "digits", "filters": [16, 32]}'
-RECIPE = Recipe(
-    epochs=2, batch_size=8, optimizer="sgd", learning_rate=0.1, restarts=0, augment=True
-)
-IMAGES = 21
-"""Batches of 8, 8 and 5: the last one's shares are of 3 and 2."""
-
-
-def without_batch_norm() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, 3, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 16, 4)
-    )
-
-
-def with_batch_norm() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 16, 4)
-    )
-
-
-def some_data() -> ImageData:
-    generator = torch.Generator().manual_seed(5)
-    split = Split(
-        torch.randint(256, (IMAGES, 1, 6, 6), generator=generator, dtype=torch.uint8),
-        torch.randint(4, (IMAGES,), generator=generator),
-    )
-    return ImageData(split, split, split, 4, tuple("abcd"), (0.5,), (0.25,))
-
-
-def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [*launcher, "--master-port", str(port), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(Path(nni_blockqnn.__file__).parents[1]),
-        },
-    )
-
-
-def interrupt_second_epoch(epoch: EpochResult) -> None:
-    if epoch.epoch == 2:
-        raise KeyboardInterrupt
-
-
-def in_two_processes(folder: Path) -> None:
-    """What each of torchrun's processes does below; keeps its results in the folder."""
-    torch.set_num_threads(1)
-    with joined("cpu") as (world, device):
-        assert device == "cpu"
-        plain = train(without_batch_norm, some_data(), RECIPE, device=CPU, world=world)
-        split = train(  # each share of four in two parts
-            without_batch_norm, some_data(), RECIPE, device=CPU, world=world, micro_batch=2
-        )
-        normed = train(with_batch_norm, some_data(), RECIPE, device=CPU, world=world)
-        checkpoint = Checkpoint(folder / f"{world.rank}.checkpoint", "it", seconds_between=0)
-        with suppress(KeyboardInterrupt):
-            train(
-                with_batch_norm,
-                some_data(),
-                RECIPE,
-                device=CPU,
-                world=world,
-                on_epoch=interrupt_second_epoch,
-                checkpoint=checkpoint,
-            )
-        resumed_epochs: list[int] = []
-        resumed = train(
-            with_batch_norm,
-            some_data(),
-            RECIPE,
-            device=CPU,
-            world=world,
-            on_epoch=lambda epoch: resumed_epochs.append(epoch.epoch),
-            checkpoint=checkpoint,
-        )
-        found = {"plain": plain, "split": split, "normed": normed, "resumed": resumed}
-        torch.save(
-            {
-                "weights": {name: one.network.state_dict() for name, one in found.items()},
-                "losses": {name: [e.loss for e in one.epochs] for name, one in found.items()},
-                "accuracy": plain.accuracy,
-                "resumed_epochs": resumed_epochs,
-            },
-            folder / f"{world.rank}.pt",
-        )
+from nni_blockqnn.training.memory import fitting_micro_batch
+from nni_blockqnn.trials.arguments import chosen_threads
 
 
 @pytest.fixture(scope="module")
-def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    folder = tmp_path_factory.mktemp("ranks")
-    ran = torchrun(__file__, str(folder))
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """27 of three classes, of which 24 are trained on."""
+    root = tmp_path_factory.mktemp("ranks") / "images"
+    write_tree(root, {"train": 9, "val": 2}, ["ant", "bee", "cat"])
+    return root
+
+
+@pytest.fixture(scope="module")
+def of_ranks(images: Path) -> list[dict]:
+    folder = images.parent
+    ran = ended(start(*two_processes(trainings.__file__, str(folder))))
     assert ran.returncode == 0, ran.stderr
+    assert "Warning" not in ran.stderr
     assert not (folder / "1.checkpoint").exists()  # only the first one writes
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
+def assert_as_alone(of_ranks: list[dict], name: str, alone: TrainingResult) -> None:
+    weights = of_ranks[0]["weights"][name]
+    for key, value in alone.network.state_dict().items():
+        torch.testing.assert_close(weights[key], value, rtol=0, atol=1e-6)
+    losses = [epoch.loss for epoch in alone.epochs]
+    assert of_ranks[0]["losses"][name] == pytest.approx(losses, abs=1e-6)
+    assert of_ranks[0]["accuracies"][name] == [epoch.accuracy for epoch in alone.epochs]
+
+
 def test_all_processes_end_with_the_same_network(of_ranks: list[dict]) -> None:
     first, second = of_ranks
-    assert set(first["weights"]["normed"]) == set(with_batch_norm().state_dict())  # no "module."
+    names = set(trainings.with_batch_norm().state_dict())
+    assert set(first["weights"]["normed"]) == names  # no "module."
     for name, weights in first["weights"].items():
         for key, value in weights.items():
             assert torch.equal(value, second["weights"][name][key]), (name, key)
@@ -138,17 +61,25 @@ def test_all_processes_end_with_the_same_network(of_ranks: list[dict]) -> None:
 @pytest.mark.parametrize("name", ["plain", "split"])
 def test_two_processes_train_as_one_does(of_ranks: list[dict], name: str) -> None:
     """Six steps, two of them on an uneven batch, with the same augmentation."""
-    alone = train(without_batch_norm, some_data(), RECIPE, device=CPU)
-    for key, value in alone.network.state_dict().items():
-        torch.testing.assert_close(of_ranks[0]["weights"][name][key], value, rtol=0, atol=1e-6)
-    losses = [epoch.loss for epoch in alone.epochs]
-    assert of_ranks[0]["losses"][name] == pytest.approx(losses, abs=1e-6)
-    assert of_ranks[0]["accuracy"] == alone.accuracy
+    assert_as_alone(of_ranks, name, trainings.plain())
+
+
+def test_two_processes_that_stream_train_as_one_does(of_ranks: list[dict], images: Path) -> None:
+    assert_as_alone(of_ranks, "streamed", trainings.streamed(images))
+
+
+def test_two_processes_start_anew_and_keep_the_best_epoch_as_one_does(of_ranks: list[dict]) -> None:
+    alone = trainings.restarted()
+    assert (alone.restarts, len(alone.epochs)) == (1, 6)
+    assert alone.kept_epoch < 6, "this test needs a training whose last epoch is not the best one"
+    for found in of_ranks:
+        assert (found["restarts"], found["kept_epoch"]) == (1, alone.kept_epoch)
+    assert_as_alone(of_ranks, "restarted", alone)
 
 
 def test_each_process_normalises_its_share(of_ranks: list[dict]) -> None:
     """As one process does with micro-batches of that size, but for the running statistics."""
-    alone = train(with_batch_norm, some_data(), RECIPE, device=CPU, micro_batch=4)
+    alone = trainings.normed(micro_batch=4)
     weights = of_ranks[0]["weights"]["normed"]
     for key, value in alone.network.named_parameters():
         torch.testing.assert_close(weights[key], value.detach(), rtol=0, atol=1e-5)
@@ -163,29 +94,15 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(of_ranks: list[dict]) -
             assert torch.equal(value, found["weights"]["resumed"][key]), key
 
 
-def test_the_command_under_torchrun(tmp_path: Path) -> None:
-    output = tmp_path / "network"
-    data = ("--dataset", "digits", "--network", SMALL, "--test")
-    arguments = ("train", "[[1,1,3,0,0],[2,7,0,0,0]]", *data, "--epochs", "6", "--batch-size", "16")
-    command = ("-m", "nni_blockqnn", *arguments, "--device", "cpu", "--output", str(output))
-    ran = torchrun(*command)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("epoch 6/6") == ran.stdout.count("2 processes on cpu") == 1
-    names = {path.name for path in output.iterdir()}
-    assert names == {"training.json", "network.json", "weights.safetensors"}
-    facts = json.loads((output / "network.json").read_text())
-    assert facts["micro_batch"] == 8
-    assert facts["best_accuracy"] > 30  # chance is 10
-    assert facts["test_accuracy"] > 30
-    load(output)
+def test_the_order_of_an_epoch_is_the_first_ones(of_ranks: list[dict]) -> None:
+    """Else generators that differ would leave images out, and see others twice."""
+    assert sorted(of_ranks[0]["order"] + of_ranks[1]["order"]) == [*range(IMAGES)]
 
 
-def test_wrong_arguments_end_all_processes() -> None:
-    ran = torchrun(
-        *("-m", "nni_blockqnn", "train", "residual", "--dataset", "digits", "--device", "cuda:0")
-    )
-    assert ran.returncode != 0
-    assert "device must be auto, cpu or cuda under torchrun" in ran.stderr
+def test_processes_compare_what_they_are_to_do(of_ranks: list[dict]) -> None:
+    assert [found["least"] for found in of_ranks] == [6, 6]
+    assert of_ranks[0]["difference"] == ""
+    assert of_ranks[1]["difference"].startswith("epochs is 6 here, but 5 in process 0: start")
 
 
 def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +110,16 @@ def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("WORLD_SIZE", "4")  # of something else, a cluster's scheduler, say
     with joined("auto") as (world, device):
         assert (world, device) == (ALONE, "auto")
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    places = {"RANK": 6, "WORLD_SIZE": 8, "LOCAL_RANK": 2, "LOCAL_WORLD_SIZE": 4}
+    for name, value in ({"TORCHELASTIC_RUN_ID": "test"} | places).items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(ValueError, match="--nproc-per-node must be at most 2"), joined("auto"):
+        pass
 
 
 def test_shares_make_up_the_batch() -> None:
@@ -228,8 +155,21 @@ def test_each_image_is_evaluated_once() -> None:
 
 def test_too_many_processes_are_refused() -> None:
     with pytest.raises(ValueError, match="5 processes need batches of at least 10 images"):
-        train(without_batch_norm, some_data(), RECIPE, device=CPU, world=World(0, 5))
+        train(trainings.without_batch_norm, some_data(), RECIPE, device=CPU, world=World(0, 5))
 
 
-if __name__ == "__main__":
-    in_two_processes(Path(sys.argv[1]))
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
+    default, given = argparse.Namespace(threads=None), argparse.Namespace(threads=7)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun does
+    assert (chosen_threads(default, 4), chosen_threads(default, 20)) == (3, 1)
+    assert (chosen_threads(default, 1), chosen_threads(given, 4)) == (None, 7)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as only a user does
+    assert chosen_threads(default, 4) is None
+
+
+def test_processes_share_the_memory_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: argparse.Namespace(total=4 * 64 * 1000))
+    cost = Cost(flops=1, params=0, activations=1000)
+    assert fitting_micro_batch(cost, 64, CPU, "fp32", processes=1) == 64
+    assert fitting_micro_batch(cost, 64, CPU, "fp32", processes=2) == 32

@@ -85,6 +85,7 @@ def described(block: Block, spec: NetworkSpec, **changes: Any) -> dict[str, Any]
         "dataset": "digits",
         "recipe": {"epochs": 2, "optimizer": "sgd", "milestones": [1]},
         "seed": 7,
+        "processes": 1,
         "accuracy": 91.25,
         "best_accuracy": 93.5,
         "test_accuracy": None,
@@ -316,6 +317,7 @@ def test_the_model_card_says_what_is_known(exported: tuple[Path, nn.Module]) -> 
         "| 1 | 0.3 | 0.25 |",
     ):
         assert line in lines
+    assert not any("processes" in line for line in lines)
     assert EVERY_LAYER.to_json() in (folder / "README.md").read_text(encoding="utf-8")
     assert (folder / "block.svg").read_text(encoding="utf-8").count("5×5 conv") == 1
 

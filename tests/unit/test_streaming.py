@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jpegs import write_tree
 from PIL import Image
 from torch import Tensor, nn
 
@@ -38,24 +39,10 @@ CPU = torch.device("cpu")
 SIZE = 16
 RECIPE = Recipe(epochs=3, batch_size=8, optimizer="sgd", learning_rate=0.05, augment=True)
 SMALL = {"preset": "imagenet", "input_shape": [3, SIZE, SIZE], "filters": [4], "repeats": 1}
-MODES = ("RGB", "L", "CMYK")
 
 
 class Killed(BaseException):
     """Stands for the process's end."""
-
-
-def write_tree(root: Path, splits: dict[str, int], classes: list[str]) -> None:
-    """Noisy JPEGs of various sizes, grey and CMYK among them; `splits` says how many a class."""
-    rng = np.random.default_rng(0)
-    for split, count in splits.items():
-        for name in classes:
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                height, width = (int(side) for side in rng.integers(17, 40, 2))
-                image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
-                mode = MODES[number % len(MODES)]
-                image.convert(mode).save(root / split / name / f"{name}_{number}.JPEG")
 
 
 @pytest.fixture(scope="module")
