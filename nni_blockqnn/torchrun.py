@@ -82,6 +82,8 @@ def end_with(main: Callable[[], int]) -> NoReturn:
         sys.exit(main())
     try:
         code = main()
+    except KeyboardInterrupt:
+        code = 130
     except Exception as error:
         give_way()
         leave_for_summary(f"{type(error).__name__}: {error}")

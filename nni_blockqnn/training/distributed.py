@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -115,14 +115,14 @@ class World:
         dist.broadcast_object_list(values, src=0)
         return values[0]
 
-    def check_same(self, facts: Mapping[str, Any]) -> None:
+    def check_same(self, facts: dict[str, Any]) -> None:
         """Refuse what is not the same in all processes, which would wait for each other for ever.
 
         Raises:
             ValueError: naming the first fact that is not the first process's, and both values.
         """
-        firsts = self.of_first(dict(facts))
-        for name in sorted({*firsts, *facts}):
+        firsts = self.of_first(facts)
+        for name in firsts | facts:
             own, other = facts.get(name), firsts.get(name)
             if own != other:
                 raise ValueError(

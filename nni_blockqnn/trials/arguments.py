@@ -105,7 +105,7 @@ def chosen_threads(arguments: argparse.Namespace, processes: int = 1) -> int | N
     """How many CPU threads to compute with; None for as many as PyTorch takes by itself.
 
     Args:
-        processes: likewise.
+        processes: of one training, that share the CPU's cores.
     """
     # torchrun sets OMP_NUM_THREADS=1 where it was not set, which leaves the other cores idle
     if arguments.threads is None and processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
