@@ -16,6 +16,7 @@ from nni_blockqnn.commands import (
     demo,
     export,
     pictures,
+    retry,
     search,
     top,
 )
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_check,
         _add_create,
         _add_resume,
+        _add_retry,
         _add_top,
         _add_train,
         _add_report,
@@ -143,6 +145,22 @@ def _add_resume(parsers: argparse._SubParsersAction) -> None:
     _add_experiment(parser)
     parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
     parser.set_defaults(command=search.resume)
+
+
+def _add_retry(parsers: argparse._SubParsersAction) -> None:
+    parser = parsers.add_parser(
+        "retry",
+        help="run again the trials of a final training that were killed or failed",
+        description="NNI runs once more, as new trials, those that ended without a result; each "
+        "goes on from its last checkpoint, if that is on its machine. An experiment that was "
+        "stopped is resumed first. A search by BlockQNN needs no retry.",
+        epilog="example: blockqnn retry AbCdEfGh",
+    )
+    _add_experiment(parser)
+    parser.add_argument(
+        "--port", type=int, help="of the web UI, if it is resumed (default: the first free one)"
+    )
+    parser.set_defaults(command=retry.retry)
 
 
 def _add_check(parsers: argparse._SubParsersAction) -> None:

@@ -18,6 +18,7 @@ from nni_blockqnn.bridge.files import (
     query,
     read_profile,
 )
+from nni_blockqnn.bridge.sent import NO_STATUS, STATUS_OF_EVENT
 from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.search_space import SearchSpace
@@ -31,12 +32,11 @@ __all__ = [
     "TrialResult",
     "distinct_best",
     "find_experiment",
+    "is_ours",
     "read_results",
 ]
 
 _ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
-_NO_STATUS = ("ADD_HYPERPARAMETER", "IMPORT_DATA")
-_STATUS_OF_EVENT = {"USER_TO_CANCEL": "USER_CANCELED", "ADD_CUSTOMIZED": "WAITING"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def read_results(experiment: Experiment) -> Results:
     trials: dict[str, TrialResult] = {}
     failures = []
     malformed = []
-    numbers = {} if _is_ours(experiment) else _numbers(events)
+    numbers = {} if is_ours(experiment) else _numbers(events)
     for trial_id, reported, data in [*metrics, *_kept(experiment, events, metrics)]:
         if trial_id in trials:
             continue
@@ -189,9 +189,9 @@ def _replay(
     statuses: dict[str, str] = {}
     spans: dict[str, tuple[int | None, int | None]] = {}
     for trial_id, event, timestamp in events:
-        if not trial_id or event in _NO_STATUS:
+        if not trial_id or event in NO_STATUS:
             continue
-        statuses[trial_id] = _STATUS_OF_EVENT.get(event, event)
+        statuses[trial_id] = STATUS_OF_EVENT.get(event, event)
         start, _ = spans.get(trial_id, (None, None))
         if event == "RUNNING":
             spans[trial_id] = (timestamp, None)
@@ -210,7 +210,7 @@ def _kept(
             yield trial_id, 1000 * kept.time, kept.metric
 
 
-def _is_ours(experiment: Experiment) -> bool:
+def is_ours(experiment: Experiment) -> bool:
     """Whether the tuner is BlockQNN, who counts no result that does not say its episode."""
     tuner = experiment.config.get("tuner") or {}
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")

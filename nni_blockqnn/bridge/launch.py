@@ -186,9 +186,26 @@ def _state(launched: Launched) -> dict[str, Any]:
 
 
 def _get(launched: Launched, path: str) -> Any:
+    return call(launched, "GET", path)
+
+
+def call(launched: Launched, method: str, path: str, body: Any = None) -> Any:
+    """What NNI's REST server answers, None for nothing.
+
+    Raises:
+        OSError: if it does not answer, or refuses.
+        ValueError: if the answer is no JSON.
+    """
+    request = urllib.request.Request(
+        f"{launched.url}/api/v1/nni/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+        method=method,
+    )
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(f"{launched.url}/api/v1/nni/{path}", timeout=10) as response:
-        return json.load(response)
+    with direct.open(request, timeout=10) as response:
+        text = response.read()
+    return json.loads(text) if text else None
 
 
 def _log_directory(experiment_id: str) -> Path:

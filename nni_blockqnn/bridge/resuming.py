@@ -15,6 +15,7 @@ import psutil
 
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.files import Experiment
+from nni_blockqnn.bridge.sent import keep_grid_from_repeating
 
 _END_SECONDS = 5.0
 
@@ -27,14 +28,29 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
 
     Raises:
         LaunchError: if it still runs, or does not start.
+        ExperimentDatabaseError: if its database cannot be read or written to.
     """
     _end_manager(experiment)
     _end_leftovers(experiment)
+    keep_grid_from_repeating(experiment)
     return launch.run_nnictl(
         ["resume", experiment.id, "--experiment_dir", str(experiment.directory.parent)],
         port or launch.free_port(needs_next=not loopback),
         loopback=loopback,
     )
+
+
+def running(experiment: Experiment) -> launch.Launched | None:
+    """The experiment if its manager works."""
+    manager = launch.Launched(experiment.id, experiment.port or 0)
+    answers = launch.answering_id(manager) == experiment.id
+    return manager if answers and launch.status(manager) != "ERROR" else None
+
+
+def manager_started(experiment: Experiment) -> float:
+    """When, in seconds since 1970: its tuner is as old. 0 if no tuner is to be seen here."""
+    tuners = [process for process in psutil.process_iter() if _is_tuner(process, experiment)]
+    return min((process.create_time() for process in tuners), default=0.0)
 
 
 def _end_manager(experiment: Experiment) -> None:
@@ -69,12 +85,18 @@ def _end_leftovers(experiment: Experiment) -> None:
 
 
 def _leftovers(experiment: Experiment) -> Iterator[psutil.Process]:
-    checkpoint = str(experiment.directory / "checkpoint")
     for process in psutil.process_iter():
-        try:
-            variables = process.environ()
-        except psutil.Error:  # gone, or another user's
-            continue
-        is_tuner = variables.get("NNI_CHECKPOINT_DIRECTORY") == checkpoint
-        if is_tuner or variables.get("NNI_EXP_ID") == experiment.id:
+        if _variable(process, "NNI_EXP_ID") == experiment.id or _is_tuner(process, experiment):
             yield process
+
+
+def _is_tuner(process: psutil.Process, experiment: Experiment) -> bool:
+    checkpoint = str(experiment.directory / "checkpoint")
+    return _variable(process, "NNI_CHECKPOINT_DIRECTORY") == checkpoint
+
+
+def _variable(process: psutil.Process, name: str) -> str | None:
+    try:
+        return process.environ().get(name)
+    except psutil.Error:  # gone, or another user's
+        return None

@@ -16,7 +16,7 @@ from nni_blockqnn.commands.checks import (
     is_local,
     load_config,
 )
-from nni_blockqnn.experiments import find_experiment
+from nni_blockqnn.experiments import Experiment, find_experiment
 from nni_blockqnn.templates import template
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
@@ -39,12 +39,18 @@ def create(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    experiment = find_experiment(arguments.experiment)
+    resume_experiment(find_experiment(arguments.experiment), arguments.port)
+    return 0
+
+
+def resume_experiment(experiment: Experiment, port: int | None) -> launch.Launched:
+    """Resume it and say where it runs."""
     service = experiment.config.get("trainingService", {})
     services = service if isinstance(service, list) else [service]
     local = all(one.get("platform") == "local" for one in services)
-    _show_launched(resuming.resume(experiment, arguments.port, loopback=local))
-    return 0
+    launched = resuming.resume(experiment, port, loopback=local)
+    _show_launched(launched)
+    return launched
 
 
 def register(arguments: argparse.Namespace) -> int:

@@ -22,11 +22,13 @@ class Checkpoint:
     Attributes:
         fingerprint: says which training it is; a file with another one is not its.
         seconds_between: writes at most so often.
+        inherited: the file of an earlier run of the same training, read where ``path`` has nothing.
     """
 
     path: Path
     fingerprint: str
     seconds_between: float = SECONDS_BETWEEN
+    inherited: Path | None = None
     _last: float = field(default_factory=time.monotonic)
 
     def save(self, state: dict[str, Any]) -> None:
@@ -49,19 +51,34 @@ class Checkpoint:
 
     def load(self) -> dict[str, Any] | None:
         """The state of this very training; ``None`` if there is none or it cannot be read."""
-        if not self.path.exists():
+        for path in (self.path, self.inherited):
+            if path is not None and (state := self._load(path)) is not None:
+                return state
+        return None
+
+    def _load(self, path: Path) -> dict[str, Any] | None:
+        if not path.exists():
             return None
         try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            saved = torch.load(path, map_location="cpu", weights_only=True)
             if saved["fingerprint"] == self.fingerprint:
                 return saved["state"]
         except Exception as error:  # torch and pickle raise whatever a damaged file makes of them
             warnings.warn(
-                f"the training's checkpoint {self.path} is damaged ({type(error).__name__}); "
+                f"the training's checkpoint {path} is damaged ({type(error).__name__}); "
                 "the training starts anew",
-                stacklevel=2,
+                stacklevel=3,
             )
         return None
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def read_fingerprint(path: Path) -> str | None:
+    """Whose checkpoint it is, without reading its tensors; ``None`` if it cannot be read."""
+    try:
+        saved = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+        return str(saved["fingerprint"])
+    except Exception:  # as above; another trial's file may also be gone by now
+        return None

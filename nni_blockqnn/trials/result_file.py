@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 RESULT_NAME = "blockqnn-result.json"
+CHECKPOINT_NAME = "blockqnn-training.pt"
+"""Beside it, until there is a result."""
 
 
 class ResultFile:
@@ -84,6 +86,12 @@ def kept_metrics(experiment: Path, counted: Set[int] = frozenset()) -> list[dict
 def kept_metric(experiment: Path, trial_id: str) -> Kept | None:
     """What one local trial has kept, if anything."""
     return next(_kept(experiment, escape(trial_id)), None)
+
+
+def checkpoint_time(experiment: Path, trial_id: str) -> float | None:
+    """When a local trial last wrote its checkpoint, in seconds since 1970."""
+    paths = experiment.glob(f"environments/*/trials/{escape(trial_id)}/{CHECKPOINT_NAME}")
+    return max((path.stat().st_mtime for path in paths), default=None)
 
 
 def _kept(experiment: Path, trials: str) -> Iterator[Kept]:

@@ -42,6 +42,8 @@ def run(
     try:
         metric = files.read_result() if files else None
         if metric is None:
+            if files is not None:
+                _inherit_checkpoint(files, parameters)
             task = parameters or own_parameters(arguments)
             metric = train_and_measure(task, arguments, files, started)
     except (DataError, TrainingError, ValueError) as error:
@@ -126,6 +128,14 @@ def _trial_files(parameters: Any, argv: list[str] | None) -> TrialFiles | None:
     if folder is None:
         return None
     return TrialFiles(Path(folder), parameters, sys.argv[1:] if argv is None else argv)
+
+
+def _inherit_checkpoint(files: TrialFiles, parameters: Any) -> None:
+    """For the copy of a killed trial; what a search sends again has another number, so no copy."""
+    if isinstance(parameters, dict) and "episode" in parameters:
+        return
+    if (folder := files.inherit_checkpoint()) is not None:
+        print(f"goes on from the checkpoint of trial {folder.name}", flush=True)
 
 
 def _network_folder(arguments: argparse.Namespace, files: TrialFiles | None) -> Path | None:

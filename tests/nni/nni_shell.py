@@ -95,7 +95,9 @@ class Nni:
     def __init__(self, home: Path) -> None:
         home.mkdir()
         self.home = home
-        self.environment = {name: os.environ[name] for name in ("LANG",) if name in os.environ} | {
+        self.environment = {
+            name: os.environ[name] for name in ("LANG", "PYTHONPATH") if name in os.environ
+        } | {
             "HOME": str(home),
             "PATH": os.pathsep.join([str(SCRIPTS), os.environ["PATH"]]),
             "NNI_CONFIG_DIR": str(home / "nni-config"),

@@ -1,0 +1,120 @@
+"""``blockqnn retry``: once more the trials of a final training that ended without a result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from nni_blockqnn.bridge import resuming
+from nni_blockqnn.bridge.customised import add_trials
+from nni_blockqnn.bridge.sent import SentTrial, added_parameters, sent_trials
+from nni_blockqnn.commands.search import resume_experiment
+from nni_blockqnn.experiments import (
+    Experiment,
+    TrialResult,
+    find_experiment,
+    is_ours,
+    read_results,
+)
+from nni_blockqnn.parameters import read_task
+from nni_blockqnn.trials.result_file import checkpoint_time
+
+_UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN")
+_FORGOTTEN = "ADD_RESUMED"
+"""NNI runs such a trial again only while the manager lives that was to."""
+
+
+def retry(arguments: argparse.Namespace) -> int:
+    experiment = find_experiment(arguments.experiment)
+    if is_ours(experiment):
+        raise ValueError(
+            f"experiment {experiment.id} is a search by BlockQNN, whose tuner itself sends again "
+            "the blocks of killed trials; there is nothing to retry"
+        )
+    manager = resuming.running(experiment)
+    since = resuming.manager_started(experiment) if manager else None
+    lost = find_lost(experiment, since)
+    if not lost:
+        print(
+            f"nothing to retry in experiment {experiment.id}: each trial has its result, is under "
+            "way, or was stopped by an assessor or in the web UI"
+            + ("" if manager else f"; to go on with it: blockqnn resume {experiment.id}")
+        )
+        return 0
+    if manager is None:
+        manager = resume_experiment(experiment, arguments.port)
+        since = resuming.manager_started(experiment)
+    parameters = [trial.parameters for trial in lost]
+    limit = add_trials(experiment, manager, parameters, since or 0.0)
+    for trial in lost:
+        print(_sent_again(experiment, trial))
+    raised = "" if limit is None else f"; maxTrialNumber is {limit} now"
+    print(f"NNI runs them as new trials, each as soon as there is room for it{raised}")
+    return 0
+
+
+def find_lost(experiment: Experiment, since: float | None) -> list[SentTrial]:
+    """The last trial of each parameters that ended without a result, and that no trial will bring.
+
+    Args:
+        since: when NNI's manager was started, in seconds since 1970; None if none runs.
+
+    Raises:
+        ExperimentDatabaseError: if the database cannot be read.
+    """
+    trials = sent_trials(experiment)
+    results = {result.trial_id: result for result in read_results(experiment).trials}
+    settled = [*_with_result(trials, results)]
+    settled += [trial.parameters for trial in trials if _is_settled(trial, since)]
+    if since is not None:
+        settled += _queued(trials, added_parameters(experiment, since))
+    last = {json.dumps(trial.parameters, sort_keys=True): trial for trial in trials}
+    return [trial for trial in last.values() if trial.parameters not in settled]
+
+
+def _is_settled(trial: SentTrial, since: float | None) -> bool:
+    """Whether it runs, will run, or was stopped on purpose."""
+    waits = trial.status == _FORGOTTEN and since is not None and trial.began >= since
+    return waits or trial.cancelled or trial.status == "EARLY_STOPPED" or trial.status in _UNDER_WAY
+
+
+def _with_result(trials: Sequence[SentTrial], results: Mapping[str, TrialResult]) -> Iterator[Any]:
+    """The parameters of each result: its trial's, unless those are of another block.
+
+    On remote machines a trial may train what NNI recorded for another one (docs/nni.md).
+    """
+    for trial in trials:
+        result = results.get(trial.id)
+        if result is None:
+            if trial.status == "SUCCEEDED":  # with a metric of its own kind
+                yield trial.parameters
+        elif _may_be_of(result, trial.parameters):
+            yield trial.parameters
+        else:
+            yield from (one.parameters for one in trials if _may_be_of(result, one.parameters))
+
+
+def _may_be_of(result: TrialResult, parameters: Any) -> bool:
+    try:
+        task = read_task(parameters)
+    except ValueError:  # another tuner's, which name no block
+        return True
+    return task.block == result.block and result.repeats in (None, task.spec.repeats)
+
+
+def _queued(trials: Sequence[SentTrial], added: Iterable[tuple[float, Any]]) -> Iterator[Any]:
+    """What customised trials were asked for and not made yet."""
+    for asked, parameters in added:
+        if not any(trial.began >= asked and trial.parameters == parameters for trial in trials):
+            yield parameters
+
+
+def _sent_again(experiment: Experiment, trial: SentTrial) -> str:
+    written = checkpoint_time(experiment.directory, trial.id)
+    begins = "begins anew, there is no checkpoint of it on this machine"
+    if written is not None:
+        begins = f"goes on from its checkpoint of {time.strftime('%X', time.localtime(written))}"
+    return f"trial {trial.id} ({trial.status}) is sent again and {begins}"

@@ -1,0 +1,160 @@
+"""A final training whose trial is killed, and then its manager, ends as an uninterrupted one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from nni_shell import PATIENCE_SECONDS, Nni, Running, write_config
+from soak import end_all, kill
+
+from nni_blockqnn.commands.finalists import finalists_space
+from nni_blockqnn.experiments import TrialResult, find_experiment, read_results
+from nni_blockqnn.named_blocks import NAMED_BLOCKS
+from nni_blockqnn.nsc import Block
+from nni_blockqnn.training.checkpoint import SECONDS_BETWEEN
+from nni_blockqnn.trials.result_file import CHECKPOINT_NAME
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
+
+COMMON = "--dataset digits --recipe final --threads 1 --mu 0 --rho 0"
+SHORT = f"{COMMON} --epochs 2 --limit 300"
+EPOCHS = 60
+LONG = f"{COMMON} --epochs {EPOCHS} --limit 600"
+RESIDUAL = NAMED_BLOCKS["residual"]
+OTHERS = [Block.parse([[1, 1, kernel, 0, 0]]) for kernel in (1, 3, 5)]
+
+
+def test_a_killed_trial_and_a_killed_manager_cost_no_epochs(nni: Nni, tmp_path: Path) -> None:
+    whole = train_alone(nni, tmp_path / "whole")
+    running = nni.create(write_config(tmp_path, final_config([RESIDUAL], LONG, 1)))
+    (first,) = trials_under_way(running, 1)
+    running.wait_until(lambda: epochs_printed(running, first), "the first epoch")
+    checkpoint = trial_folder(running, first) / CHECKPOINT_NAME
+    pause(processes_of(nni, running, first), SECONDS_BETWEEN)  # or it would be over by then
+    running.wait_until(checkpoint.exists, "a checkpoint")
+    assert kill(processes_of(nni, running, first))
+    running.wait_for_end()
+    assert list(running.statuses().values()) == ["USER_CANCELED"]
+
+    sent = nni.run("blockqnn", "retry", running.id)
+    assert sent.returncode == 0, sent.stderr
+    assert f"trial {first} (USER_CANCELED) is sent again and goes on" in sent.stdout
+    assert "nothing to retry" in nni.run("blockqnn", "retry", running.id).stdout
+    (copy,) = trials_under_way(running, 1)
+    assert copy != first
+    running.wait_until(lambda: len(epochs_printed(running, copy)) > 2, "epochs of the copy")
+    assert kill(nni.processes(running.id)[:1])
+
+    running = nni.resume(running, with_blockqnn=True)
+    running.wait_for_end()
+    printed = epochs_printed(running, copy)
+    assert min(printed) > 1
+    assert max(printed) == EPOCHS
+    assert f"goes on from the checkpoint of trial {first}" in printed_by(running, copy)
+    (result,) = results(nni, running)
+    assert result.trial_id == copy
+    assert result.block == RESIDUAL
+    assert [job["status"] for job in running.trials()] == ["USER_CANCELED", "SUCCEEDED"]
+    assert "nothing to retry" in nni.run("blockqnn", "retry", running.id).stdout
+
+    assert whole.wait() == 0
+    assert sha256(Path(result.metric["network_folder"])) == sha256(tmp_path / "whole")
+
+
+def test_a_resumed_grid_trains_each_block_once(nni: Nni, tmp_path: Path) -> None:
+    """By itself NNI's GridSearch sends again what was under way, and leaves out the last blocks."""
+    blocks = [RESIDUAL, *OTHERS]
+    running = nni.create(write_config(tmp_path, final_config(blocks, SHORT, 2)))
+    under_way = trials_under_way(running, 2)
+    assert kill(nni.processes(running.id)[:1])
+    running = nni.resume(running, with_blockqnn=True)
+    running.wait_for_end()
+    found = results(nni, running)
+    assert {*under_way} <= {result.trial_id for result in found}
+    assert sorted(result.block.to_json() for result in found) == sorted(
+        block.to_json() for block in blocks
+    )
+
+
+@pytest.fixture
+def nni(nni: Nni) -> Iterator[Nni]:
+    yield nni
+    end_all(nni)
+
+
+def final_config(blocks: list[Block], arguments: str, concurrency: int) -> dict[str, Any]:
+    return {
+        "searchSpace": finalists_space(blocks, 1, "digits"),
+        "trialCommand": f"python -m nni_blockqnn.trial {arguments}",
+        "trialConcurrency": concurrency,
+        "maxTrialNumber": len(blocks),
+        "tuner": {"name": "GridSearch"},
+        "trainingService": {"platform": "local"},
+    }
+
+
+def train_alone(nni: Nni, folder: Path) -> subprocess.Popen[bytes]:
+    """The same training as NNI's, beside it."""
+    block = ["--block", "residual", "--repeats", "1", "--save-dir", str(folder)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "nni_blockqnn.trial", *LONG.split(), *block],
+        env=nni.environment,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def pause(processes: list[psutil.Process], seconds: float) -> None:
+    for process in processes:
+        process.suspend()
+    time.sleep(seconds)
+    for process in processes:
+        process.resume()
+
+
+def trials_under_way(running: Running, count: int) -> list[str]:
+    running.wait_until(lambda: len(running.trials("RUNNING")) == count, f"{count} trials")
+    return [job["trialJobId"] for job in running.trials("RUNNING")]
+
+
+def trial_folder(running: Running, trial_id: str) -> Path:
+    return running.directory / "environments" / "local-env" / "trials" / trial_id
+
+
+def processes_of(nni: Nni, running: Running, trial_id: str) -> list[psutil.Process]:
+    return [
+        process
+        for process in nni.processes(running.id)
+        if process.environ().get("NNI_TRIAL_JOB_ID") == trial_id
+    ]
+
+
+def printed_by(running: Running, trial_id: str) -> str:
+    log = trial_folder(running, trial_id) / "trial.log"
+    return log.read_text(encoding="utf-8") if log.exists() else ""
+
+
+def epochs_printed(running: Running, trial_id: str) -> list[int]:
+    return [int(each) for each in re.findall(r"PRINT epoch (\d+): ", printed_by(running, trial_id))]
+
+
+def results(nni: Nni, running: Running) -> tuple[TrialResult, ...]:
+    read = read_results(find_experiment(running.id, nni.home / "nni-experiments"))
+    assert not read.malformed
+    return read.trials
+
+
+def sha256(folder: Path) -> str:
+    described = json.loads((folder / "network.json").read_text())["weights_sha256"]
+    weights = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    assert weights == described
+    return weights
