@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from time import localtime, strftime
 from typing import Any
 
 from nni_blockqnn.bridge import resuming
@@ -49,8 +49,9 @@ def retry(arguments: argparse.Namespace) -> int:
         since = resuming.manager_started(experiment)
     parameters = [trial.parameters for trial in lost]
     limit = add_trials(experiment, manager, parameters, since or 0.0)
+    trials = sent_trials(experiment)
     for trial in lost:
-        print(_sent_again(experiment, trial))
+        print(_sent_again(experiment, trial, trials))
     raised = "" if limit is None else f"; maxTrialNumber is {limit} now"
     print(f"NNI runs them as new trials, each as soon as there is room for it{raised}")
     return 0
@@ -112,9 +113,11 @@ def _queued(trials: Sequence[SentTrial], added: Iterable[tuple[float, Any]]) -> 
             yield parameters
 
 
-def _sent_again(experiment: Experiment, trial: SentTrial) -> str:
-    written = checkpoint_time(experiment.directory, trial.id)
+def _sent_again(experiment: Experiment, trial: SentTrial, trials: Sequence[SentTrial]) -> str:
+    same = (one.id for one in trials if one.parameters == trial.parameters)
+    times = [checkpoint_time(experiment.directory, trial_id) for trial_id in same]
+    written = max((time for time in times if time is not None), default=None)
     begins = "begins anew, there is no checkpoint of it on this machine"
     if written is not None:
-        begins = f"goes on from its checkpoint of {time.strftime('%X', time.localtime(written))}"
+        begins = f"goes on from its checkpoint of {strftime('%X', localtime(written))}"
     return f"trial {trial.id} ({trial.status}) is sent again and {begins}"

@@ -35,9 +35,9 @@ OTHERS = [Block.parse([[1, 1, kernel, 0, 0]]) for kernel in (1, 3, 5)]
 
 
 def test_a_killed_trial_and_a_killed_manager_cost_no_epochs(nni: Nni, tmp_path: Path) -> None:
-    whole = train_alone(nni, tmp_path / "whole")
     running = nni.create(write_config(tmp_path, final_config([RESIDUAL], LONG, 1)))
     (first,) = trials_under_way(running, 1)
+    whole = train_alone(nni, tmp_path / "whole")  # not sooner: NNI gives its tuner ten seconds
     running.wait_until(lambda: epochs_printed(running, first), "the first epoch")
     checkpoint = trial_folder(running, first) / CHECKPOINT_NAME
     pause(processes_of(nni, running, first), SECONDS_BETWEEN)  # or it would be over by then
@@ -65,7 +65,6 @@ def test_a_killed_trial_and_a_killed_manager_cost_no_epochs(nni: Nni, tmp_path: 
     assert result.trial_id == copy
     assert result.block == RESIDUAL
     assert [job["status"] for job in running.trials()] == ["USER_CANCELED", "SUCCEEDED"]
-    assert "nothing to retry" in nni.run("blockqnn", "retry", running.id).stdout
 
     assert whole.wait() == 0
     assert sha256(Path(result.metric["network_folder"])) == sha256(tmp_path / "whole")

@@ -68,10 +68,10 @@ def test_two_machines_go_on_and_only_the_first_one_has_the_folder(
     stopped: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
-    endpoint = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}")
-    machine = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-id", "test", *endpoint)
+    first = ("--master-addr", "127.0.0.1", "--master-port", str(free_port()))
+    machine = ("--nnodes", "2", "--nproc-per-node", "1", *first, "--node-rank")
     command = (SCRIPT, str(tmp_path), *TRAIN, "--output", "network")
-    ran = [ended(process) for process in [start(*machine, *command) for _ in range(2)]]
+    ran = [ended(one) for one in [start(*machine, rank, *command) for rank in ("0", "1")]]
     assert [one.returncode for one in ran] == [0, 0], [one.stderr for one in ran]
     silent, printed = sorted(one.stdout for one in ran)
     assert silent == ""
