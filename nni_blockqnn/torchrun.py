@@ -75,8 +75,9 @@ def leave_for_summary(message: str) -> None:
 def end_with(main: Callable[[], int]) -> NoReturn:
     """Run `main` and exit with what it returns.
 
-    One of several processes that failed exits without cleaning up: NCCL would wait for the others,
-    and they for torchrun, which waits for this one's end.
+    One of several processes exits without Python's cleaning up. If it failed, NCCL would wait there
+    for the others, and they for torchrun, which waits for this one's end; if not, it hung now and
+    then all the same (PyTorch 2.14, gloo, without a Python frame).
     """
     if own_place().size == 1:
         sys.exit(main())
@@ -89,8 +90,6 @@ def end_with(main: Callable[[], int]) -> NoReturn:
         leave_for_summary(f"{type(error).__name__}: {error}")
         traceback.print_exc()
         code = 1
-    if not code:
-        sys.exit()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
