@@ -23,6 +23,8 @@ NAMED_BLOCKS = {
 }
 """The right block of Fig. 2, two 3x3 PCCs with a short-cut, and the left one."""
 
+_NAMES = {block.key: name for name, block in NAMED_BLOCKS.items()}
+
 
 def codes_of(text: str, encoding: str = "pcc") -> str:
     """The codes of the block of that name as JSON text; any other text as it is.
@@ -41,6 +43,11 @@ def codes_of(text: str, encoding: str = "pcc") -> str:
             "encoding out, or write its layers as codes of their own"
         )
     return NAMED_BLOCKS[text].to_json()
+
+
+def name_of(block: Block) -> str | None:
+    """The name of the hand-made block that this one is, by their keys; ``None`` for others."""
+    return _NAMES.get(block.key)
 
 
 def names() -> str:

@@ -11,7 +11,7 @@ from test_nsc import INCEPTION, RESIDUAL
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands.block_argument import block_parameters
 from nni_blockqnn.commands.finalists import finalists_space, write_finalists
-from nni_blockqnn.named_blocks import NAMED_BLOCKS
+from nni_blockqnn.named_blocks import NAMED_BLOCKS, name_of
 from nni_blockqnn.nsc import Block
 from nni_blockqnn.trials.run import run
 
@@ -21,6 +21,13 @@ def test_they_are_those_of_figure_2() -> None:
         "inception": INCEPTION,
         "residual": RESIDUAL,
     }
+
+
+def test_a_block_is_named_by_its_key() -> None:
+    residual = [[1, 1, 3, 0, 0], [2, 1, 3, 1, 0], [3, 4, 0, 0, 0], [4, 5, 0, 2, 3]]
+    assert name_of(Block.parse(residual)) == "residual"  # its short-cut comes last here
+    assert name_of(Block.parse(INCEPTION)) == "inception"
+    assert name_of(Block.parse([[1, 1, 3, 0, 0]])) is None
 
 
 def test_a_block_is_a_name_codes_or_a_file(tmp_path: Path) -> None:
