@@ -24,9 +24,10 @@ def test_they_are_those_of_figure_2() -> None:
 
 
 def test_a_block_is_named_by_its_key() -> None:
-    residual = [[1, 1, 3, 0, 0], [2, 1, 3, 1, 0], [3, 4, 0, 0, 0], [4, 5, 0, 2, 3]]
-    assert name_of(Block.parse(residual)) == "residual"  # its short-cut comes last here
-    assert name_of(Block.parse(INCEPTION)) == "inception"
+    pool_first = [[1, 4, 0, 0, 0], [2, 2, 3, 1, 0], [3, 1, 1, 2, 0], [4, 1, 1, 1, 0]]
+    pool_first += [[5, 1, 3, 4, 0], [6, 1, 1, 1, 0], [7, 1, 5, 6, 0], [8, 6, 0, 5, 7]]
+    assert name_of(Block.parse([*pool_first, [9, 6, 0, 3, 8]])) == "inception"
+    assert name_of(Block.parse(RESIDUAL)) == "residual"
     assert name_of(Block.parse([[1, 1, 3, 0, 0]])) is None
 
 
