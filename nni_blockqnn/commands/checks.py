@@ -18,7 +18,8 @@ import yaml
 from nni_blockqnn._messages import shown
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.class_args import check_class_args
-from nni_blockqnn.commands.finalists import check_grid, is_finalists, network_of_grid
+from nni_blockqnn.commands.finalists import is_finalists, network_of_grid
+from nni_blockqnn.commands.finalists_checks import FINALISTS_TUNER, check_finalists
 from nni_blockqnn.q_learning.limits import Limits, check_limits
 from nni_blockqnn.search_space import SearchSpace
 
@@ -113,11 +114,15 @@ def _check_versions() -> Iterator[Finding]:
 
 def _check_tuner(config: Any) -> Iterator[Finding]:
     tuner = config.tuner
-    if tuner is None or (tuner.class_name not in OUR_TUNERS and tuner.name != REGISTERED_NAME):
+    searches = tuner is not None and (
+        tuner.class_name in OUR_TUNERS or tuner.name == REGISTERED_NAME
+    )
+    trains_finalists = tuner is not None and tuner.class_name == FINALISTS_TUNER
+    if trains_finalists or (is_finalists(config.search_space) and not searches):
+        yield from (Finding(*finding) for finding in check_finalists(config))
+        return
+    if not searches:
         yield Finding("warning", "tuner", "it is not BlockQNN's, so it is not checked")
-        if is_finalists(config.search_space):
-            level, message = check_grid(config.search_space, config.max_trial_number)
-            yield Finding(level, "finalists", message)
         return
     try:
         given = check_class_args(tuner.class_args or {})

@@ -1,8 +1,9 @@
 """Finalists: the best blocks of a search, as the search space of a second NNI experiment.
 
 Its keys are those of a search, ``block``, ``repeats`` and ``network``, but all of them are NNI's
-ordinary choices, so that NNI's own GridSearch trains each block once. ``space`` is there beside
-them if the blocks have other kernels than the paper's or another encoding than "pcc".
+ordinary choices; the tuner of :mod:`nni_blockqnn.finalists_tuner` hands each block out once.
+``space`` is there beside them if the blocks have other kernels than the paper's or another encoding
+than "pcc".
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def is_finalists(search_space: Any) -> bool:
 
 
 def grid_of(search_space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parameters of each trial, in the order in which NNI's GridSearch sends them.
+    """The parameters of each trial, in the order in which they are sent.
 
     Raises:
         ValueError: naming the key that is no list of choices.
@@ -102,8 +103,8 @@ def check_grid(search_space: Mapping[str, Any], trials: int | None) -> tuple[str
         return "failure", str(error)
     if trials is not None and trials > count:
         return "warning", (
-            f"there are {count}, but maxTrialNumber is {trials}: with GridSearch the experiment "
-            f"will not end by itself; set it to {count}"
+            f"there are {count}, but maxTrialNumber is {trials}: the experiment will not "
+            f"end by itself; set it to {count}"
         )
     if trials is not None and trials < count:
         return "warning", f"maxTrialNumber is {trials}: {count - trials} will not be trained"

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from nni_shell import TEMPLATES
 
 from nni_blockqnn import BlockQNNTuner, NetworkSpec, SearchSpace
@@ -18,9 +17,12 @@ from nni_blockqnn.commands.checks import load_config
 from nni_blockqnn.commands.finalists import (
     check_grid,
     finalists_space,
+    is_finalists,
     network_of_grid,
     write_finalists,
 )
+from nni_blockqnn.commands.finalists_checks import FINALISTS_TUNER
+from nni_blockqnn.finalists_tuner import FinalistsTuner
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.parameters import read_task
 from nni_blockqnn.q_learning.limits import Limits, check_limits
@@ -81,9 +83,9 @@ def test_the_trial_can_read_what_the_tuner_proposes(config: Any) -> None:
 
 @of_finals
 def test_the_grid_trains_each_finalist_with_the_final_recipe(config: Any) -> None:
-    assert config.tuner.name == "GridSearch"
+    assert config.tuner.class_name == FINALISTS_TUNER
     assert check_grid(config.search_space, 2) == ("ok", "all 2 can be built")
-    tuner = GridSearchTuner()
+    tuner = FinalistsTuner()
     tuner.update_search_space(config.search_space)
     tasks = [read_task(tuner.generate_parameters(number)) for number in range(2)]
     assert [task.block for task in tasks] == [*NAMED_BLOCKS.values()]
@@ -100,8 +102,8 @@ def test_the_trial_understands_its_command(config: Any) -> None:
     assert (python, flag, module) == ("python", "-m", "nni_blockqnn.trial")
     dataset = trial_parser(under_nni=True).parse_args(arguments).dataset
     space = config.search_space
-    is_search = config.tuner.name != "GridSearch"
-    network = SearchSpace.from_json(space).network if is_search else network_of_grid(space)
+    is_final = is_finalists(space)
+    network = network_of_grid(space) if is_final else SearchSpace.from_json(space).network
     assert dataset == network
 
 

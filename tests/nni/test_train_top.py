@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from nni_shell import PATIENCE_SECONDS, Nni, search_config, write_config
+from nni_shell import PATIENCE_SECONDS, Nni, Running, search_config, write_config
 
 from nni_blockqnn.experiments import find_experiment, read_results
 from nni_blockqnn.export.trained import load
@@ -22,28 +22,31 @@ TRIAL = (
 
 
 def test_a_search_its_finalists_and_the_winner(nni: Nni, tmp_path: Path) -> None:
-    search = nni.create(write_config(tmp_path, search_config(4, 1)))
+    search = nni.create(write_config(tmp_path, search_config(4, 3)))
     search.wait_for_end()
     nni.stop(search.id)
     finalists = tmp_path / "finalists.json"
     written = nni.run(
-        "blockqnn", "top", search.id, "--k", "1", "--references", "--output", finalists
+        "blockqnn", "top", search.id, "--k", "3", "--references", "--output", finalists
     )
     assert written.returncode == 0, written.stderr
     blocks = json.loads(finalists.read_text())["block"]["_value"]
-    assert len(blocks) == 3
+    assert len(blocks) == 5
 
     config = yaml.safe_load((tmp_path / "finalists.yml").read_text())
-    assert config["maxTrialNumber"] == 3
+    assert config["maxTrialNumber"] == 5
     config |= {"trialCommand": TRIAL, "trialConcurrency": 2}
     final = nni.create(write_config(tmp_path, config), with_blockqnn=True)
+    for trials in (3, 4):  # the second time, queued finalists are lost with NNI's memory, too
+        final = interrupted(nni, final, trials)
     final.wait_for_end()
     assert final.statuses() == dict.fromkeys(final.statuses(), "SUCCEEDED")
 
     results = read_results(find_experiment(final.id, nni.home / "nni-experiments"))
     assert not results.malformed
+    assert len(results.trials) == 5
     assert sorted(trial.block.to_json() for trial in results.trials) == sorted(blocks)
-    assert sorted(trial.episode for trial in results.trials) == [0, 1, 2]
+    assert sorted(trial.episode for trial in results.trials) == [0, 1, 2, 3, 4]
     for trial in results.trials:
         folder = Path(trial.metric["network_folder"])
         assert trial.trial_id in folder.parts
@@ -64,3 +67,10 @@ def test_a_search_its_finalists_and_the_winner(nni: Nni, tmp_path: Path) -> None
     assert facts["block"] == best.block.to_json()
     assert facts["accuracy"] == facts["test_accuracy"]
     assert NAMED_BLOCKS["residual"].to_json() in blocks
+
+
+def interrupted(nni: Nni, running: Running, trials: int) -> Running:
+    """Stopped as soon as there are so many trials, and resumed."""
+    running.wait_until(lambda: len(running.trials()) >= trials, f"trial {trials}")
+    nni.stop(running.id)
+    return nni.resume(running, with_blockqnn=True)

@@ -142,7 +142,7 @@ def _loaded_by(code: str) -> set[str]:
 def test_the_tuner_starts_without_pytorch() -> None:
     """NNI gives it ten seconds to connect. The function `reward` stays one meanwhile."""
     loaded = _loaded_by(
-        "import nni_blockqnn.tuner, nni_blockqnn.reward\n"
+        "import nni_blockqnn.tuner, nni_blockqnn.finalists_tuner, nni_blockqnn.reward\n"
         "from nni_blockqnn import reward, BlockQNNTuner\n"
         "assert callable(reward), reward\n"
         "assert reward(50.0, 10**6, 1.0) == 50.0"

@@ -1,14 +1,22 @@
-"""What ``blockqnn check`` says of GPUs, on machines with other numbers of them than this one."""
+"""What ``blockqnn check`` says of GPUs (on machines with other numbers of them) and of tuners."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
-from nni_blockqnn.commands.checks import check_config
+from nni_blockqnn.commands.checks import Finding, check_config
+from nni_blockqnn.commands.finalists import finalists_space
+from nni_blockqnn.nsc import Block
+
+GRID_SEARCH = {"name": "GridSearch"}
+FINALISTS = {"className": "nni_blockqnn.finalists_tuner.FinalistsTuner", "codeDirectory": "."}
+SEARCH = {"block": {"_type": "nsc", "_value": {"max_layers": 5}}}
+BLOCK = Block.parse([[1, 1, 3, 0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -52,3 +60,41 @@ def test_gpus(
     (finding,) = [finding for finding in check_config(config, None) if finding.subject == "GPU"]
     assert finding.level == level
     assert said in finding.message
+
+
+@pytest.mark.parametrize(
+    ("tuner", "space", "level", "said"),
+    [
+        (FINALISTS, None, "ok", "hands each finalist out once"),
+        (FINALISTS | {"classArgs": {"k": 3}}, None, "failure", "takes no classArgs, got {'k': 3}"),
+        (GRID_SEARCH, None, "warning", "write className: nni_blockqnn.finalists_tuner.Final"),
+        ({"name": "Random"}, None, "warning", "not one for finalists"),
+        ({"name": "Random"}, SEARCH, "warning", "not BlockQNN's"),
+    ],
+)
+def test_the_tuner_of_finalists(
+    tuner: dict[str, Any], space: dict[str, Any] | None, level: str, said: str, tmp_path: Path
+) -> None:
+    findings = of_tuner(tmp_path, tuner, space or finalists_space([BLOCK], 1, "digits"))
+    assert (findings["tuner"].level, said in findings["tuner"].message) == (level, True)
+    assert ("finalists" in findings) == (space is None)
+
+
+def test_the_tuner_of_finalists_does_not_search(tmp_path: Path) -> None:
+    finding = of_tuner(tmp_path, FINALISTS, SEARCH)["finalists"]
+    assert (finding.level, finding.message[:13]) == ("failure", "block must be")
+
+
+def of_tuner(folder: Path, tuner: dict[str, Any], space: dict[str, Any]) -> dict[str, Finding]:
+    """What is found, by its subject."""
+    config = folder / "config.yml"
+    settings = {
+        "searchSpace": space,
+        "trialCommand": "true",
+        "trialConcurrency": 1,
+        "maxTrialNumber": 1,
+        "tuner": tuner,
+        "trainingService": {"platform": "local", "useActiveGpu": True},
+    }
+    config.write_text(yaml.safe_dump(settings))
+    return {finding.subject: finding for finding in check_config(config, None)}
