@@ -147,6 +147,23 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
     return {name: values[0] for name, values in choices.items()} | {"block": blocks[rank - 1]}
 
 
+def check_replaceable(path: Path) -> None:
+    """That the file is missing or one of finalists, so that it may be written.
+
+    Raises:
+        ValueError: naming the file.
+        OSError: if it cannot be read.
+    """
+    if not path.exists():
+        return
+    try:
+        read_finalist(path, 1)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}: it is not overwritten; name another file with --output"
+        ) from None
+
+
 def write_finalists(path: Path, space: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(space, indent=1) + "\n", encoding="utf-8")
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from nni_blockqnn.commands.final_config import write_config
-from nni_blockqnn.commands.finalists import finalists_space, is_finalists, write_finalists
+from nni_blockqnn.commands.finalists import (
+    check_replaceable,
+    finalists_space,
+    is_finalists,
+    write_finalists,
+)
+from nni_blockqnn.commands.top_display import show
+from nni_blockqnn.cost import estimate_cost
 from nni_blockqnn.experiments import (
     Experiment,
     Results,
@@ -27,31 +29,26 @@ from nni_blockqnn.experiments import (
 )
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block
 
-_COLUMNS = ("episode", "reward", "accuracy", "flops", "params", "density", "repeats")
 _STOPPED = ("USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 
 
 def top(arguments: argparse.Namespace) -> int:
+    _check_arguments(arguments)
     experiment = find_experiment(arguments.experiment)
     results = read_results(experiment)
-    best = distinct_best(
-        _of_repeats(results, arguments.repeats),
-        arguments.k,
-        arguments.by,
-        arguments.max_params,
-        arguments.max_flops,
-    )
-    if arguments.format == "json":
-        print(json.dumps([_record(result) for result in best], indent=1))
-    elif arguments.format == "csv":
-        writer = csv.DictWriter(sys.stdout, [*_COLUMNS, "block", "encoding", "network_folder"])
-        writer.writeheader()
-        writer.writerows(_record(result) for result in best)
-    else:
-        _show_table(f"{experiment.name} ({experiment.id})", best)
+    best = _best(results, arguments)
+    title = f"{experiment.name} ({experiment.id})"
+    if not best:
+        is_table = arguments.format == "table"
+        why_none = _why_none(results, arguments)
+        print(f"{title}: {why_none}", file=sys.stdout if is_table else sys.stderr)
+    show(best, arguments.format, title)
     _tell_of_others(results)
     if arguments.output is not None:
+        if not best:
+            raise ValueError(f"there are no finalists: {why_none}")
         _write_finalists(experiment, best, arguments)
     return 0
 
@@ -82,12 +79,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _check_arguments(arguments: argparse.Namespace) -> None:
+    if arguments.k < 1:
+        raise ValueError(f"--k is how many to show, 1 or more, got {arguments.k}")
+    if arguments.output is None and (arguments.references or arguments.network):
+        raise ValueError(
+            "--references and --network are of the finalists that --output FILE writes: add it, or "
+            "leave them out"
+        )
+    if arguments.output is not None:
+        check_replaceable(arguments.output)
+
+
+def _best(results: Results, arguments: argparse.Namespace) -> list[TrialResult]:
+    """Best first; with ``--network`` the limits are those of the networks that will be trained."""
+    fitting = _of_repeats(results, arguments.repeats)
+    limits = (arguments.max_params, arguments.max_flops)
+    if not arguments.network:
+        return distinct_best(fitting, arguments.k, arguments.by, *limits)
+    spec = NetworkSpec.from_parameter(arguments.network)
+    every = distinct_best(fitting, len(fitting.trials), arguments.by)
+    within = (result for result in every if _is_within(result.block, spec, arguments))
+    return list(islice(within, arguments.k))
+
+
+def _is_within(block: Block, spec: NetworkSpec, arguments: argparse.Namespace) -> bool:
+    if arguments.max_params is None and arguments.max_flops is None:
+        return True
+    cost = estimate_cost(block, spec)
+    limited = ((cost.params, arguments.max_params), (cost.flops, arguments.max_flops))
+    return all(highest is None or value <= highest for value, highest in limited)
+
+
 def _of_repeats(results: Results, repeats: int | None) -> Results:
     """Those of that N; a trial that does not say its N may have had any."""
     if repeats is None:
         return results
     fitting = tuple(trial for trial in results.trials if trial.repeats in (repeats, None))
     return replace(results, trials=fitting)
+
+
+def _why_none(results: Results, arguments: argparse.Namespace) -> str:
+    count = len(results.trials)
+    if not count:
+        return "no results yet"
+    counted = _counted(count, "result")
+    if not _of_repeats(results, arguments.repeats).trials:
+        found = sorted({trial.repeats for trial in results.trials if trial.repeats is not None})
+        return f"{counted}, none with N = {arguments.repeats}, but with {found}"
+    return f"{counted}, none within the limits"
+
+
+def _counted(count: int, what: str) -> str:
+    """'1 block' or '2 blocks'."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _tell_of_others(results: Results) -> None:
@@ -106,18 +151,16 @@ def _tell_of_others(results: Results) -> None:
 def _write_finalists(
     experiment: Experiment, best: Sequence[TrialResult], arguments: argparse.Namespace
 ) -> None:
-    if not best:
-        raise ValueError("there are no finalists: no result, or none within the limits")
     search_space = experiment.config.get("searchSpace")
     network = arguments.network or _network(search_space)
     spec = NetworkSpec.from_parameter(network)
     repeats = spec.repeats if arguments.network else _repeats(best, arguments.repeats)
     blocks = [result.block for result in best]
     if arguments.references:
-        blocks += NAMED_BLOCKS.values()
+        blocks += _references(spec.with_repeats(repeats), arguments)
     space = finalists_space(blocks, repeats, network)
     path, count = arguments.output, len(space["block"]["_value"])
-    written = f"wrote {count} blocks to {path}"
+    written = f"wrote {_counted(count, 'block')} to {path}"
     if is_finalists(search_space) and not arguments.network:  # these were trained to the end
         write_finalists(path, space)
         how = f"the winner on all data: blockqnn train {path} --rank 1 --validation test ..."
@@ -127,6 +170,17 @@ def _write_finalists(
         written += f", and {config}, which trains them, N = {repeats}"
         how = f"give its trialCommand the data that you want, then: blockqnn create {config}"
     print(f"{written}\n{how}", file=sys.stderr)
+
+
+def _references(spec: NetworkSpec, arguments: argparse.Namespace) -> list[Block]:
+    """The hand-made blocks within the limits; of the others it is said that they are left out."""
+    fitting = []
+    for name, block in NAMED_BLOCKS.items():
+        if _is_within(block, spec, arguments):
+            fitting.append(block)
+        else:
+            print(f"{name} is over the limits and left out", file=sys.stderr)
+    return fitting
 
 
 def _network(search_space: Any) -> str:
@@ -150,37 +204,3 @@ def _repeats(best: Sequence[TrialResult], asked: int | None) -> int:
         f"the finalists' networks have N = {sorted(found) or 'unknown'}, and a grid would train "
         "each block at each N: choose one with --repeats"
     )
-
-
-def _record(result: TrialResult) -> dict[str, Any]:
-    values = {name: getattr(result, name) for name in _COLUMNS}
-    return values | {
-        "block": result.block.to_json(),
-        "encoding": result.block.encoding,
-        "network_folder": result.metric.get("network_folder"),
-    }
-
-
-def _show_table(title: str, best: Sequence[TrialResult]) -> None:
-    console = Console(highlight=False)
-    if not best:
-        console.print(f"{title}: no results yet", markup=False)
-        return
-    table = Table(title=escape(title), title_justify="left")
-    for heading in ("#", "episode", "reward", "accuracy %", "MFLOPs", "params", "layers", "N"):
-        table.add_column(heading, justify="right")
-    for place, result in enumerate(best, 1):
-        table.add_row(
-            str(place),
-            str(result.episode),
-            f"{result.reward:.2f}",
-            f"{result.accuracy:.2f}",
-            f"{result.flops / 1e6:.2f}",
-            "?" if result.params is None else f"{result.params:,}",
-            str(len(result.block.layers)),
-            str(result.repeats or "?"),
-        )
-    console.print(table)
-    # outside the table, whose folded cells could not be copied
-    for place, result in enumerate(best, 1):
-        console.print(f"{place:>3}  {result.block.to_json()}", markup=False, soft_wrap=True)

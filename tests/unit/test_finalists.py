@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +77,14 @@ def test_the_best_distinct_blocks_become_choices(home: Path) -> None:
     }
 
 
-def test_limits_accuracy_network_and_references(home: Path) -> None:
+def test_accuracy_network_and_references(home: Path) -> None:
     search(
         home,
         final(block=TWO_BRANCHES, default=1.0, accuracy=70.0),
         final(block=RESIDUAL, default=2.0, accuracy=60.0),
-        final(block=ONE_CONV, default=3.0, accuracy=90.0, params=2_000),
+        final(block=ONE_CONV, default=3.0, accuracy=50.0),
     )
-    options = ("--by", "accuracy", "--max-params", "1000", "--network", "cifar100")
-    space = top(home, "--references", *options)
+    space = top(home, "--references", "--by", "accuracy", "--k", "2", "--network", "cifar100")
     # the residual block was found as well: it is there once, at the place that it earned
     assert space["block"]["_value"] == [TWO_BRANCHES, RESIDUAL, INCEPTION]
     assert space["network"]["_value"] == ["cifar100"]
@@ -90,9 +92,39 @@ def test_limits_accuracy_network_and_references(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limits", "blocks", "left_out"),
+    [
+        (["--max-params", "1576324"], [RESIDUAL, ONE_CONV], ["inception"]),  # exactly residual's
+        (["--max-params", "1576323"], [ONE_CONV], ["residual", "inception"]),
+        (["--max-flops", "497948260"], [RESIDUAL, ONE_CONV, INCEPTION], []),
+        (["--max-flops", "497948259"], [RESIDUAL, ONE_CONV], ["inception"]),
+    ],
+)
+def test_limits_are_those_of_the_network_that_is_written(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    limits: list[str],
+    blocks: list[str],
+    left_out: list[str],
+) -> None:
+    """Whatever the search's networks cost."""
+    search(home, final(params=10), final(block=ONE_CONV, default=50.0, params=10**9, flops=10**12))
+    space = top(home, "--references", "--network", "cifar100", *limits)
+    assert space["block"]["_value"] == blocks
+    said = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert said == [f"{name} is over the limits and left out" for name in left_out]
+
+
+def test_without_a_network_limits_are_those_of_the_search(home: Path) -> None:
+    search(home, final(params=1_001), final(block=ONE_CONV, default=50.0, params=1_000))
+    assert top(home, "--max-params", "1000")["block"]["_value"] == [ONE_CONV]
+
+
+@pytest.mark.parametrize(
     ("metrics", "config", "options", "message"),
     [
-        ([], SEARCHED, [], "no finalists"),
+        ([], SEARCHED, [], "no finalists: no results yet"),
+        ([final()], SEARCHED, ["--max-params", "9"], "no finalists: 1 result, none within the"),
         ([final(), final(block=ONE_CONV, repeats=2)], SEARCHED, [], "N = [2, 4]"),
         ([final()], {}, [], "--network"),
         ([final()], SEARCHED, ["--network", "cifar11"], "cifar11"),
@@ -278,7 +310,10 @@ def test_codes_can_be_copied_from_a_narrow_terminal(
     search(home, final(block=RESIDUAL, default=51.0), final(block=TWO_BRANCHES, default=52.0))
     assert main(["top"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if "[[" in line] == [f"  1  {TWO_BRANCHES}", f"  2  {RESIDUAL}"]
+    assert [line for line in lines if "[[" in line] == [
+        f"  1  {TWO_BRANCHES}",
+        f"  2  {RESIDUAL}  residual",
+    ]
     assert max(map(len, [line for line in lines if "[[" not in line])) <= 60
 
 
@@ -295,3 +330,95 @@ def test_stopped_finalists_are_told_of(home: Path, capsys: pytest.CaptureFixture
     write_list(home, abcd1234={"startTime": 1})
     assert main(["top"]) == 0
     assert "2 were stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--max-flops", "9"], "2 results, none within the limits"),
+        (["--repeats", "7"], "2 results, none with N = 7, but with [2, 4]"),
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_why_there_is_nothing_to_show(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str, form: str
+) -> None:
+    search(home, final(), final(block=ONE_CONV, repeats=2))
+    assert main(["top", "--format", form, *arguments]) == 0
+    shown = capsys.readouterr()
+    assert said in (shown.out if form == "table" else shown.err)
+    assert form == "table" or json.loads(shown.out) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--k", "0"], "--k is how many to show, 1 or more, got 0"),
+        (["--k", "-3"], "got -3"),
+        (["--references"], "--output FILE"),
+        (["--network", "cifar10"], "--output FILE"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    search(home, final())
+    assert main(["top", *arguments]) == 1
+    shown = capsys.readouterr()
+    assert (said in shown.err, shown.out) == (True, "")
+
+
+def test_only_a_file_of_finalists_is_overwritten(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search(home, final())
+    top(home)
+    top(home)  # once more
+    assert "wrote 1 block to" in capsys.readouterr().err
+    path = home / "notes.json"
+    path.write_text('{"block": "mine"}')
+    assert main(["top", "--output", str(path)]) == 1
+    assert "notes.json is no file of finalists" in (said := capsys.readouterr().err)
+    assert "it is not overwritten; name another file" in said
+    assert path.read_text() == '{"block": "mine"}'
+    assert not (home / "notes.yml").exists()
+
+
+def test_references_are_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search(home, final(), final(block=ONE_CONV, default=50.0))
+    for form in ("json", "csv"):
+        assert main(["top", "--format", form]) == 0
+        text = capsys.readouterr().out
+        rows = json.loads(text) if form == "json" else list(csv.DictReader(io.StringIO(text)))
+        assert [row["name"] or "" for row in rows] == ["residual", ""]
+
+
+def test_small_networks_have_three_digits(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    search(home, final(flops=4_321), final(block=ONE_CONV, default=50.0, flops=12_345_678))
+    assert main(["top"]) == 0
+    table = capsys.readouterr().out
+    assert " 0.00432 " in table
+    assert " 12.35 " in table
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_reader_that_has_gone_is_no_error(home: Path, form: str) -> None:
+    """As in `blockqnn top | head -1`."""
+    search(home, final())
+    reader, writer = os.pipe()
+    os.close(reader)
+    output = home / "finalists.json"
+    command = ["top", "--format", form, "--output", str(output)]
+    run = subprocess.run(
+        [sys.executable, "-m", "nni_blockqnn", *command],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    assert run.returncode == 0
+    assert run.stderr.startswith("wrote 1 block to")
+    assert output.exists()
