@@ -1,9 +1,9 @@
 """The NNI tuner of final trainings: it hands each finalist out once, across stops and kills.
 
 NNI's own GridSearch learns of the *finished* trials at a resume, and hands those out again that NNI
-runs again by itself. Here NNI's database says which finalists have a trial. It is written before
-NNI counts a trial and outlives every process, so the tuner keeps no record of its own: what it
-handed out and no trial took has no trial there, and is handed out again.
+runs again by itself; as many are never trained. Here NNI's database says which have a trial.
+It is written before NNI counts a trial and outlives every process, so the tuner keeps no record of
+its own: what it handed out and no trial took has no trial there, and is handed out again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
-from nni_blockqnn.bridge.known_trials import known_trials, session_start
+from nni_blockqnn.bridge.sent import sent_trials
 from nni_blockqnn.commands.finalists import grid_of
-from nni_blockqnn.trials.result_file import kept_metric
 
 _logger = logging.getLogger(__name__)
 
@@ -28,17 +27,13 @@ _logger = logging.getLogger(__name__)
 class FinalistsTuner(Tuner):
     """Hands out the grid of a search space of choices, in its order, each point once.
 
-    A finalist whose trial ended without a result is not handed out again. One whose trial NNI has
-    forgotten (docs/faults.md) is, after all others; NNI counts the forgotten trial, so it runs the
-    new one only if maxTrialNumber leaves room for it.
+    A finalist whose trial ended without a result is ``blockqnn retry``'s.
     """
 
     def __init__(self) -> None:
-        self._session_start = session_start()
         self._space: Mapping[str, Any] | None = None
         self._waiting: deque[dict[str, Any]] = deque()
         self._taken: set[str] = set()
-        self._forgotten: set[str] = set()
 
     def load_checkpoint(self) -> None:
         """Nothing to do yet: :meth:`update_search_space`, which follows, reads NNI's database."""
@@ -61,17 +56,8 @@ class FinalistsTuner(Tuner):
         if self._space is None:
             self._read_trials()
         self._space = search_space
-        fresh = [text for text in grid if text not in self._taken | self._forgotten]
-        again = [text for text in grid if text in self._forgotten]
-        self._waiting = deque(grid[text] for text in [*fresh, *again])
-        _logger.info("%d finalists, %d of them have a trial", len(grid), len(grid) - len(fresh))
-        if again:
-            _logger.warning(
-                "NNI has forgotten the trials of %d finalists, but counts them: raise "
-                "maxTrialNumber by %d to train them",
-                len(again),
-                len(again),
-            )
+        self._waiting = deque(grid[text] for text in grid if text not in self._taken)
+        _logger.info("%d finalists, %d to hand out", len(grid), len(self._waiting))
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         while self._waiting:
@@ -94,14 +80,9 @@ class FinalistsTuner(Tuner):
                 self._taken.add(_text(record.get("parameter")))
 
     def _read_trials(self) -> None:
-        checkpoint = self.get_checkpoint_path()
-        if checkpoint is None:
-            return
-        experiment = Path(checkpoint).parent
-        for trial in known_trials(experiment, self._session_start):
-            is_lost = trial.is_forgotten and kept_metric(experiment, trial.id) is None
-            (self._forgotten if is_lost else self._taken).add(_text(trial.parameters))
-        self._forgotten -= self._taken
+        if (checkpoint := self.get_checkpoint_path()) is not None:
+            trials = sent_trials(Path(checkpoint).parent)
+            self._taken.update(_text(trial.parameters) for trial in trials)
 
 
 def _by_text(search_space: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

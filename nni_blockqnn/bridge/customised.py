@@ -37,10 +37,12 @@ def add_trials(
         _add(manager, parameters)
         return None
     # NNI refuses a trial that is beyond the limit when it is asked for
-    _set_limit(manager, max(limit, len(sent_trials(experiment))) + len(parameters))
+    _set_limit(manager, max(limit, len(sent_trials(experiment.directory))) + len(parameters))
     first = _add(manager, parameters)
     # NNI's queue is in order: what the tuner sent, and the old limit kept in the queue, goes first
-    limit = max(limit, made_before(first, sent_trials(experiment), since)) + len(parameters)
+    limit = max(limit, made_before(first, sent_trials(experiment.directory), since)) + len(
+        parameters
+    )
     _set_limit(manager, limit)
     return limit
 

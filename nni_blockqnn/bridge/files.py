@@ -50,7 +50,7 @@ class Experiment:
 
     @property
     def database(self) -> Path:
-        return _database(self.directory)
+        return database_in(self.directory)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def find_experiment(experiment_id: str | None = None, home: Path | None = None) 
         raise ExperimentNotFoundError(_not_found(experiment_id, home, known))
     entry = known[chosen]
     directory = _directory(home, chosen, entry)
-    config = read_profile(_database(directory)).config
+    config = read_profile(database_in(directory)).config
     port = entry.get("port")
     return Experiment(
         id=chosen,
@@ -152,7 +152,7 @@ def _listed(home: Path) -> dict[str, Mapping[str, Any]]:
     return {
         name: entry
         for name, entry in entries.items()
-        if isinstance(entry, dict) and _database(_directory(home, name, entry)).is_file()
+        if isinstance(entry, dict) and database_in(_directory(home, name, entry)).is_file()
     }
 
 
@@ -178,7 +178,7 @@ def _directory(home: Path, experiment_id: str, entry: Mapping[str, Any]) -> Path
     return Path(entry.get("logDir") or home).expanduser() / experiment_id
 
 
-def _database(directory: Path) -> Path:
+def database_in(directory: Path) -> Path:
     return directory / "db" / "nni.sqlite"
 
 

@@ -15,7 +15,6 @@ import psutil
 
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.files import Experiment
-from nni_blockqnn.bridge.sent import keep_grid_from_repeating
 
 _END_SECONDS = 5.0
 
@@ -28,11 +27,9 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
 
     Raises:
         LaunchError: if it still runs, or does not start.
-        ExperimentDatabaseError: if its database cannot be read or written to.
     """
     _end_manager(experiment)
     _end_leftovers(experiment)
-    keep_grid_from_repeating(experiment)
     return launch.run_nnictl(
         ["resume", experiment.id, "--experiment_dir", str(experiment.directory.parent)],
         port or launch.free_port(needs_next=not loopback),

@@ -49,7 +49,7 @@ def retry(arguments: argparse.Namespace) -> int:
         since = resuming.manager_started(experiment)
     parameters = [trial.parameters for trial in lost]
     limit = add_trials(experiment, manager, parameters, since or 0.0)
-    trials = sent_trials(experiment)
+    trials = sent_trials(experiment.directory)
     for trial in lost:
         print(_sent_again(experiment, trial, trials))
     raised = "" if limit is None else f"; maxTrialNumber is {limit} now"
@@ -66,12 +66,12 @@ def find_lost(experiment: Experiment, since: float | None) -> list[SentTrial]:
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    trials = sent_trials(experiment)
+    trials = sent_trials(experiment.directory)
     results = {result.trial_id: result for result in read_results(experiment).trials}
     settled = [*_with_result(trials, results)]
     settled += [trial.parameters for trial in trials if _is_settled(trial, since)]
     if since is not None:
-        settled += _queued(trials, added_parameters(experiment, since))
+        settled += _queued(trials, added_parameters(experiment.directory, since))
     last = {json.dumps(trial.parameters, sort_keys=True): trial for trial in trials}
     return [trial for trial in last.values() if trial.parameters not in settled]
 

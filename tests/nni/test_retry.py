@@ -18,6 +18,7 @@ from nni_shell import PATIENCE_SECONDS, Nni, Running, write_config
 from soak import end_all, kill
 
 from nni_blockqnn.commands.finalists import finalists_space
+from nni_blockqnn.commands.finalists_checks import FINALISTS_TUNER
 from nni_blockqnn.experiments import TrialResult, find_experiment, read_results
 from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.nsc import Block
@@ -26,16 +27,15 @@ from nni_blockqnn.trials.result_file import CHECKPOINT_NAME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
 
-COMMON = "--dataset digits --recipe final --threads 1 --mu 0 --rho 0"
-SHORT = f"{COMMON} --epochs 2 --limit 300"
 EPOCHS = 60
-LONG = f"{COMMON} --epochs {EPOCHS} --limit 600"
+TRAINING = (
+    f"--dataset digits --recipe final --threads 1 --mu 0 --rho 0 --epochs {EPOCHS} --limit 600"
+)
 RESIDUAL = NAMED_BLOCKS["residual"]
-OTHERS = [Block.parse([[1, 1, kernel, 0, 0]]) for kernel in (1, 3, 5)]
 
 
 def test_a_killed_trial_and_a_killed_manager_cost_no_epochs(nni: Nni, tmp_path: Path) -> None:
-    running = nni.create(write_config(tmp_path, final_config([RESIDUAL], LONG, 1)))
+    running = nni.create(write_config(tmp_path, final_config(RESIDUAL, TRAINING)))
     (first,) = trials_under_way(running, 1)
     whole = train_alone(nni, tmp_path / "whole")  # not sooner: NNI gives its tuner ten seconds
     running.wait_until(lambda: epochs_printed(running, first), "the first epoch")
@@ -70,34 +70,19 @@ def test_a_killed_trial_and_a_killed_manager_cost_no_epochs(nni: Nni, tmp_path: 
     assert sha256(Path(result.metric["network_folder"])) == sha256(tmp_path / "whole")
 
 
-def test_a_resumed_grid_trains_each_block_once(nni: Nni, tmp_path: Path) -> None:
-    """By itself NNI's GridSearch sends again what was under way, and leaves out the last blocks."""
-    blocks = [RESIDUAL, *OTHERS]
-    running = nni.create(write_config(tmp_path, final_config(blocks, SHORT, 2)))
-    under_way = trials_under_way(running, 2)
-    assert kill(nni.processes(running.id)[:1])
-    running = nni.resume(running, with_blockqnn=True)
-    running.wait_for_end()
-    found = results(nni, running)
-    assert {*under_way} <= {result.trial_id for result in found}
-    assert sorted(result.block.to_json() for result in found) == sorted(
-        block.to_json() for block in blocks
-    )
-
-
 @pytest.fixture
 def nni(nni: Nni) -> Iterator[Nni]:
     yield nni
     end_all(nni)
 
 
-def final_config(blocks: list[Block], arguments: str, concurrency: int) -> dict[str, Any]:
+def final_config(block: Block, arguments: str) -> dict[str, Any]:
     return {
-        "searchSpace": finalists_space(blocks, 1, "digits"),
+        "searchSpace": finalists_space([block], 1, "digits"),
         "trialCommand": f"python -m nni_blockqnn.trial {arguments}",
-        "trialConcurrency": concurrency,
-        "maxTrialNumber": len(blocks),
-        "tuner": {"name": "GridSearch"},
+        "trialConcurrency": 1,
+        "maxTrialNumber": 1,
+        "tuner": {"className": FINALISTS_TUNER, "codeDirectory": "."},
         "trainingService": {"platform": "local"},
     }
 
@@ -106,7 +91,7 @@ def train_alone(nni: Nni, folder: Path) -> subprocess.Popen[bytes]:
     """The same training as NNI's, beside it."""
     block = ["--block", "residual", "--repeats", "1", "--save-dir", str(folder)]
     return subprocess.Popen(
-        [sys.executable, "-m", "nni_blockqnn.trial", *LONG.split(), *block],
+        [sys.executable, "-m", "nni_blockqnn.trial", *TRAINING.split(), *block],
         env=nni.environment,
         stdout=subprocess.DEVNULL,
     )

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment
 
 from nni_blockqnn.bridge.customised import made_before
-from nni_blockqnn.bridge.sent import SentTrial, keep_grid_from_repeating
+from nni_blockqnn.bridge.sent import SentTrial
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands.retry import find_lost
 from nni_blockqnn.experiments import Experiment, find_experiment
@@ -168,34 +167,6 @@ def test_nothing_to_retry_is_said(
     Recorded(tmp_path / "nni-experiments").trial("stopped", RESIDUAL, "EARLY_STOPPED")
     assert main(["retry", "abcd1234"]) == 0
     assert "nothing to retry in experiment abcd1234" in capsys.readouterr().out
-
-
-def test_gridsearch_sends_after_a_resume_only_what_it_never_sent(recorded: Recorded) -> None:
-    recorded.trial("killed", RESIDUAL, "USER_CANCELED")
-    recorded.trial("under", ONE_CONV)
-    for _ in range(2):  # two resumes
-        keep_grid_from_repeating(recorded.experiment)
-    with closing(sqlite3.connect(recorded.database)) as connection:
-        query = "select data from TrialJobEvent where event = 'IMPORT_DATA' and trialJobId = ''"
-        ((imported,),) = connection.execute(query).fetchall()
-
-    tuner = GridSearchTuner()
-    blocks = {"_type": "choice", "_value": [RESIDUAL, ONE_CONV, TWO_BRANCHES]}
-    others = {"repeats": [4], "network": ["cifar100"]}
-    choices = {name: {"_type": "choice", "_value": value} for name, value in others.items()}
-    tuner.update_search_space({"block": blocks} | choices)
-    tuner.import_data(json.loads(imported))
-    sent = tuner.generate_multiple_parameters([0, 1, 2])
-    assert sent == [parameters(TWO_BRANCHES)]
-
-
-def test_other_tuners_are_told_nothing(tmp_path: Path) -> None:
-    recorded = Recorded(tmp_path, {"tuner": {"name": "TPE"}})
-    recorded.trial("killed", RESIDUAL, "USER_CANCELED")
-    keep_grid_from_repeating(recorded.experiment)
-    with closing(sqlite3.connect(recorded.database)) as connection:
-        (count,) = connection.execute("select count(*) from TrialJobEvent").fetchone()
-    assert count == 2
 
 
 def test_what_waits_before_a_copy_is_counted() -> None:
