@@ -137,13 +137,14 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
         if not is_finalists(space):
             raise ValueError(f'it needs "block": {{"_type": "choice", ...}}, got {shown(space)}')
         choices = {name: _choices(space, name) for name in _KEYS if name in space}
-        blocks = choices["block"]
-        if not 1 <= rank <= len(blocks):
-            raise ValueError(f"it has {len(blocks)} blocks, so rank cannot be {shown(rank)}")
     except ValueError as error:
         raise ValueError(
             f"{path} is no file of finalists (blockqnn top --output): {error}"
         ) from None
+    blocks = choices["block"]
+    if not 1 <= rank <= len(blocks):
+        held = "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
+        raise ValueError(f"rank must be from 1 to {len(blocks)}: {path} holds {held}, got {rank}")
     return {name: values[0] for name, values in choices.items()} | {"block": blocks[rank - 1]}
 
 

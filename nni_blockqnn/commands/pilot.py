@@ -33,11 +33,18 @@ from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.q_learning.limits import Limits
 from nni_blockqnn.search_space import SearchSpace
 from nni_blockqnn.training import PRECISIONS, RECIPES, EpochResult, Recipe, pick_device
-from nni_blockqnn.trials.arguments import DEFAULT_DATA_DIR, add_workers, default_network, load_data
+from nni_blockqnn.trials.arguments import (
+    DEFAULT_DATA_DIR,
+    add_workers,
+    check_numbers,
+    default_network,
+    load_data,
+)
 
 
 def pilot(arguments: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint."""
+    check_numbers(arguments)
     trainings = _trainings(arguments)
     folder = arguments.output
     claim_folder(folder, _plan(trainings, arguments))

@@ -28,6 +28,7 @@ from nni_blockqnn.training.weights import CarriedOver, carry_over
 from nni_blockqnn.trials.arguments import (
     add_data,
     add_training,
+    check_numbers,
     default_final_recipe,
     default_network,
 )
@@ -57,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--network",
         help="preset or JSON of NetworkSpec's fields (default: the finalists' or the data set's)",
     )
-    group.add_argument("--repeats", type=int, help="N, blocks a stage (default: the network's)")
+    group.add_argument(
+        "--repeats",
+        type=int,
+        help="N, blocks a stage (default: the network's; without --network, the finalists')",
+    )
     group.add_argument("--encoding", choices=ENCODINGS, help="of the codes (default: pcc)")
     group.add_argument(
         "--init-from",
@@ -73,6 +78,7 @@ def train(arguments: argparse.Namespace) -> int:
     Under torchrun each of its processes calls it. The first one prints, and it alone needs and
     sees the output folder, which is on its machine.
     """
+    check_numbers(arguments)
     try:
         with joined(arguments.device) as (world, device):
             own = argparse.Namespace(**{**vars(arguments), "device": device})
@@ -172,7 +178,9 @@ def _task(arguments: argparse.Namespace) -> TrialTask:
     space = json.loads(given.get("space", "{}"))
     encoding = arguments.encoding or space.get("encoding", "pcc")
     network = arguments.network or given.get("network") or default_network(arguments.dataset)
-    repeats = given.get("repeats") if arguments.repeats is None else arguments.repeats
+    repeats = arguments.repeats
+    if repeats is None and arguments.network is None:  # which would bring its own N
+        repeats = given.get("repeats")
     return TrialTask(
         parse_any_block(given["block"], encoding),
         NetworkSpec.from_parameter(network, repeats),

@@ -68,6 +68,9 @@ def load_dataset(
         raise DataError(f"validation must be {alternatives(VALIDATIONS)}, got {shown(validation)}")
     if not 0 < validation_fraction < 1:
         raise DataError(f"validation_fraction must lie in 0 to 1, got {shown(validation_fraction)}")
+    if name in PRESETS and name != IMAGENET:  # known before anything is downloaded
+        known = PRESETS[name]
+        _check_network(name, known["input_shape"], known["classes"], image_shape, classes)
     directory = _directory(name, data_dir)
     choice = _Choice(validation == "holdout", validation_fraction, limit, seed)
     if name == IMAGENET:

@@ -15,6 +15,8 @@ from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import Block, parse_any_block
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
 
+_TRIALS_FOLDER = "network"
+"""Where a trial's folder has its network."""
 _BYTES_LIMIT = 16 * 2**20
 """Names of hundreds of thousands of classes, and still read at once."""
 
@@ -65,17 +67,23 @@ def read_description(folder: Path) -> Description:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    if not path.parent.is_dir():
+    folder = path.parent
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"{folder} is a file, not a folder; name the folder that it lies in")
+    if not folder.is_dir():
         raise ExportError(
-            f"there is no folder {path.parent}; name one that `blockqnn train` or `blockqnn "
+            f"there is no folder {folder}; name one that `blockqnn train` or `blockqnn "
             "export` wrote"
         )
     try:
         with path.open("rb") as file:
             content = file.read(_BYTES_LIMIT + 1)
     except FileNotFoundError:
+        below = folder / _TRIALS_FOLDER
+        if (below / path.name).is_file():
+            raise ExportError(f"{folder} holds no {path.name}, but {below} does; name it") from None
         raise ExportError(
-            f"{path.parent} holds no {path.name}; name a folder that `blockqnn train` or `blockqnn "
+            f"{folder} holds no {path.name}; name a folder that `blockqnn train` or `blockqnn "
             "export` wrote, after the training has ended"
         ) from None
     if len(content) > _BYTES_LIMIT:

@@ -16,6 +16,7 @@ from nni_blockqnn.named_blocks import codes_of, names
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.training import PRECISIONS, RECIPES
 
+_LEAST = {"seed": 0, "threads": 1, "workers": 0}
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
 _MOST_WORKERS = 16
 """Each keeps two batches in shared memory: at ImageNet's size and batch 256 some 80 MB."""
@@ -72,6 +73,18 @@ def default_network(dataset: str) -> str:
 
 def default_final_recipe(dataset: str) -> str:
     return "imagenet-final" if dataset == IMAGENET else "final"
+
+
+def check_numbers(arguments: argparse.Namespace) -> None:
+    """Refuse what would otherwise fail deep inside a library, or be taken for something else.
+
+    Raises:
+        ValueError: naming the option that is too small.
+    """
+    for name, least in _LEAST.items():
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def load_data(arguments: argparse.Namespace, spec: NetworkSpec, processes: int = 1) -> ImageData:

@@ -20,7 +20,7 @@ from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.parameters import read_task
 from nni_blockqnn.training import EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
-from nni_blockqnn.trials.arguments import own_parameters, trial_parser
+from nni_blockqnn.trials.arguments import check_numbers, own_parameters, trial_parser
 from nni_blockqnn.trials.files import TrialFiles
 from nni_blockqnn.trials.training import Trained, run_training
 
@@ -82,6 +82,7 @@ def train_and_measure(
     started = time.perf_counter()
     before = started if process_started is None else process_started
     startup = 0.0
+    check_numbers(arguments)
     task = read_task(parameters)
 
     def on_start(data: ImageData, device: torch.device) -> None:

@@ -459,6 +459,16 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         nni_blockqnn.load(tmp_path / "nowhere")
 
 
+def test_a_file_or_a_trials_folder_is_told_what_to_name(tmp_path: Path) -> None:
+    training_folder(tmp_path / "trial" / "network")
+    with pytest.raises(
+        ExportError, match=r"trial holds no network\.json, but .*trial/network does"
+    ):
+        nni_blockqnn.load(tmp_path / "trial")
+    with pytest.raises(ExportError, match=r"weights\.safetensors is a file, not a folder; name"):
+        nni_blockqnn.load(tmp_path / "trial" / "network" / "weights.safetensors")
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("kept")
     with pytest.raises(ExportError, match="exists already; name a folder"), new_folder(tmp_path):

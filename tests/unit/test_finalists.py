@@ -242,22 +242,20 @@ def test_another_encoding_and_other_kernels_travel_in_space(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "rank", "message"),
+    ("text", "message"),
     [
-        ("{}", 1, '"block"'),
-        ("[]", 1, '"block"'),
-        ("{", 1, "is no file of finalists"),
-        ('{"block": {"_type": "nsc", "_value": {}}}', 1, '"choice"'),
-        ('{"block": {"_type": "choice", "_value": []}}', 1, "block must be"),
-        ('{"block": {"_type": "choice", "_value": ["[[1,1,3,0,0]]"]}}', 2, "has 1 blocks"),
-        ('{"block": {"_type": "choice", "_value": ["[[1,1,3,0,0]]"]}}', 0, "rank cannot be 0"),
+        ("{}", '"block"'),
+        ("[]", '"block"'),
+        ("{", "is no file of finalists"),
+        ('{"block": {"_type": "nsc", "_value": {}}}', '"choice"'),
+        ('{"block": {"_type": "choice", "_value": []}}', "block must be"),
     ],
 )
-def test_a_file_that_holds_no_finalists(tmp_path: Path, text: str, rank: int, message: str) -> None:
+def test_a_file_that_holds_no_finalists(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "f.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"f\.json is no file of finalists") as caught:
-        read_finalist(path, rank)
+        read_finalist(path, 1)
     assert message in str(caught.value)
 
 
