@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -91,9 +92,9 @@ def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -
     console = Console(highlight=False, soft_wrap=True, quiet=not world.first)
     arguments.recipe = arguments.recipe or default_final_recipe(arguments.dataset)
     task = _task(arguments)
-    weights, weights_sha256 = _weights(arguments.init_from)
+    origin = None if arguments.init_from is None else _Origin.of(arguments.init_from)
     identity = _identity(task, arguments) | {
-        "init_from": weights_sha256,
+        "init_from": None if origin is None else origin.facts["weights_sha256"],
         "device": device_of_all,
     }
     anywhere = {"data_dir": None}  # each machine may keep the data in a place of its own
@@ -102,13 +103,13 @@ def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -
     folder = TrainingFolder(arguments.output, identity) if world.first else None
     facts = world.of_first(None if folder is None else folder.result)
     if facts is None:
-        if weights is not None:
-            carried = _carry_over_once(weights, task)
+        if origin is not None:
+            carried = _carry_over_once(origin.weights, task)
             console.print(
                 f"{carried.fitting} of {carried.of} weights come from {arguments.init_from}"
             )
         try:
-            _train(task, arguments, folder, weights, console, world)
+            _train(task, arguments, folder, origin, console, world)
         except KeyboardInterrupt:
             console.print("stopped; the same command goes on from the last checkpoint")
             raise
@@ -121,7 +122,7 @@ def _train(
     task: TrialTask,
     arguments: argparse.Namespace,
     folder: TrainingFolder | None,
-    weights: Mapping[str, Tensor] | None,
+    origin: _Origin | None,
     console: Console,
     world: World,
 ) -> None:
@@ -148,25 +149,19 @@ def _train(
             checkpoint=None if folder is None else folder.checkpoint,
             keep_best=True,
             hide_test=True,
-            initialise=None if weights is None else lambda network: carry_over(weights, network),
+            initialise=None if origin is None else partial(carry_over, origin.weights),
             world=world,
         )
     accuracies = _accuracies(trained)
     if folder is not None:
-        trained.save(folder.path, **accuracies)
+        trained.save(folder.path, accuracies, None if origin is None else origin.facts)
         folder.checkpoint.remove()
 
 
 def _accuracies(trained: Trained) -> Mapping[str, float | None]:
-    """With all training data in use, the only accuracy is that of the test set, read here."""
+    """With all training data in use, nothing was validated: those that would say so are null."""
     if trained.arguments.validation == "test":
-        tested = trained.read_test_set()
-        others = {
-            name.replace("test_", prefix): value
-            for name, value in tested.items()
-            for prefix in ("", "best_")
-        }
-        return tested | others
+        return {**dict.fromkeys(trained.accuracies), **trained.read_test_set()}
     tested = trained.read_test_set() if trained.arguments.test else {}
     return {**trained.accuracies, "test_accuracy": None, **tested}
 
@@ -201,11 +196,21 @@ def _identity(task: TrialTask, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _weights(folder: Path | None) -> tuple[Mapping[str, Tensor] | None, str | None]:
-    if folder is None:
-        return None, None
-    description, network = load_described(folder)
-    return network.state_dict(), description.weights_sha256
+class _Origin(NamedTuple):
+    """The network that a training begins with, and what ``network.json`` says of it."""
+
+    weights: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path) -> _Origin:
+        description, network = load_described(folder)
+        facts = {
+            "weights_sha256": description.weights_sha256,
+            "block": description.block.to_json(),
+            "dataset": description.facts.get("dataset"),
+        }
+        return cls(network.state_dict(), facts)
 
 
 def _carry_over_once(weights: Mapping[str, Tensor], task: TrialTask) -> CarriedOver:

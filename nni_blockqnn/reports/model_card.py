@@ -13,15 +13,16 @@ from nni_blockqnn.cost import estimate_cost
 from nni_blockqnn.export import FORMATS, Exported
 from nni_blockqnn.export.description import is_finite
 from nni_blockqnn.reports.drawing import draw_image
+from nni_blockqnn.training.streaming import shorter_side
 
-_ACCURACIES = {
+_VALIDATIONS = {
     "accuracy": "validation accuracy, last epoch",
     "best_accuracy": "validation accuracy, best epoch",
-    "test_accuracy": "test accuracy",
-}
-_TOP5_ACCURACIES = {
     "top5_accuracy": "validation top-5 accuracy, last epoch",
     "best_top5_accuracy": "validation top-5 accuracy, best epoch",
+}
+_TESTS = {
+    "test_accuracy": "test accuracy",
     "test_top5_accuracy": "test top-5 accuracy",
 }
 _SETTINGS = {
@@ -30,7 +31,14 @@ _SETTINGS = {
     "limit": "limit of images",
     "seed": "seed",
     "epoch": "weights of epoch",
+    "precision": "precision of the arithmetic",
+    "micro_batch": "images at a time (micro-batch)",
     "processes": "processes that shared the training",
+}
+_ORIGIN = {
+    "weights_sha256": "began with the weights of SHA-256",
+    "dataset": "those had learnt",
+    "block": "in a network of the block",
 }
 _FRAMES = {
     "stack": "blocks in sequence",
@@ -57,19 +65,14 @@ def write_model_card(exported: Exported, folder: Path) -> None:
         spec=description.spec,
         cost=estimate_cost(description.block, description.spec),
         dataset=facts.get("dataset"),
-        accuracies=[
-            *((what, facts.get(name)) for name, what in _ACCURACIES.items()),
-            *((what, facts[name]) for name, what in _TOP5_ACCURACIES.items() if name in facts),
-        ],
-        settings=[
-            (what, facts[name])
-            for name, what in _SETTINGS.items()
-            if facts.get(name) is not None and (name, facts[name]) != ("processes", 1)
-        ],
+        accuracies=_accuracies(facts),
+        unvalidated=_unvalidated(facts),
+        settings=_settings(facts),
         recipe=_rows(facts.get("recipe")),
         versions=_rows(facts.get("versions")),
         class_names=[code(name) for name in names[:_MOST_CLASSES]],
         unnamed=max(0, len(names) - _MOST_CLASSES),
+        shorter_side=shorter_side(description.spec.input_shape[1:]),
         normalisation=list(zip(description.mean, description.std, strict=True)),
         weights_sha256=description.weights_sha256,
         differences=exported.differences,
@@ -93,6 +96,32 @@ def code(value: Any) -> str:
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 3]}..."
     return f"`{text or ' '}`"
+
+
+def _unvalidated(facts: Mapping[str, Any]) -> bool:
+    """Whether no image was held out, nor the test set looked at before the end."""
+    return facts.get("validation") == "test" and facts.get("accuracy") is None
+
+
+def _accuracies(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    names = _TESTS if _unvalidated(facts) else _VALIDATIONS | _TESTS
+    on = "test-set" if facts.get("validation") == "test" else "validation"
+    return [
+        (what.replace("validation", on), facts.get(name))
+        for name, what in names.items()
+        if "top5" not in name or name in facts
+    ]
+
+
+def _settings(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    left_out = {"validation"} if _unvalidated(facts) else set()
+    if facts.get("processes") == 1:
+        left_out.add("processes")
+    rows = [(what, facts.get(name)) for name, what in _SETTINGS.items() if name not in left_out]
+    origin = facts.get("init_from")
+    if isinstance(origin, Mapping):
+        rows += [(what, origin.get(name)) for name, what in _ORIGIN.items()]
+    return [(what, value) for what, value in rows if value is not None]
 
 
 def _percent(value: Any) -> str:

@@ -115,8 +115,12 @@ def centre_crop(size: Sequence[int]) -> Callable[[Image], Image]:
     """The centre of an image, (height, width): 224x224 once its shorter side has 256 pixels."""
     from torchvision.transforms import v2
 
-    shorter = round(max(size) * _RESIZED / _CUT)
-    return v2.Compose([v2.Resize(shorter), v2.CenterCrop(tuple(size))])
+    return v2.Compose([v2.Resize(shorter_side(size)), v2.CenterCrop(tuple(size))])
+
+
+def shorter_side(size: Sequence[int]) -> int:
+    """Pixels that an image's shorter side is resized to, before (height, width) is cut out."""
+    return round(max(size) * _RESIZED / _CUT)
 
 
 class _Images(Dataset):

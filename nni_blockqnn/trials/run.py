@@ -152,7 +152,7 @@ def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dic
     """What the metric says of the network that is kept; where there is no room, says so."""
     tested = {name: value for name, value in metric.items() if name.startswith("test_")}
     try:
-        sha256 = trained.save(folder, **trained.accuracies, **({"test_accuracy": None} | tested))
+        sha256 = trained.save(folder, {**trained.accuracies, "test_accuracy": None, **tested})
     except OSError as error:
         print(f"warning: the network is not kept in {folder}: {error}", file=sys.stderr)
         return {}

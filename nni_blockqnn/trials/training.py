@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,16 @@ class Trained:
         )
         return {"test_accuracy": top1} | ({} if top5 is None else {"test_top5_accuracy": top5})
 
-    def save(self, folder: Path, **accuracies: float | None) -> str:
+    def save(
+        self,
+        folder: Path,
+        accuracies: Mapping[str, float | None],
+        init_from: Mapping[str, Any] | None = None,
+    ) -> str:
         """Keep the network (docs/final_training.md); returns the SHA-256 of its weights.
+
+        Args:
+            init_from: the network whose weights this one began with, as ``network.json`` says it.
 
         Raises:
             OSError: if there is no room for it, say.
@@ -98,6 +106,7 @@ class Trained:
             "processes": self.world.size,
             "seed": arguments.seed,
             "epoch": self.result.kept_epoch,
+            "init_from": None if init_from is None else dict(init_from),
             **accuracies,
             "class_names": self.data.class_names,
             "mean": self.data.mean,

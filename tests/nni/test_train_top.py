@@ -65,7 +65,8 @@ def test_a_search_its_finalists_and_the_winner(nni: Nni, tmp_path: Path) -> None
     best = max(results.trials, key=lambda trial: (trial.accuracy, -trial.flops))
     facts = json.loads((tmp_path / "blockqnn-network" / "network.json").read_text())
     assert facts["block"] == best.block.to_json()
-    assert facts["accuracy"] == facts["test_accuracy"]
+    assert facts["accuracy"] is facts["best_accuracy"] is None  # nothing was validated
+    assert 0 <= facts["test_accuracy"] <= 100
     assert NAMED_BLOCKS["residual"].to_json() in blocks
 
 

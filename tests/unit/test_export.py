@@ -322,6 +322,30 @@ def test_the_model_card_says_what_is_known(exported: tuple[Path, nn.Module]) -> 
     assert (folder / "block.svg").read_text(encoding="utf-8").count("5×5 conv") == 1
 
 
+@pytest.mark.parametrize(("channels", "mode"), [(1, "grey"), (3, "RGB")])
+def test_the_model_card_says_how_images_of_a_folder_are_resized(
+    tmp_path: Path, channels: int, mode: str
+) -> None:
+    spec = NetworkSpec("digits", input_shape=(channels, 8, 12))
+    training_folder(tmp_path / "trained", spec=spec, dataset="image-folder")
+    out = tmp_path / "out"
+    assert main(["export", str(tmp_path / "trained"), "-o", str(out), "--formats", "python"]) == 0
+    card = (out / "README.md").read_text()
+    assert f"as {mode}; those of another size than 8 x 12 (height, width)" in card
+    assert "ImageOps.fit(image, (12, 8), Image.Resampling.BILINEAR)" in card
+
+
+def test_a_trial_that_validated_on_the_test_set_says_so(tmp_path: Path) -> None:
+    """Its accuracies are those of the test set, which it looked at after each epoch."""
+    training_folder(tmp_path / "trained", validation="test")
+    out = tmp_path / "out"
+    assert main(["export", str(tmp_path / "trained"), "-o", str(out), "--formats", "python"]) == 0
+    lines = (out / "README.md").read_text().splitlines()
+    assert "| test-set accuracy, best epoch | 93.50 % |" in lines
+    assert "| validated on | `test` |" in lines
+    assert not any("trained on all training images" in line for line in lines)
+
+
 def test_no_file_names_folders_of_this_machine(exported: tuple[Path, nn.Module]) -> None:
     package = str(Path(nni_blockqnn.__file__).parents[1]).encode()
     library = str(Path(torch.__file__).parents[1]).encode()

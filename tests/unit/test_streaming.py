@@ -397,12 +397,16 @@ def test_top_5_is_reported_beside_top_1_for_100_classes(
     assert command(tmp_path, network, tmp_path / "winner", "--validation", "test") == 0
     facts = described(tmp_path / "winner")
     assert "200 images" in capsys.readouterr().out
-    assert facts["test_top5_accuracy"] == facts["top5_accuracy"] == facts["best_top5_accuracy"]
-    assert facts["test_accuracy"] == facts["accuracy"]
+    assert facts["test_top5_accuracy"] >= facts["test_accuracy"] >= 0
+    for name in ("accuracy", "best_accuracy", "top5_accuracy", "best_top5_accuracy"):
+        assert facts[name] is None
 
     output = tmp_path / "exported"
     assert main(["export", str(tmp_path / "best"), "-o", str(output), "--formats", "python"]) == 0
-    assert "test top-5 accuracy" in (output / "README.md").read_text()
+    card = (output / "README.md").read_text()
+    assert "test top-5 accuracy" in card
+    assert "the shorter side resized to 18 pixels" in card  # 16 * 256 / 224 = 18.3
+    assert "the centre of 16 x 16 " in card
 
 
 def test_a_trial_reports_top_5_and_keeps_it(

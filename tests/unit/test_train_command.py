@@ -83,6 +83,11 @@ def described(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "network.json").read_text())
 
 
+def exported_card(folder: Path, output: Path) -> str:
+    assert main(["export", str(folder), "-o", str(output), "--formats", "python"]) == 0
+    return (output / "README.md").read_text()
+
+
 def test_the_best_epochs_weights_are_kept_or_the_last_ones() -> None:
     best, last = Final(), Final()
     with_best, with_last = best.run(), last.run(keep_best=False)
@@ -201,8 +206,16 @@ def test_the_winner_is_trained_on_all_data_and_reads_the_test_set_at_the_end(
     data = load_dataset("digits", None, limit=300, validation="test")
     network = load(tmp_path / "winner")
     test_accuracy = evaluate(network, data.test, data.mean, data.std, device=CPU)
-    assert facts["accuracy"] == facts["test_accuracy"] == test_accuracy
+    assert facts["test_accuracy"] == test_accuracy
+    assert facts["accuracy"] is facts["best_accuracy"] is None  # nothing was validated
+    assert "top5_accuracy" not in facts
     assert printed.count("test accuracy") == 1
+    assert "validation" not in printed
+
+    card = exported_card(tmp_path / "winner", tmp_path / "exported")
+    assert f"| test accuracy | {test_accuracy:.2f} % |" in card
+    assert "It was trained on all training images" in card
+    assert "validat" not in card
 
 
 def test_an_interrupted_command_goes_on(
@@ -273,6 +286,18 @@ def test_weights_are_carried_over_where_they_fit(
     # two of them, in stage 2 a third at its entry; with the stem's 5 and the head's 2 that makes
     # 32. N = 2 adds a block of 10 to each stage, which the first network has not
     assert "32 of 52 weights" in capsys.readouterr().out
+    first, second = described(tmp_path / "first"), described(tmp_path / "second")
+    assert first["init_from"] is None
+    assert second["init_from"] == {
+        "weights_sha256": first["weights_sha256"],
+        "block": NAMED_BLOCKS["residual"].to_json(),
+        "dataset": "digits",
+    }
+    card = exported_card(tmp_path / "second", tmp_path / "exported")
+    assert f"| began with the weights of SHA-256 | `{first['weights_sha256']}` |" in card
+    assert "| those had learnt | `digits` |" in card
+    assert "| precision of the arithmetic | `fp32` |" in card
+    assert "| images at a time (micro-batch) | `128` |" in card
     other = ("--network", '{"preset": "digits", "filters": [5], "frame": "nin"}')
     assert train_command(tmp_path / "third", *other, *begun_there) == 1
     assert "none of the weights fits" in capsys.readouterr().err
