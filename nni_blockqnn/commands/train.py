@@ -5,27 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from nni_blockqnn import __version__
 from nni_blockqnn.codes.layer import ENCODINGS
 from nni_blockqnn.commands import block_argument
+from nni_blockqnn.commands.initial_weights import Origin
 from nni_blockqnn.commands.training_display import TrainingDisplay
 from nni_blockqnn.commands.training_folder import TrainingFolder
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.export.trained import load_described
-from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network_spec import NetworkSpec
 from nni_blockqnn.nsc import parse_any_block
 from nni_blockqnn.parameters import TrialTask
 from nni_blockqnn.training import TrainingError, World, joined
-from nni_blockqnn.training.weights import CarriedOver, carry_over
 from nni_blockqnn.trials.arguments import (
     add_data,
     add_training,
@@ -33,11 +29,17 @@ from nni_blockqnn.trials.arguments import (
     default_final_recipe,
     default_network,
 )
-from nni_blockqnn.trials.training import Trained, chosen_recipe, run_training
+from nni_blockqnn.trials.late_test import read_test_set_of
+from nni_blockqnn.trials.training import (
+    Trained,
+    chosen_recipe,
+    data_facts,
+    run_training,
+)
 
 _NOT_OF_THE_TRAINING = {
     *("block", "rank", "encoding", "repeats", "network"),  # the task says them all
-    *("output", "command", "threads", "workers", "init_from"),
+    *("output", "command", "threads", "workers", "device", "data_dir", "test", "init_from"),
 }
 
 
@@ -92,27 +94,33 @@ def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -
     console = Console(highlight=False, soft_wrap=True, quiet=not world.first)
     arguments.recipe = arguments.recipe or default_final_recipe(arguments.dataset)
     task = _task(arguments)
-    origin = None if arguments.init_from is None else _Origin.of(arguments.init_from)
+    origin = None if arguments.init_from is None else Origin.of(arguments.init_from)
     identity = _identity(task, arguments) | {
-        "init_from": None if origin is None else origin.facts["weights_sha256"],
-        "device": device_of_all,
+        "init_from": None if origin is None else origin.facts["weights_sha256"]
     }
-    anywhere = {"data_dir": None}  # each machine may keep the data in a place of its own
+    run = {"device": device_of_all, "test": arguments.test}
     versions = {"the version of nni-blockqnn": __version__, "that of PyTorch": torch.__version__}
-    world.check_same(identity | anywhere | versions)
+    world.check_same(identity | run | versions)
     folder = TrainingFolder(arguments.output, identity) if world.first else None
     facts = world.of_first(None if folder is None else folder.result)
     if facts is None:
         if origin is not None:
-            carried = _carry_over_once(origin.weights, task)
+            carried = origin.try_on(task)
             console.print(
                 f"{carried.fitting} of {carried.of} weights come from {arguments.init_from}"
             )
         try:
             _train(task, arguments, folder, origin, console, world)
         except KeyboardInterrupt:
-            console.print("stopped; the same command goes on from the last checkpoint")
+            console.print(_stopped(folder))
             raise
+        finally:
+            if folder is not None:
+                folder.release()
+        facts = world.of_first(None if folder is None else folder.result)
+    elif arguments.test and facts.get("test_accuracy") is None:
+        if folder is not None:
+            _test_later(task, arguments, folder, console)
         facts = world.of_first(None if folder is None else folder.result)
     _show(facts or {}, arguments.output, console)
     return 0
@@ -122,7 +130,7 @@ def _train(
     task: TrialTask,
     arguments: argparse.Namespace,
     folder: TrainingFolder | None,
-    origin: _Origin | None,
+    origin: Origin | None,
     console: Console,
     world: World,
 ) -> None:
@@ -132,7 +140,7 @@ def _train(
     def on_start(data: ImageData, device: torch.device) -> None:
         goes_on = ""
         if folder is not None:
-            folder.claim()
+            folder.claim(data_facts(data))
             goes_on = ", goes on from its checkpoint" if folder.checkpoint.path.exists() else ""
         machines = f"{device}" if world.size == 1 else f"{world.size} processes on {device.type}"
         console.print(
@@ -149,13 +157,31 @@ def _train(
             checkpoint=None if folder is None else folder.checkpoint,
             keep_best=True,
             hide_test=True,
-            initialise=None if origin is None else partial(carry_over, origin.weights),
+            initialise=None if origin is None else origin.initialise,
             world=world,
         )
     accuracies = _accuracies(trained)
     if folder is not None:
         trained.save(folder.path, accuracies, None if origin is None else origin.facts)
-        folder.checkpoint.remove()
+        folder.finish()
+
+
+def _test_later(
+    task: TrialTask, arguments: argparse.Namespace, folder: TrainingFolder, console: Console
+) -> None:
+    """The first process alone, since it alone has the weights."""
+
+    def on_start(data: ImageData, device: torch.device) -> None:
+        folder.check_data(data_facts(data))
+        console.print(f"reads the test set, {len(data.test):,} images, {device}")
+
+    read_test_set_of(folder.path, task, arguments, on_start=on_start)
+
+
+def _stopped(folder: TrainingFolder | None) -> str:
+    if folder is not None and folder.checkpoint.path.exists():
+        return "stopped; the same command goes on from the last checkpoint"
+    return "stopped before the first checkpoint; the same command starts anew"
 
 
 def _accuracies(trained: Trained) -> Mapping[str, float | None]:
@@ -184,7 +210,7 @@ def _task(arguments: argparse.Namespace) -> TrialTask:
 
 
 def _identity(task: TrialTask, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All that the weights depend on, but for the machine and the versions."""
+    """All that the weights depend on, but for the data, the machine and the versions."""
     names = vars(arguments).keys() - _NOT_OF_THE_TRAINING
     values = {name: getattr(arguments, name) for name in names}
     return {
@@ -194,29 +220,6 @@ def _identity(task: TrialTask, arguments: argparse.Namespace) -> dict[str, Any]:
         "encoding": task.block.encoding,
         "network": json.loads(task.spec.to_json()),
     }
-
-
-class _Origin(NamedTuple):
-    """The network that a training begins with, and what ``network.json`` says of it."""
-
-    weights: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, folder: Path) -> _Origin:
-        description, network = load_described(folder)
-        facts = {
-            "weights_sha256": description.weights_sha256,
-            "block": description.block.to_json(),
-            "dataset": description.facts.get("dataset"),
-        }
-        return cls(network.state_dict(), facts)
-
-
-def _carry_over_once(weights: Mapping[str, Tensor], task: TrialTask) -> CarriedOver:
-    """So that weights of which none fits are refused before the data is read."""
-    with torch.random.fork_rng(devices=[]):
-        return carry_over(weights, build_network(task.block, task.spec))
 
 
 def _show(facts: Mapping[str, Any], folder: Path, console: Console) -> None:

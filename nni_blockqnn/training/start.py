@@ -95,8 +95,11 @@ class Start:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
-        self._generator.set_state(state["generator"])
         self.epochs = [EpochResult(**epoch) for epoch in state["epochs"]]
+        if len(state["generator"]) == len(self._generator.get_state()):
+            self._generator.set_state(state["generator"])
+        else:  # of another kind of device: from here on another order, but always the same
+            self._generator.manual_seed(self._generator.initial_seed() + len(self.epochs))
         self._best_weights = state["best"]
 
     def go_back_to_best(self) -> None:

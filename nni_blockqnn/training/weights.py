@@ -53,8 +53,19 @@ def save_network(folder: Path, network: nn.Module, description: Mapping[str, Any
     sha256 = hashlib.sha256(content).hexdigest()
     facts = dict(description) | {"weights_sha256": sha256, "versions": _versions()}
     write_whole(folder / WEIGHTS_NAME, content)
-    write_whole(folder / DESCRIPTION_NAME, (json.dumps(facts, indent=1) + "\n").encode())
+    write_whole(folder / DESCRIPTION_NAME, _description(facts))
     return sha256
+
+
+def describe_further(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Add facts to ``network.json``, or replace them.
+
+    Raises:
+        OSError: if there is no room for it, say.
+    """
+    path = folder / DESCRIPTION_NAME
+    known = json.loads(path.read_text(encoding="utf-8"))
+    write_whole(path, _description(known | dict(facts)))
 
 
 def carry_over(weights: Mapping[str, Tensor], network: nn.Module) -> CarriedOver:
@@ -95,6 +106,10 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def _description(facts: Mapping[str, Any]) -> bytes:
+    return (json.dumps(facts, indent=1) + "\n").encode()
 
 
 def _versions() -> dict[str, str]:

@@ -30,6 +30,7 @@ from nni_blockqnn.training import (
     pick_device,
     train,
 )
+from nni_blockqnn.training.evaluation import Accuracies
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
@@ -65,7 +66,7 @@ class Trained:
         """Accuracies on the test set, likewise; all processes take part."""
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
-        top1, top5 = evaluate_accuracies(
+        found = evaluate_accuracies(
             network,
             data.test,
             data.mean,
@@ -75,7 +76,7 @@ class Trained:
             precision=self.arguments.precision,
             world=self.world,
         )
-        return {"test_accuracy": top1} | ({} if top5 is None else {"test_top5_accuracy": top5})
+        return named_test_accuracies(found)
 
     def save(
         self,
@@ -141,19 +142,10 @@ def run_training(
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
     """
-    spec = task.spec
-    device = pick_device(arguments.device)
-    recipe = chosen_recipe(arguments)
-    threads = chosen_threads(arguments, world.local_size)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    precision = arguments.precision
-    check_precision(precision, device)
-    cost = estimate_cost(task.block, spec)
-    share = world.largest_share(recipe.batch_size)
-    micro_batch = fitting_micro_batch(cost, share, device, precision, world.local_size)
+    spec, recipe = task.spec, chosen_recipe(arguments)
+    device, micro_batch = prepare(task, arguments, world.largest_share(recipe.batch_size), world)
     data = load_data(arguments, spec, world.local_size)
-    world.check_same(_facts(data))
+    world.check_same(data_facts(data))
     on_start(data, device)
     on_test = arguments.validation == "test"
 
@@ -172,15 +164,35 @@ def run_training(
         on_epoch=on_epoch,
         checkpoint=checkpoint,
         keep_best=keep_best and not on_test,
-        precision=precision,
+        precision=arguments.precision,
         micro_batch=micro_batch,
         world=world,
     )
     return Trained(task, recipe, data, result, arguments, world)
 
 
-def _facts(data: ImageData) -> dict[str, Any]:
-    """By which two processes see that they have the same data."""
+def named_test_accuracies(found: Accuracies) -> dict[str, float]:
+    """As metrics and ``network.json`` name them."""
+    top5 = {} if found.top5 is None else {"test_top5_accuracy": found.top5}
+    return {"test_accuracy": found.top1} | top5
+
+
+def prepare(
+    task: TrialTask, arguments: argparse.Namespace, share: int, world: World
+) -> tuple[torch.device, int]:
+    """The device, and how many images of a share it takes at once; sets the threads."""
+    device = pick_device(arguments.device)
+    threads = chosen_threads(arguments, world.local_size)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    precision = arguments.precision
+    check_precision(precision, device)
+    cost = estimate_cost(task.block, task.spec)
+    return device, fitting_micro_batch(cost, share, device, precision, world.local_size)
+
+
+def data_facts(data: ImageData) -> dict[str, Any]:
+    """By which two processes see that they have the same data, as JSON values."""
     facts: dict[str, Any] = {"the list of classes": data.class_names}
     for name, split in (("training", data.train), ("validation", data.valid), ("test", data.test)):
         digest = hashlib.sha256(split.labels.numpy().tobytes())

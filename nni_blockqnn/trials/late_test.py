@@ -1,0 +1,49 @@
+"""The test set of a training that was over before it was asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from nni_blockqnn.data import ImageData
+from nni_blockqnn.export import load_described
+from nni_blockqnn.parameters import TrialTask
+from nni_blockqnn.training import ALONE, evaluate_accuracies
+from nni_blockqnn.training.weights import describe_further
+from nni_blockqnn.trials.arguments import load_data
+from nni_blockqnn.trials.training import chosen_recipe, named_test_accuracies, prepare
+
+
+def read_test_set_of(
+    folder: Path,
+    task: TrialTask,
+    arguments: argparse.Namespace,
+    *,
+    on_start: Callable[[ImageData, torch.device], None],
+) -> None:
+    """Write the test accuracy of the network in the folder into its ``network.json``.
+
+    Args:
+        task, arguments: of its training.
+        on_start: is told of the data and the device before an image is looked at.
+
+    Raises:
+        ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
+    """
+    description, network = load_described(folder)
+    device, batch_size = prepare(task, arguments, chosen_recipe(arguments).batch_size, ALONE)
+    data = load_data(arguments, task.spec)
+    on_start(data, device)
+    found = evaluate_accuracies(
+        network.to(device),
+        data.test,
+        description.mean,
+        description.std,
+        device=device,
+        batch_size=batch_size,
+        precision=arguments.precision,
+    )
+    describe_further(folder, named_test_accuracies(found))
