@@ -22,7 +22,7 @@ def export(arguments: argparse.Namespace) -> int:
     from nni_blockqnn.reports.model_card import write_model_card
 
     with new_folder(arguments.output) as folder:
-        exported = export_network(arguments.folder, folder, arguments.formats)
+        exported = export_network(arguments.folder, folder, arguments.formats, _tell)
         write_model_card(exported, folder)
     print(f"wrote {arguments.output}")
     for name, what in _CONTENTS.items():
@@ -31,6 +31,10 @@ def export(arguments: argparse.Namespace) -> int:
     for line in exported.left_out:
         print(line, file=sys.stderr)
     return 0
+
+
+def _tell(step: str) -> None:
+    print(step, flush=True)  # torch.export and ONNX take a while
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

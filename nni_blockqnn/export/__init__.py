@@ -2,7 +2,8 @@
 
 from nni_blockqnn.export.description import Description
 from nni_blockqnn.export.errors import ExportError
-from nni_blockqnn.export.folder import FORMATS, Exported, export_network, new_folder
+from nni_blockqnn.export.folder import FORMATS, Exported, export_network
+from nni_blockqnn.export.new_folder import new_folder
 from nni_blockqnn.export.source import network_source
 from nni_blockqnn.export.trained import load, load_described
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 import runpy
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
@@ -53,43 +51,35 @@ class Exported(NamedTuple):
     left_out: list[str]
 
 
-def export_network(source: Path, output: Path, formats: Sequence[str] | None = None) -> Exported:
+def export_network(
+    source: Path,
+    output: Path,
+    formats: Sequence[str] | None = None,
+    tell: Callable[[str], None] = lambda step: None,
+) -> Exported:
     """Write the network in the forms that are asked for, its weights and its description.
 
     Args:
         source: a folder that `blockqnn train` or `blockqnn export` wrote.
         output: a folder that exists and is empty.
         formats: names out of `FORMATS`. By default all, ONNX only if its packages are installed.
+        tell: is called with each step before it begins, "writes model.onnx", say.
 
     Raises:
         ExportError: if the source holds no network that fits together, a format is not known or
             lacks its packages, or a form gives other logits than the network.
     """
     names, left_out = _chosen(formats)
+    tell(f"reads {source}")
     description, network = load_described(source)
     for name in (WEIGHTS_NAME, DESCRIPTION_NAME):
         shutil.copyfile(source / name, output / name)
     for name in names:
+        tell(f"writes {FORMATS[name]}")
         _write(name, output / FORMATS[name], description, network)
+    tell("compares what they give with the network")
     differences, rounding = _compare(names, output, description, network)
     return Exported(description, differences, rounding, left_out)
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that gets this name once it is filled, so that nobody sees half of it.
-
-    Raises:
-        ExportError: if there is something of this name already, other than an empty folder.
-    """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ExportError(f"{path} exists already; name a folder that does not, or remove it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-        filled = Path(scratch) / path.name
-        filled.mkdir()
-        yield filled
-        filled.replace(path)
 
 
 def _chosen(formats: Sequence[str] | None) -> tuple[list[str], list[str]]:

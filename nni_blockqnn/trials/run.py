@@ -14,12 +14,14 @@ from typing import Any
 import torch
 
 from nni_blockqnn import reward
+from nni_blockqnn._messages import shown
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.cost import block_cost, estimate_cost
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.parameters import read_task
+from nni_blockqnn.parameters import TrialTask, read_task
 from nni_blockqnn.training import EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
+from nni_blockqnn.training.weights import DESCRIPTION_NAME
 from nni_blockqnn.trials.arguments import check_numbers, own_parameters, trial_parser
 from nni_blockqnn.trials.files import TrialFiles
 from nni_blockqnn.trials.training import Trained, run_training
@@ -92,6 +94,8 @@ def train_and_measure(
         print(f"block {task.block}, repeats {repeats}, {len(data.train)} images, {device}")
 
     folder = _network_folder(arguments, files)
+    if folder is not None and files is None:
+        _check_not_of_another(folder, task)
     trained = run_training(
         task,
         arguments,
@@ -146,6 +150,19 @@ def _network_folder(arguments: argparse.Namespace, files: TrialFiles | None) -> 
         return arguments.save_dir.expanduser() / os.environ.get("NNI_TRIAL_JOB_ID", "")
     is_final = arguments.recipe != "early-stop"
     return files.network_folder if files is not None and is_final else None
+
+
+def _check_not_of_another(folder: Path, task: TrialTask) -> None:
+    """Outside NNI, where no trial has a folder of its own."""
+    if not (folder / DESCRIPTION_NAME).exists():
+        return
+    found = json.loads((folder / DESCRIPTION_NAME).read_text(encoding="utf-8"))
+    block = found.get("block") if isinstance(found, dict) else None
+    if block != task.block.to_json():
+        raise ValueError(
+            f"{folder} holds the network of another block, {shown(block)}: name another folder "
+            "with --save-dir, or delete this one"
+        )
 
 
 def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dict[str, str]:

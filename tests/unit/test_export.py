@@ -500,6 +500,48 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mine").read_text() == "kept"
 
 
+def test_what_a_killed_export_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    killed = "from nni_blockqnn.export import new_folder; import os, pathlib, signal\n"
+    killed += "with new_folder(pathlib.Path('net')) as folder:\n"
+    killed += "    (folder / 'half').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", killed], cwd=tmp_path, check=False)
+    (left,) = tmp_path.iterdir()
+    assert (left / "net" / "half").exists()
+    others = [".net-00000000", ".net-abcdefgh"]  # of an earlier version, and somebody's own
+    (tmp_path / others[0] / "net").mkdir(parents=True)
+    (tmp_path / others[1]).mkdir()
+    (tmp_path / others[1] / "thesis.tex").touch()
+    (tmp_path / others[1] / "export.lock").touch()
+    with new_folder(tmp_path / "net") as filled:
+        at_work = filled.parent.name
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, at_work])
+        with new_folder(tmp_path / "net"):  # another one leaves that which is being filled alone
+            assert filled.is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "net"])
+
+
+def test_the_command_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training_folder(tmp_path / "trained")
+    command = ["export", str(tmp_path / "trained"), "-o", str(tmp_path / "out")]
+    assert main([*command, "--formats", "python", "program"]) == 0
+    assert capsys.readouterr().out.splitlines()[:5] == [
+        f"reads {tmp_path / 'trained'}",
+        "writes model.py",
+        "writes program.pt2",
+        "compares what they give with the network",
+        f"wrote {tmp_path / 'out'}",
+    ]
+
+
+def test_the_source_refuses_damaged_weights(tmp_path: Path) -> None:
+    training_folder(tmp_path)
+    load = run_source(network_source(RESIDUAL, SPEC))["load"]
+    assert not load(tmp_path).training
+    _cut(tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"weights\.safetensors in .* is damaged, or not network"):
+        load(tmp_path)
+
+
 def test_a_failure_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training_folder(tmp_path / "trained")
     out = tmp_path / "out"

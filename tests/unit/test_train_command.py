@@ -142,6 +142,20 @@ def test_a_trial_keeps_its_network(tmp_path: Path, capsys: pytest.CaptureFixture
         assert evaluate(network, split, data.mean, data.std, device=CPU) == facts[name]
 
 
+def test_a_trial_does_not_replace_another_blocks_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "kept"
+    arguments = [*DATA, "--epochs", "1", "--save-dir", str(folder)]
+    assert run(None, [*arguments, "--block", "residual"]) == 0
+    first = described(folder)
+    assert run(None, [*arguments, "--block", ONE_CONV]) == 1
+    assert "kept holds the network of another block, '[[1,4," in capsys.readouterr().err
+    assert described(folder) == first
+    assert run(None, [*arguments, "--block", "residual", "--seed", "1"]) == 0
+    assert described(folder)["seed"] == 1
+
+
 def test_a_full_disk_costs_the_weights_but_not_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
