@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nni_blockqnn.codes.layer import Layer, LayerType
@@ -16,27 +18,35 @@ _UNLIMITED = Limits()
 
 
 def spread_blocks(
-    space: SearchSpace, count: int, rng: np.random.Generator, limits: Limits = _UNLIMITED
+    space: SearchSpace,
+    count: int,
+    rng: np.random.Generator,
+    limits: Limits = _UNLIMITED,
+    kept: Sequence[Block] = (),
 ) -> list[Block]:
-    """So many blocks of different functions, in random order.
+    """So many blocks of different functions: those of before, then others in random order.
 
     Of twenty candidates a block, whose lengths are uniform, each of ``count`` quantiles of FLOPs
     gives one, each at another quantile of density within its own (a Latin hypercube), so that
     neither is a matter of luck and neither goes with the other more than the space makes it. A
-    candidate over the limits is cut to its longest beginning that is not.
+    candidate over the limits is cut to its longest beginning that is not. Quantiles in which a
+    block of before lies give none.
 
     Args:
         space: with a single number of repeats.
+        kept: blocks of before, of different functions, to which others are added.
 
     Raises:
-        ValueError: if ``count`` is not positive, if the limits admit no block, or if not so many
-            blocks are found.
+        ValueError: if ``count`` is not positive or below that of the blocks of before, if the
+            limits admit no block, or if not so many blocks are found.
     """
     if count < 1:
         raise ValueError(f"a pilot needs at least one block, got {count}")
+    if count < len(kept):
+        raise ValueError(f"{len(kept)} blocks are kept, which are more than {count}")
     check_limits(space, limits)
     costs = CostLimits(space, limits)
-    candidates = _candidates(space, costs, count * _CANDIDATES_A_BLOCK, rng)
+    candidates = _candidates(space, costs, count * _CANDIDATES_A_BLOCK, rng, kept)
     if len(candidates) < count:
         raise ValueError(
             f"only {len(candidates)} different blocks were found in this space and its limits, "
@@ -44,19 +54,51 @@ def spread_blocks(
         )
     (repeats,) = space.repeats
     candidates.sort(key=lambda block: costs.cost(block, repeats).flops)
-    groups = np.array_split(np.arange(len(candidates)), count)
-    chosen = []
-    for group, place in zip(groups, rng.permutation(count), strict=True):
-        by_density = sorted((candidates[position] for position in group), key=_density)
-        chosen.append(by_density[int((place + 0.5) / count * len(by_density))])
-    return [chosen[position] for position in rng.permutation(count)]
+    groups = [
+        sorted((candidates[position] for position in group), key=_density)
+        for group in np.array_split(np.arange(len(candidates)), count)
+    ]
+    free_groups, free_places = _free(groups, {block.function_key for block in kept})
+    added = count - len(kept)
+    places = rng.permutation(free_places)[:added]
+    chosen = [
+        groups[group][int((place + 0.5) / count * len(groups[group]))]
+        for group, place in zip(_evenly(free_groups, added), places, strict=True)
+    ]
+    return [*kept, *(chosen[position] for position in rng.permutation(added))]
+
+
+def _free(groups: list[list[Block]], kept: set[str]) -> tuple[list[int], list[int]]:
+    """The groups in which none of the kept blocks lies, and the quantiles of density within their
+    own group in which none does, of as many as there are groups."""
+    count = len(groups)
+    taken = [
+        (number, int((place + 0.5) / len(group) * count))
+        for number, group in enumerate(groups)
+        for place, block in enumerate(group)
+        if block.function_key in kept
+    ]
+    taken_groups, taken_places = {group for group, _ in taken}, {place for _, place in taken}
+    return (
+        [group for group in range(count) if group not in taken_groups],
+        [place for place in range(count) if place not in taken_places],
+    )
+
+
+def _evenly(values: list[int], count: int) -> list[int]:
+    """So many of them, from beginning to end."""
+    return [values[int((place + 0.5) / count * len(values))] for place in range(count)]
 
 
 def _candidates(
-    space: SearchSpace, costs: CostLimits, count: int, rng: np.random.Generator
+    space: SearchSpace,
+    costs: CostLimits,
+    count: int,
+    rng: np.random.Generator,
+    kept: Sequence[Block],
 ) -> list[Block]:
-    """At most so many."""
-    found: dict[str, Block] = {}
+    """At most so many, the kept ones among them."""
+    found = {block.function_key: block for block in kept}
     for _ in range(count * _DRAWS_A_CANDIDATE):
         if len(found) == count:
             break

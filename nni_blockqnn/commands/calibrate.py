@@ -15,6 +15,7 @@ from nni_blockqnn.calibration.judging import Calibration, Fit
 from nni_blockqnn.calibration.judging import calibrate as calibrate_pairs
 from nni_blockqnn.calibration.rank_statistics import Interval
 from nni_blockqnn.commands.measurements import paired, read_measurements
+from nni_blockqnn.commands.number_types import reward_weight, seed
 
 
 def calibrate(arguments: argparse.Namespace) -> int:
@@ -43,14 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_calibration(parser: argparse.ArgumentParser) -> None:
     """The options that ``blockqnn pilot`` has, too."""
     parser.add_argument(
-        "--mu", type=float, default=1.0, help="of the reward that is judged (default: the paper's)"
+        "--mu",
+        type=reward_weight,
+        default=1.0,
+        help="of the reward that is judged (default: the paper's)",
     )
     parser.add_argument(
-        "--rho", type=float, default=8.0, help="of the reward that is judged (default: the paper's)"
+        "--rho",
+        type=reward_weight,
+        default=8.0,
+        help="of the reward that is judged (default: the paper's)",
     )
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of all that is drawn (default: %(default)s)"
+        "--seed", type=seed, default=0, help="of all that is drawn (default: %(default)s)"
     )
 
 

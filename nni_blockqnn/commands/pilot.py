@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import TaskProgressColumn
 
+from nni_blockqnn.calibration.judging import FEWEST_PAIRS
 from nni_blockqnn.calibration.pilot_blocks import spread_blocks
 from nni_blockqnn.commands.calibrate import add_calibration, calibrate
+from nni_blockqnn.commands.number_types import integer_from
+from nni_blockqnn.commands.pilot_folder import PilotFolder
 from nni_blockqnn.commands.pilot_trainings import (
     EARLY_NAME,
     FINAL_NAME,
     PilotTraining,
-    claim_folder,
     pilot_trainings,
     run_pilot,
 )
@@ -30,6 +31,7 @@ from nni_blockqnn.commands.progress_bar import ProgressBar, time_left
 from nni_blockqnn.data import DataError
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS
 from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.nsc import Block
 from nni_blockqnn.q_learning.limits import Limits
 from nni_blockqnn.search_space import SearchSpace
 from nni_blockqnn.training import PRECISIONS, RECIPES, EpochResult, Recipe, pick_device
@@ -45,31 +47,32 @@ from nni_blockqnn.trials.arguments import (
 def pilot(arguments: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint."""
     check_numbers(arguments)
-    trainings = _trainings(arguments)
-    folder = arguments.output
-    claim_folder(folder, _plan(trainings, arguments))
+    plan = _plan(arguments)
+    folder = PilotFolder(arguments.output, plan.settings(arguments))
     try:
-        with FileLock(folder / "pilot.lock", timeout=0):
-            _run(folder, trainings, arguments)
-    except Timeout:
-        raise ValueError(f"another pilot is at work in {folder}") from None
+        _run(folder, plan, arguments)
     except DataError as error:
         raise ValueError(str(error)) from None
     except KeyboardInterrupt:
-        print(f"stopped; the same command goes on in {folder}", file=sys.stderr)
+        print(f"stopped; the same command goes on in {folder.path}", file=sys.stderr)
         return 130
-    arguments.search, arguments.final = str(folder / EARLY_NAME), str(folder / FINAL_NAME)
+    arguments.search, arguments.final = str(folder.path / EARLY_NAME), str(folder.path / FINAL_NAME)
     return calibrate(arguments)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--blocks", type=int, default=30, help="how many (default: %(default)s)")
+    parser.add_argument(
+        "--blocks",
+        type=integer_from(FEWEST_PAIRS),
+        default=30,
+        help=f"how many, at least {FEWEST_PAIRS} (default: %(default)s)",
+    )
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("blockqnn-pilot"),
         help="folder for the results and, meanwhile, a checkpoint; run again, the same command "
-        "goes on there (default: %(default)s)",
+        "goes on there, and with more --blocks adds to them (default: %(default)s)",
     )
     add_calibration(parser)
     _add_data(parser)
@@ -114,7 +117,40 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=int, help="CPU threads")
 
 
-def _trainings(arguments: argparse.Namespace) -> list[PilotTraining]:
+class _Plan(NamedTuple):
+    """What is trained, but for the blocks.
+
+    Attributes:
+        space: with the single N of ``spec``.
+    """
+
+    spec: NetworkSpec
+    space: SearchSpace
+    limits: Limits
+    early: Recipe
+    final: Recipe
+
+    def settings(self, arguments: argparse.Namespace) -> dict[str, Any]:
+        """All that the results depend on, under the options' names; not where the data lies, nor
+        the device, threads and workers, as of a search's trials."""
+        names = ("dataset", "validation", "limit", "seed", "precision", "max_layers")
+        settings = {name: getattr(arguments, name) for name in names}
+        settings |= self.limits._asdict()
+        settings["network"] = asdict(self.spec)
+        settings["final-recipe"] = arguments.final_recipe
+        for kind, recipe in (("early", self.early), ("final", self.final)):
+            settings |= {f"{kind}-{name}": value for name, value in asdict(recipe).items()}
+        return {name.replace("_", "-"): value for name, value in settings.items()}
+
+    def trainings(self, found: Sequence[str], count: int, seed: int) -> list[PilotTraining]:
+        """Those of the blocks that the pilot has, and of as many new ones as are wanted."""
+        kept = [Block.parse(codes, encoding=self.space.encoding) for codes in found]
+        rng = np.random.default_rng([seed, len(kept)] if kept else seed)
+        blocks = spread_blocks(self.space, count, rng, self.limits, kept)
+        return pilot_trainings(blocks, self.spec, self.early, self.final, seed)
+
+
+def _plan(arguments: argparse.Namespace) -> _Plan:
     network = arguments.network or default_network(arguments.dataset)
     spec = NetworkSpec.from_parameter(network, arguments.repeats)
     space = SearchSpace.from_json(
@@ -124,11 +160,9 @@ def _trainings(arguments: argparse.Namespace) -> list[PilotTraining]:
         }
     )
     limits = Limits(arguments.max_params, arguments.max_flops, arguments.max_activations)
-    rng = np.random.default_rng(arguments.seed)
-    blocks = spread_blocks(space, arguments.blocks, rng, limits)
     early = _recipe("early-stop", arguments.early_epochs, arguments.batch_size)
     final = _recipe(arguments.final_recipe, arguments.final_epochs, arguments.batch_size)
-    return pilot_trainings(blocks, spec, early, final, arguments.seed)
+    return _Plan(spec, space, limits, early, final)
 
 
 def _recipe(name: str, epochs: int | None, batch_size: int | None) -> Recipe:
@@ -136,41 +170,42 @@ def _recipe(name: str, epochs: int | None, batch_size: int | None) -> Recipe:
     return recipe if batch_size is None else replace(recipe, batch_size=batch_size)
 
 
-def _plan(trainings: list[PilotTraining], arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the results depend on, as JSON values."""
-    recipes = {training.log: asdict(training.recipe) for training in trainings}
-    plan = {
-        "network": json.loads(trainings[0].spec.to_json()),
-        "blocks": [training.block.to_json() for training in trainings[::2]],
-        "recipes": recipes,
-        "data_dir": str(arguments.data_dir),
-    }
-    names = ("dataset", "validation", "limit", "seed", "precision")
-    plan |= {name: getattr(arguments, name) for name in names}
-    return json.loads(json.dumps(plan))
-
-
-def _run(folder: Path, trainings: list[PilotTraining], arguments: argparse.Namespace) -> None:
+def _run(folder: PilotFolder, plan: _Plan, arguments: argparse.Namespace) -> None:
+    if arguments.blocks < len(folder.blocks):
+        raise ValueError(
+            f"the pilot in {folder.path} has {len(folder.blocks)} blocks, and --blocks is "
+            f"{arguments.blocks}: give as many or more, or another folder with --output"
+        )
+    trainings = plan.trainings(folder.blocks, arguments.blocks, arguments.seed)
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     device = pick_device(arguments.device)
-    data = load_data(arguments, trainings[0].spec)
+    data = load_data(arguments, plan.spec)
     # on stderr, since stdout is for the calibration
     console = Console(highlight=False, soft_wrap=True, stderr=True)
-    console.print(
-        f"{len(trainings) // 2} blocks on {arguments.dataset}, {len(data.train)} images, {device}: "
-        f"{trainings[0].recipe.epochs} and {trainings[1].recipe.epochs} epochs each"
+    with folder.claimed([training.block.to_json() for training in trainings[::2]]):
+        console.print(_announcement(folder, plan, arguments, f"{len(data.train)} images, {device}"))
+        with _Display(console, trainings) as display:
+            run_pilot(
+                folder.path,
+                trainings,
+                data,
+                device,
+                precision=arguments.precision,
+                on_epoch=display.epoch,
+                on_end=display.end,
+            )
+
+
+def _announcement(
+    folder: PilotFolder, plan: _Plan, arguments: argparse.Namespace, where: str
+) -> str:
+    had, count = len(folder.blocks), arguments.blocks
+    added = f" ({count - had} more than before)" if 0 < had < count else ""
+    return (
+        f"{count} blocks{added} on {arguments.dataset}, {where}: "
+        f"{plan.early.epochs} and {plan.final.epochs} epochs each"
     )
-    with _Display(console, trainings) as display:
-        run_pilot(
-            folder,
-            trainings,
-            data,
-            device,
-            precision=arguments.precision,
-            on_epoch=display.epoch,
-            on_end=display.end,
-        )
 
 
 class _Display(ProgressBar):

@@ -6,14 +6,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from nni_blockqnn._messages import shown
 from nni_blockqnn.cost import Cost, estimate_cost
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.model_space import build_network
@@ -23,7 +22,6 @@ from nni_blockqnn.training import Checkpoint, EpochResult, Recipe, TrainingError
 from nni_blockqnn.training.memory import fitting_micro_batch
 
 EARLY_NAME, FINAL_NAME = "early-stop.jsonl", "final.jsonl"
-_PLAN_NAME = "pilot.json"
 _CHECKPOINT_NAME = "blockqnn-training.pt"
 
 
@@ -70,36 +68,6 @@ def pilot_trainings(
     ]
 
 
-def claim_folder(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Make the folder this pilot's, unless it is already.
-
-    Args:
-        folder: made if it is not there.
-        plan: all that the results depend on, as JSON values.
-
-    Raises:
-        ValueError: if the folder is another pilot's, naming what differs, or not empty.
-        OSError: if it cannot be written to.
-    """
-    path = folder / _PLAN_NAME
-    remedy = "name another folder with --output, or delete this one"
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        for name in sorted({*found, *plan}):
-            if found.get(name) != plan.get(name):
-                raise ValueError(
-                    f"{folder} holds another pilot: its {name} is {shown(found.get(name))}, not "
-                    f"{shown(plan.get(name))}; {remedy}"
-                )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is no folder of a pilot and not empty; {remedy}")
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-    scratch.replace(path)
-
-
 def run_pilot(
     folder: Path,
     trainings: Sequence[PilotTraining],
@@ -116,6 +84,7 @@ def run_pilot(
     the reason as ``failure``. A training that was killed goes on from its last checkpoint.
 
     Args:
+        folder: is there.
         on_epoch: is told of each epoch.
         on_end: is told of each finished training and its line, those of earlier runs first.
 

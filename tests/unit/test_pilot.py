@@ -16,9 +16,9 @@ import torch
 from nni_blockqnn.calibration.pilot_blocks import spread_blocks
 from nni_blockqnn.calibration.rank_statistics import spearman
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands.pilot_folder import PilotFolder
 from nni_blockqnn.commands.pilot_trainings import (
     PilotTraining,
-    claim_folder,
     pilot_trainings,
     run_pilot,
 )
@@ -68,6 +68,36 @@ def test_a_space_may_have_too_few_blocks() -> None:
         spread_blocks(tiny, 7, np.random.default_rng(0))
     with pytest.raises(ValueError, match="at least one block, got 0"):
         spread_blocks(tiny, 0, np.random.default_rng(0))
+
+
+def test_blocks_are_added_where_none_lies() -> None:
+    first = spread_blocks(SPACE, 10, np.random.default_rng(0))
+    grown, again = (
+        spread_blocks(SPACE, 30, np.random.default_rng(1), kept=first) for _ in range(2)
+    )
+    assert grown == again
+    assert grown[:10] == first
+    assert len({block.function_key for block in grown}) == 30
+    flops = np.array([estimate_cost(block, SPACE.spec).flops for block in grown])
+    density = np.array([block.density for block in grown])
+    assert abs(spearman(flops, density)) < 0.7
+    # of 30 quantiles of many drawn blocks the 10 of before leave at least 20 free, one block each
+    pool = spread_blocks(SPACE, 300, np.random.default_rng(2))
+    costs = np.sort([estimate_cost(block, SPACE.spec).flops for block in pool])
+    counts = np.bincount(np.searchsorted(costs, flops) * 6 // 301, minlength=6)
+    assert counts.min() >= 3  # five of thirty are to be expected in each sixth
+    assert spread_blocks(SPACE, 10, np.random.default_rng(3), kept=first) == first
+    with pytest.raises(ValueError, match="10 blocks are kept, which are more than 9"):
+        spread_blocks(SPACE, 9, np.random.default_rng(3), kept=first)
+
+
+def test_a_small_space_can_be_used_up() -> None:
+    tiny = SearchSpace(max_layers=2, repeats=(1,), network="digits")
+    first = spread_blocks(tiny, 4, np.random.default_rng(0))
+    grown = spread_blocks(tiny, 6, np.random.default_rng(0), kept=first)
+    assert len({block.function_key for block in grown}) == 6
+    with pytest.raises(ValueError, match="only 6 different blocks"):
+        spread_blocks(tiny, 7, np.random.default_rng(0), kept=first)
 
 
 class Pilot:
@@ -176,14 +206,54 @@ def test_a_block_that_cannot_be_trained_is_noted(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_one_pilots(tmp_path: Path) -> None:
-    folder = tmp_path / "pilot"
-    claim_folder(folder, {"seed": 1, "limit": None})
-    claim_folder(folder, {"seed": 1, "limit": None})
-    with pytest.raises(ValueError, match="holds another pilot: its seed is 1, not 2; name another"):
-        claim_folder(folder, {"seed": 2, "limit": None})
-    (tmp_path / "notes.txt").touch()
+    settings = {"seed": 1, "limit": None, "network": {"filters": [4, 4], "classes": 10}}
+    path = tmp_path / "runs" / "pilot"
+    folder = PilotFolder(path, settings)
+    assert not path.parent.exists()
+    with folder.claimed(["a", "b"]):
+        pass
+    assert PilotFolder(path, settings).blocks == ["a", "b"]
+    for change, message in (
+        ({"seed": 2}, "holds another pilot: its seed is 1, not 2; name another folder"),
+        ({"limit": 150}, "its limit is unset, not 150;"),
+        ({"network": {"filters": [4, 4], "classes": 9}}, "its network.classes is 10, not 9;"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PilotFolder(path, settings | change)
+    (path / "pilot.json").write_text("{")
+    with pytest.raises(ValueError, match=r"pilot\.json is damaged or of another version"):
+        PilotFolder(path, settings)
+
+
+def test_what_is_no_folder_for_a_pilot(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.touch()
     with pytest.raises(ValueError, match="is no folder of a pilot and not empty"):
-        claim_folder(tmp_path, {"seed": 1})
+        PilotFolder(tmp_path, {})
+    with pytest.raises(ValueError, match=r"notes\.txt is no folder; name another one"):
+        PilotFolder(notes, {})
+    with pytest.raises(ValueError, match=r"notes\.txt is no folder, so that .*x cannot be made"):
+        PilotFolder(notes / "x", {})
+
+
+def test_one_pilot_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    first, second = (PilotFolder(tmp_path / "pilot", {}) for _ in range(2))
+    with (
+        first.claimed(["a"]),
+        pytest.raises(ValueError, match="another pilot is at work in"),
+        second.claimed(["a"]),
+    ):
+        pass
+    with pytest.raises(ValueError, match="other blocks meanwhile"), second.claimed(["b"]):
+        pass
+    with second.claimed(["a", "b"]):
+        assert PilotFolder(tmp_path / "pilot", {}).blocks == ["a", "b"]
+
+
+def test_a_kill_before_the_claim_leaves_the_folder_free(tmp_path: Path) -> None:
+    (tmp_path / "pilot.lock").touch()
+    (tmp_path / "pilot.tmp").touch()
+    assert PilotFolder(tmp_path, {"seed": 1}).blocks == []
 
 
 COMMAND = [
@@ -209,15 +279,85 @@ def test_the_command_trains_once_and_calibrates(
     output, errors = capsys.readouterr()
     assert json.loads(output) == said
     assert "training" not in errors
-    assert main([*command, "--seed", "5"]) == 1
-    assert "holds another pilot: its blocks" in capsys.readouterr().err
+    for change, difference in (
+        (("--seed", "5"), "its seed is 0, not 5;"),
+        (("--final-epochs", "3"), "its final-epochs is 2, not 3;"),
+        (("--final-recipe", "final"), "its final-recipe is early-stop, not final;"),
+        (("--max-layers", "5"), "its max-layers is 4, not 5;"),
+        (("--limit", "160"), "its limit is 150, not 160;"),
+    ):
+        assert main([*command, *change]) == 1
+        assert f"holds another pilot: {difference} name" in capsys.readouterr().err
+
+    elsewhere = ["--data-dir", str(tmp_path), "--device", "cpu", "--threads", "2", "--workers", "0"]
+    assert main([*command, *elsewhere]) == 0
+    assert json.loads(capsys.readouterr().out) == said
 
 
-def test_the_commands_mistakes_are_one_line(
+def test_a_larger_pilot_adds_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "pilot"
+    command = [*COMMAND, "--output", str(folder), "--format", "json"]
+    assert main(command) == 0
+    logs = ("early-stop.jsonl", "final.jsonl")
+    before = {log: (folder / log).read_text() for log in logs}
+    capsys.readouterr()
+    assert main([*command, "--blocks", "6"]) == 0
+    output, errors = capsys.readouterr()
+    assert json.loads(output)["pairs"] == 6
+    assert "6 blocks (2 more than before) on digits" in errors
+    trained = [line for line in errors.splitlines() if line.startswith("training ")]
+    assert [line.split(":")[0] for line in trained] == [
+        f"training {place}/12, {kind}"
+        for place, kind in zip(range(9, 13), ("early-stop", "final") * 2, strict=True)
+    ]
+    for log in logs:
+        text = (folder / log).read_text()
+        assert text.startswith(before[log])
+        assert len({json.loads(line)["block"] for line in text.splitlines()}) == 6
+
+    assert main([*command, "--blocks", "6"]) == 0
+    assert "training" not in capsys.readouterr().err
+    assert main([*command, "--blocks", "5"]) == 1
+    assert "has 6 blocks, and --blocks is 5: give as many or more" in capsys.readouterr().err
+
+
+def test_a_mistake_does_not_claim_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = ["--output", str(tmp_path / "pilot")]
-    assert main([*COMMAND, *folder, "--network", "cifar10"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-    assert main([*COMMAND, *folder, "--final-epochs", "0"]) == 1
-    assert "epochs must be at least 1, got 0" in capsys.readouterr().err
+    folder = tmp_path / "pilot"
+    command = [*COMMAND, "--output", str(folder)]
+    nowhere = ["--dataset", "image-folder", "--data-dir", str(tmp_path / "nowhere")]
+    for mistake, message in (
+        (("--network", "cifar10"), "the network has input_shape"),
+        (nowhere, "nowhere"),
+        (("--device", "cuda:99"), "device cuda:99"),
+        (("--final-epochs", "0"), "epochs must be at least 1, got 0"),
+        (("--max-params", "1"), "admit no block"),
+    ):
+        assert main([*command, *mistake]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--blocks", "3", "argument --blocks: must be an integer from 4, got '3'"),
+        ("--mu", "nan", "argument --mu: must be a number from -1000000 to 1000000, got 'nan'"),
+        ("--rho", "inf", "argument --rho: must be a number from -1000000 to 1000000, got 'inf'"),
+        ("--seed", "-1", "argument --seed: must be an integer from 0 to 4294967295, got '-1'"),
+    ],
+)
+def test_numbers_are_refused_before_anything_is_trained(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    message: str,
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*COMMAND, "--output", str(tmp_path / "pilot"), option, value])
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "pilot").exists()
