@@ -40,7 +40,10 @@ def main() -> None:
         promises = [_promise(_simulated(count, slope, noise, rng), rng) for _ in range(times)]
         print(f"{count} pairs, slope {slope}, early noise {noise}: {_described(promises)}")
     pairs = paired(
-        *(read_measurements(str(FOLDER / f"{name}.csv")) for name in ("early", "final_4_epochs"))
+        *(
+            read_measurements(str(FOLDER / f"{name}.csv")).results
+            for name in ("early", "final_4_epochs")
+        )
     )
     promises, kept = [], []
     for _ in range(60):

@@ -18,6 +18,7 @@ _RESAMPLES = 2_000
 _REFITS = 200
 """Resamples to which weights are fitted anew."""
 _NO_WEIGHTS = Weights(0.0, 0.0)
+_NOTHING = Interval(float("nan"), float("nan"), float("nan"))
 
 
 class Criterion(NamedTuple):
@@ -58,6 +59,8 @@ class Calibration(NamedTuple):
 
     Attributes:
         pairs: how many there are.
+        top_pairs: how many are in the half of the best early-stop accuracies; of fewer than 4
+            nothing is said, all that would be is NaN.
         given: the weights that were asked about.
         criteria: in this order: "accuracy", the given "reward"; the fitted one "in sample" and
             on pairs "left out" of the fit; "largest first" (FLOPs) and "densest first".
@@ -69,6 +72,7 @@ class Calibration(NamedTuple):
     """
 
     pairs: int
+    top_pairs: int
     given: Weights
     criteria: tuple[Criterion, ...]
     fit: Fit
@@ -110,6 +114,7 @@ def calibrate(
     recommended, reason = _recommend(pairs, Weights(mu, rho), fit, criteria)
     return Calibration(
         pairs=len(pairs.final),
+        top_pairs=len(top.final),
         given=Weights(mu, rho),
         criteria=criteria,
         fit=fit,
@@ -139,6 +144,8 @@ def _best_half(early: np.ndarray) -> np.ndarray:
 
 def _fit(pairs: Pairs, rng: np.random.Generator) -> Fit:
     count = len(pairs.final)
+    if count < FEWEST_PAIRS:
+        return Fit(_NOTHING, _NOTHING)
     drawn = rng.integers(count, size=(_REFITS, count))
     refits = np.array([best_weights(pairs.taken(positions)) for positions in drawn])
     best = best_weights(pairs)
@@ -167,6 +174,8 @@ def _correlation_and_gain(
         return correlation(positions) - early
 
     count = len(pairs.final)
+    if count < FEWEST_PAIRS:
+        return _NOTHING, _NOTHING
     drawn = rng.integers(count, size=(_RESAMPLES, count))
     return bootstrap(correlation, count, drawn), bootstrap(gain, count, drawn)
 
@@ -187,6 +196,8 @@ def _recommend(
     count = len(pairs.final)
     if count < ENOUGH_PAIRS:
         return _NO_WEIGHTS, f"{count} pairs are too few to set weights by"
+    if _fractions(pairs):
+        return _NO_WEIGHTS, "the accuracies are to be percent"
     if _ends_lower(pairs):
         return _NO_WEIGHTS, "the final trainings end below the early stop"
     if left_out.gain.low > 0 and left_out.correlation.estimate >= asked.correlation.estimate:
@@ -202,10 +213,20 @@ def _ends_lower(pairs: Pairs) -> bool:
     return bool(pairs.final.mean() < pairs.early.mean())
 
 
+def _fractions(pairs: Pairs) -> list[str]:
+    """The kinds of accuracies that are hardly percent."""
+    kinds = (("early-stop", pairs.early), ("final", pairs.final))
+    return [name for name, values in kinds if values.max() <= 1]
+
+
 def _warnings(pairs: Pairs, criteria: Sequence[Criterion]) -> list[str]:
     count = len(pairs.final)
-    accuracy, asked, _, left_out, flops, _ = criteria
-    warnings = []
+    _, asked, _, left_out, flops, _ = criteria
+    warnings = [
+        f"no {name} accuracy exceeds 1: they are to be percent; if these are fractions, multiply "
+        "them by 100, else mu and rho are wrong by as much"
+        for name in _fractions(pairs)
+    ]
     if count < ENOUGH_PAIRS:
         warnings.append(
             f"{count} pairs are too few to choose weights by: train {ENOUGH_PAIRS} or more blocks "
@@ -223,9 +244,14 @@ def _warnings(pairs: Pairs, criteria: Sequence[Criterion]) -> list[str]:
         )
     if asked.gain.high < 0:
         warnings.append(f"the given weights rank worse than the accuracy alone ({asked.gain})")
-    if flops.correlation.estimate > accuracy.correlation.estimate:
+    if flops.gain.low > 0:
         warnings.append(
-            "FLOPs alone rank better than the early-stop accuracy: train for longer before the "
-            "early stop, or on more images, or set limits and search below them"
+            f"FLOPs alone rank better than the early-stop accuracy ({flops.gain}): train for "
+            "longer before the early stop, or on more images, or set limits and search below them"
+        )
+    elif flops.gain.estimate > 0:
+        warnings.append(
+            f"FLOPs alone rank better here than the early-stop accuracy ({flops.gain}), but "
+            f"{count} pairs cannot tell whether they do so in general"
         )
     return warnings

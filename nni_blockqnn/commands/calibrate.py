@@ -5,22 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from nni_blockqnn.calibration.judging import Calibration, Fit
+from nni_blockqnn.calibration.judging import FEWEST_PAIRS, Calibration, Fit
 from nni_blockqnn.calibration.judging import calibrate as calibrate_pairs
 from nni_blockqnn.calibration.rank_statistics import Interval
-from nni_blockqnn.commands.measurements import paired, read_measurements
+from nni_blockqnn.commands.measurements import Measurements, paired, read_measurements
 from nni_blockqnn.commands.number_types import reward_weight, seed
 
 
 def calibrate(arguments: argparse.Namespace) -> int:
-    early, final = map(read_measurements, (arguments.search, arguments.final))
-    pairs = paired(early, final)
+    sources = arguments.search, arguments.final
+    early, final = map(read_measurements, sources)
+    for source, measurements in zip(sources, (early, final), strict=True):
+        _tell_of_others(source, measurements)
+    pairs = paired(early.results, final.results)
+    _tell_of_unpaired(early, final, len(pairs.final))
     rng = np.random.default_rng(arguments.seed)
     calibration = calibrate_pairs(pairs, arguments.mu, arguments.rho, rng=rng)
     if arguments.format == "json":
@@ -28,6 +33,28 @@ def calibrate(arguments: argparse.Namespace) -> int:
     else:
         show(calibration)
     return 0
+
+
+def _tell_of_others(source: str, measurements: Measurements) -> None:
+    for problems, what in (
+        (measurements.failures, "failed"),
+        (measurements.unreadable, "unreadable"),
+    ):
+        if problems:
+            print(
+                f"{source}: {len(problems)} {what}, without a result; the last one: {problems[-1]}",
+                file=sys.stderr,
+            )
+
+
+def _tell_of_unpaired(early: Measurements, final: Measurements, pairs: int) -> None:
+    counts = [len({one.network for one in side.results}) for side in (early, final)]
+    if max(counts) > pairs:
+        print(
+            f"{pairs} networks are in both, of {counts[0]} stopped early and {counts[1]} final; "
+            "the others do not count",
+            file=sys.stderr,
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +101,7 @@ def show(calibration: Calibration) -> None:
         "\nGain: over the accuracy's. Left out: each pair ranked by weights that were fitted\n"
         "without it; believe that row.",
         f"\nbest weights, all pairs    {_fit_text(calibration.fit)}",
-        f"best weights, better half  {_fit_text(calibration.top_fit)}\n",
+        f"best weights, better half  {_top_text(calibration, _fit_text(calibration.top_fit))}\n",
         *(f"warning: {warning}" for warning in calibration.warnings),
         f"\nFor the trialCommand of the configuration ({calibration.reason}):",
         f"  {trial_options(calibration)}",
@@ -106,7 +133,7 @@ def _correlations(calibration: Calibration) -> Table:
             criterion.name,
             _text(criterion.correlation),
             "" if criterion is reference else _text(criterion.gain),
-            _text(criterion.top_correlation),
+            _top_text(calibration, _text(criterion.top_correlation)),
         )
     return table
 
@@ -124,6 +151,10 @@ def _table(*headings: str) -> Table:
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left", no_wrap=True)
     return table
+
+
+def _top_text(calibration: Calibration, text: str) -> str:
+    return "too few" if calibration.top_pairs < FEWEST_PAIRS else text
 
 
 def _text(interval: Interval) -> str:

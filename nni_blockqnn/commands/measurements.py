@@ -24,6 +24,7 @@ _EXPECTED = (
     'a record with "block" (structure codes), "accuracy" (percent) and "flops" (a positive '
     'number), and if they are known "repeats" and "encoding"'
 )
+_CSV_HINT = "if it is CSV, name it .csv: the name decides how a file is read"
 _COLUMNS = ("block", "accuracy", "flops")
 
 
@@ -47,10 +48,23 @@ class Measurement(NamedTuple):
         return self.block.key, self.repeats
 
 
-def read_measurements(source: str) -> list[Measurement]:
+class Measurements(NamedTuple):
+    """What a file or an experiment holds.
+
+    Attributes:
+        failures: of each training that failed, the reason.
+        unreadable: of each result of an experiment that is malformed, what is wrong.
+    """
+
+    results: list[Measurement]
+    failures: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+def read_measurements(source: str) -> Measurements:
     """Those of a file, or of the experiment with that ID.
 
-    A record with a ``failure`` instead of an accuracy is left out.
+    A record with a ``failure`` instead of an accuracy is one that failed.
 
     Raises:
         ValueError: naming file, line, what is wrong and what is expected; or if there is neither
@@ -61,13 +75,14 @@ def read_measurements(source: str) -> list[Measurement]:
     if path.is_file():
         return _read_file(path)
     try:
-        trials = read_results(find_experiment(source)).trials
+        read = read_results(find_experiment(source))
     except ExperimentNotFoundError as error:
         raise ValueError(f"{shown(source)} is no file, nor is it an experiment: {error}") from None
-    return [
+    results = [
         Measurement(trial.block, trial.accuracy, float(trial.flops), trial.repeats)
-        for trial in trials
+        for trial in read.trials
     ]
+    return Measurements(results, read.failures, read.malformed)
 
 
 def paired(early: Sequence[Measurement], final: Sequence[Measurement]) -> Pairs:
@@ -109,24 +124,31 @@ def _means(groups: Iterable[list[Measurement]]) -> np.ndarray:
 def _unpaired(
     early: Mapping[tuple[str, int | None], Any], final: Mapping[tuple[str, int | None], Any]
 ) -> str:
-    text = f"no block is in both: {len(early)} networks were stopped early, {len(final)} are final"
+    text = f"no network is in both, of {len(early)} stopped early and {len(final)} final"
     shared = {key for key, _ in early} & {key for key, _ in final}
     if shared:
-        repeats = [sorted({str(n) for key, n in side if key in shared}) for side in (early, final)]
+        early_repeats, final_repeats = (_repeats(side, shared) for side in (early, final))
         text += (
-            f"; {len(shared)} blocks are, but at N = {', '.join(repeats[0])} and "
-            f"N = {', '.join(repeats[1])}, and pairs need equal repeats"
+            f"; in both are blocks, {len(shared)} of them, but with N = {early_repeats} and "
+            f"N = {final_repeats}, and pairs need equal N"
         )
     return text
 
 
-def _read_file(path: Path) -> list[Measurement]:
+def _repeats(side: Iterable[tuple[str, int | None]], shared: set[str]) -> str:
+    found = {"not given" if n is None else str(n) for key, n in side if key in shared}
+    return ", ".join(sorted(found))
+
+
+def _read_file(path: Path) -> Measurements:
     text = path.read_text(encoding="utf-8-sig")
     measurements = []
+    failures = []
     records = _csv_records if path.suffix.lower() == ".csv" else _json_records
     try:
         for line, record in records(text):
             if isinstance(record, Mapping) and "failure" in record:
+                failures.append(f"line {line}: {record['failure']}")
                 continue
             try:
                 measurements.append(_measurement(record))
@@ -134,7 +156,7 @@ def _read_file(path: Path) -> list[Measurement]:
                 raise _LineError(line, f"{error}; expected {_EXPECTED}") from None
     except _LineError as error:
         raise ValueError(f"{path}, line {error.line}: {error.what}") from None
-    return measurements
+    return Measurements(measurements, tuple(failures), ())
 
 
 class _LineError(Exception):
@@ -182,7 +204,9 @@ def _decoded(text: str, position: int) -> tuple[Any, int]:
     try:
         return json.JSONDecoder().raw_decode(text, position)
     except json.JSONDecodeError as error:
-        raise _LineError(error.lineno, f"no JSON ({error.msg}); expected {_EXPECTED}") from None
+        hint = "" if text.lstrip()[:1] in ("{", "[") else f"; {_CSV_HINT}"
+        what = f"no JSON ({error.msg}); expected {_EXPECTED}{hint}"
+        raise _LineError(error.lineno, what) from None
     except (ValueError, RecursionError):  # numbers of thousands of digits, deep nesting
         line = _line(text, position)
         raise _LineError(line, f"no record that can be read; expected {_EXPECTED}") from None

@@ -128,6 +128,42 @@ def test_too_few_pairs_set_no_weights() -> None:
     assert calibration.warnings[0].startswith("12 pairs are too few")
 
 
+def test_fractions_are_warned_of_and_set_no_weights() -> None:
+    pairs = pairs_of(40, mu=2, rho=-3)
+    assert calibrated(pairs).recommended != (0, 0)
+    fractions = pairs._replace(early=pairs.early / 100, final=pairs.final / 200)
+    calibration = calibrated(fractions)
+    assert calibration.warnings[0].startswith("no early-stop accuracy exceeds 1: they are to be")
+    assert calibration.warnings[1].startswith("no final accuracy exceeds 1")
+    assert calibration.recommended == (0, 0)
+    assert not any("exceeds 1" in warning for warning in calibrated(pairs).warnings)
+
+
+def test_flops_are_said_to_rank_better_only_if_their_interval_says_so() -> None:
+    def warning(count: int) -> str:
+        pairs = pairs_of(count, seed=1, mu=0, rho=0)
+        noise = np.random.default_rng(2).normal(size=count)
+        calibration = calibrated(pairs._replace(final=70 + 5 * np.log(pairs.flops) + noise))
+        gain = criterion(calibration, "largest first").gain
+        assert gain.estimate > 0
+        assert (gain.low > 0) == (count > 5)
+        (said,) = [text for text in calibration.warnings if text.startswith("FLOPs alone")]
+        return said
+
+    assert "5 pairs cannot tell" in warning(5)
+    assert "train for longer before the early stop" in warning(60)
+
+
+def test_of_a_better_half_of_three_nothing_is_said() -> None:
+    few, enough = (calibrated(pairs_of(count, mu=2, rho=0)) for count in (6, 8))
+    assert (few.top_pairs, enough.top_pairs) == (3, 4)
+    assert math.isnan(few.top_fit.mu.estimate)
+    for one in few.criteria:
+        assert math.isnan(one.top_correlation.estimate)
+        assert math.isnan(one.top_gain.low)
+    assert not math.isnan(criterion(enough, "accuracy").top_correlation.estimate)
+
+
 def test_final_trainings_that_end_lower_set_no_weights() -> None:
     pairs = pairs_of(40, mu=2, rho=-3)
     calibration = calibrated(pairs._replace(final=pairs.final - 60))

@@ -50,8 +50,8 @@ def test_what_top_writes_is_read_as_the_experiment_is(
     file = home / f"best.{format_}"
     file.write_text(capsys.readouterr().out, encoding="utf-8")
     expected = [measured(TWO_BRANCHES, 70.5, flops=5e6), measured(RESIDUAL, 62.0, flops=4e6)]
-    assert read_measurements(str(file)) == expected
-    assert read_measurements("search01") == expected[::-1]
+    assert read_measurements(str(file)) == (expected, (), ())
+    assert read_measurements("search01").results == expected[::-1]
 
 
 def test_lines_of_a_pilot_are_read_and_failures_left_out(tmp_path: Path) -> None:
@@ -59,7 +59,9 @@ def test_lines_of_a_pilot_are_read_and_failures_left_out(tmp_path: Path) -> None
     line = {"block": RESIDUAL, "accuracy": 62, "flops": 10**30, "repeats": 4}
     failed = {"block": ONE_CONV, "failure": "loss became NaN"}
     file.write_text("\n".join(map(json.dumps, (line, failed, line))) + "\n")
-    assert read_measurements(str(file)) == [measured(RESIDUAL, 62, flops=1e30)] * 2
+    read = read_measurements(str(file))
+    assert read.results == [measured(RESIDUAL, 62, flops=1e30)] * 2
+    assert read.failures == ("line 2: loss became NaN",)
 
 
 GOOD = json.dumps({"block": RESIDUAL, "accuracy": 62.0, "flops": 4_000_000})
@@ -76,6 +78,7 @@ GOOD = json.dumps({"block": RESIDUAL, "accuracy": 62.0, "flops": 4_000_000})
         ("a.json", "[\n" + GOOD + ",\n", "line 3: the list ends without a ]"),
         ("a.json", "[\n" + GOOD + ",\n\n7]", 'line 4: got 7; expected a record with "block"'),
         ("a.jsonl", GOOD + "\n" + GOOD[:20], "line 2: no JSON"),
+        ("a.txt", "accuracy,flops,block\n", r"line 1: no JSON .* if it is CSV, name it \.csv"),
         ("a.jsonl", GOOD.replace("62.0", "620"), "line 1: accuracy is no percentage but 620"),
         ("a.jsonl", GOOD.replace("62.0", "NaN"), "line 1: accuracy is no number but nan"),
         ("a.jsonl", GOOD.replace("62.0", '"62"'), "line 1: accuracy is no number but '62'"),
@@ -121,10 +124,12 @@ def test_pairs_are_of_isomorphic_blocks_with_equal_repeats() -> None:
 
 def test_unpaired_results_say_why() -> None:
     early = [measured(ONE_CONV, 50, repeats=2)]
-    with pytest.raises(ValueError, match=r"1 networks were stopped early, 2 are final$"):
+    with pytest.raises(ValueError, match=r"no network is in both, of 1 stopped early and 2 final$"):
         paired(early, [measured(RESIDUAL, 60), measured(TWO_BRANCHES, 70)])
-    with pytest.raises(ValueError, match=r"1 blocks are, but at N = 2 and N = 4, and pairs need"):
+    with pytest.raises(ValueError, match=r"with N = 2 and N = 4, and pairs need equal N"):
         paired(early, [measured(ONE_CONV, 60)])
+    with pytest.raises(ValueError, match="with N = 2 and N = not given, and"):
+        paired(early, [measured(ONE_CONV, 60, repeats=None)])
 
 
 def write_pairs(folder: Path, count: int) -> list[str]:
@@ -180,4 +185,46 @@ def test_calibrate_tells_of_unpaired_results_in_one_line(
     other.write_text(GOOD)
     assert main(["calibrate", sources[0], str(other)]) == 1
     error = capsys.readouterr().err
-    assert error == ("blockqnn: no block is in both: 5 networks were stopped early, 1 are final\n")
+    assert error == "blockqnn: no network is in both, of 5 stopped early and 1 final\n"
+
+
+def test_calibrate_counts_what_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early, final = map(Path, write_pairs(tmp_path, 6))
+    lines = final.read_text().splitlines()
+    lines[0] = json.dumps({"block": ONE_CONV, "failure": "loss became NaN"})
+    final.write_text("\n".join(lines))
+    assert main(["calibrate", str(early), str(final)]) == 0
+    printed, errors = capsys.readouterr()
+    assert errors.splitlines() == [
+        f"{final}: 1 failed, without a result; the last one: line 1: loss became NaN",
+        "5 networks are in both, of 6 stopped early and 5 final; the others do not count",
+    ]
+    # three are in the better half
+    assert printed.count("too few\n") == 6 + 1
+    assert main(["calibrate", str(early), str(early)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_calibrate_counts_an_experiments_malformed_results(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = home / "nni-experiments"
+    make_experiment(folder, "search02", [("a", final(accuracy="good")), ("b", final())])
+    write_list(folder, search02={"id": "search02", "startTime": 1})
+    assert main(["calibrate", "search02", "search02"]) == 1
+    error = capsys.readouterr().err
+    assert "search02: 1 unreadable, without a result; the last one: trial a: " in error
+
+
+@pytest.mark.parametrize("option", [("--mu", "nan"), ("--rho", "-1e7"), ("--seed", "-1")])
+def test_calibrate_refuses_numbers_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    name, value = option
+    with pytest.raises(SystemExit):
+        main(["calibrate", *write_pairs(tmp_path, 5), f"{name}={value}"])
+    error = capsys.readouterr().err
+    assert f"argument {name}: must be a" in error
+    assert f"got '{value}'" in error
