@@ -78,17 +78,20 @@ def test_blocks_are_added_where_none_lies() -> None:
     assert grown == again
     assert grown[:10] == first
     assert len({block.function_key for block in grown}) == 30
-    flops = np.array([estimate_cost(block, SPACE.spec).flops for block in grown])
-    density = np.array([block.density for block in grown])
-    assert abs(spearman(flops, density)) < 0.7
-    # of 30 quantiles of many drawn blocks the 10 of before leave at least 20 free, one block each
-    pool = spread_blocks(SPACE, 300, np.random.default_rng(2))
-    costs = np.sort([estimate_cost(block, SPACE.spec).flops for block in pool])
-    counts = np.bincount(np.searchsorted(costs, flops) * 6 // 301, minlength=6)
-    assert counts.min() >= 3  # five of thirty are to be expected in each sixth
     assert spread_blocks(SPACE, 10, np.random.default_rng(3), kept=first) == first
     with pytest.raises(ValueError, match="10 blocks are kept, which are more than 9"):
         spread_blocks(SPACE, 9, np.random.default_rng(3), kept=first)
+
+
+def test_added_blocks_fill_the_gaps() -> None:
+    """The ten cheapest of thirty take the cheapest third, so that the others lie above it."""
+    whole = spread_blocks(SPACE, 30, np.random.default_rng(0))
+    whole.sort(key=lambda block: estimate_cost(block, SPACE.spec).flops)
+    third = estimate_cost(whole[9], SPACE.spec).flops
+    grown = spread_blocks(SPACE, 30, np.random.default_rng(1), kept=whole[:10])
+    added = [estimate_cost(block, SPACE.spec).flops for block in grown[10:]]
+    assert sum(flops <= third for flops in added) <= 2  # a third of 20 if the kept did not count
+    assert max(added) > 5 * third
 
 
 def test_a_small_space_can_be_used_up() -> None:
