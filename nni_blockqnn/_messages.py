@@ -1,9 +1,13 @@
-"""Values in error messages."""
+"""Errors that a user can put right, and values in their messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+
+class UserError(Exception):
+    """What a user can put right: the commands show its message alone."""
 
 
 def shown(value: Any, longest: int = 80) -> str:

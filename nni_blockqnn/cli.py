@@ -5,41 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 from nni_blockqnn import __version__
-from nni_blockqnn.bridge.launch import LaunchError
-from nni_blockqnn.commands import (
-    block_argument,
-    calibrate,
-    demo,
-    export,
-    pictures,
-    retry,
-    search,
-    top,
-)
-from nni_blockqnn.commands.checks import ConfigError
-from nni_blockqnn.commands.demo import DemoError
-from nni_blockqnn.experiments import ExperimentDatabaseError, ExperimentNotFoundError
+from nni_blockqnn._messages import UserError
 from nni_blockqnn.torchrun import give_way, leave_for_summary, say_error
 
-_ERRORS = (
-    ConfigError,
-    DemoError,
-    ExperimentDatabaseError,
-    ExperimentNotFoundError,
-    LaunchError,
-    OSError,
-    ValueError,
-)
+_ERRORS = (UserError, OSError, ValueError)
 """What a user can put right: shown as one line. Anything else is a bug and keeps its traceback."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
     try:
+        arguments = _parser().parse_args(argv)
         return int(arguments.command(arguments))
     except _ERRORS as error:
         say_error(str(error))
@@ -58,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _LateParser(_Parser):
-    """The parser of a command that may wait with its arguments until it is used."""
+    """The parser of a command whose module says its arguments, once it is used."""
 
     add_late: Callable[[argparse.ArgumentParser], None] | None = None
 
@@ -67,6 +47,18 @@ class _LateParser(_Parser):
             add_late, self.add_late = self.add_late, None
             add_late(self)
         return super().parse_known_args(args, namespace)
+
+
+def _late(module: str, function: str) -> Callable[..., Any]:
+    """A function of a command's module, which is imported when it is called.
+
+    NNI, PyTorch and matplotlib take seconds: a command waits for what it uses itself.
+    """
+
+    def call(argument: Any) -> Any:
+        return getattr(import_module(f"nni_blockqnn.commands.{module}"), function)(argument)
+
+    return call
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,7 +109,7 @@ def _add_demo(parsers: argparse._SubParsersAction) -> None:
         default=Path("blockqnn-demo"),
         help="folder for the best block and the report (default: %(default)s)",
     )
-    parser.set_defaults(command=demo.demo)
+    parser.set_defaults(command=_late("demo", "demo"))
 
 
 def _add_create(parsers: argparse._SubParsersAction) -> None:
@@ -130,7 +122,7 @@ def _add_create(parsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("config", type=Path)
     parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
-    parser.set_defaults(command=search.create)
+    parser.set_defaults(command=_late("search", "create"))
 
 
 def _add_resume(parsers: argparse._SubParsersAction) -> None:
@@ -144,7 +136,7 @@ def _add_resume(parsers: argparse._SubParsersAction) -> None:
     )
     _add_experiment(parser)
     parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
-    parser.set_defaults(command=search.resume)
+    parser.set_defaults(command=_late("search", "resume"))
 
 
 def _add_retry(parsers: argparse._SubParsersAction) -> None:
@@ -160,7 +152,7 @@ def _add_retry(parsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--port", type=int, help="of the web UI, if it is resumed (default: the first free one)"
     )
-    parser.set_defaults(command=retry.retry)
+    parser.set_defaults(command=_late("retry", "retry"))
 
 
 def _add_check(parsers: argparse._SubParsersAction) -> None:
@@ -174,7 +166,7 @@ def _add_check(parsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("config", type=Path)
     parser.add_argument("--port", type=int, help="also check that the web UI can have this port")
-    parser.set_defaults(command=search.check)
+    parser.set_defaults(command=_late("search", "check"))
 
 
 def _add_top(parsers: argparse._SubParsersAction) -> None:
@@ -187,8 +179,8 @@ def _add_top(parsers: argparse._SubParsersAction) -> None:
         "blockqnn top AbCdEfGh --k 100 --output finalists.json",
     )
     _add_experiment(parser)
-    top.add_arguments(parser)
-    parser.set_defaults(command=top.top)
+    parser.add_late = _late("top", "add_arguments")
+    parser.set_defaults(command=_late("top", "top"))
 
 
 def _add_train(parsers: argparse._SubParsersAction) -> None:
@@ -201,13 +193,8 @@ def _add_train(parsers: argparse._SubParsersAction) -> None:
         epilog="examples: blockqnn train finalists.json --rank 1 --dataset cifar100 --output best; "
         "blockqnn train residual --dataset digits --epochs 5",
     )
-    parser.add_late = _add_train_arguments
-
-
-def _add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    from nni_blockqnn.commands import train  # PyTorch, for which no other command should wait
-
-    train.add_arguments(parser)
+    parser.add_late = _late("train", "add_arguments")
+    parser.set_defaults(command=_late("train", "train"))
 
 
 def _add_report(parsers: argparse._SubParsersAction) -> None:
@@ -218,7 +205,7 @@ def _add_report(parsers: argparse._SubParsersAction) -> None:
     )
     _add_experiment(parser)
     parser.add_argument("-o", "--output", type=Path, default=Path("blockqnn-report.html"))
-    parser.set_defaults(command=pictures.report)
+    parser.set_defaults(command=_late("report", "report"))
 
 
 def _add_draw(parsers: argparse._SubParsersAction) -> None:
@@ -229,10 +216,8 @@ def _add_draw(parsers: argparse._SubParsersAction) -> None:
         epilog="examples: blockqnn draw inception; "
         "blockqnn draw '[[1,1,3,0,0],[2,1,3,1,0],[3,5,0,1,2]]' -o block.svg",
     )
-    parser.add_argument("block", help=block_argument.HELP)
-    parser.add_argument("-o", "--output", type=Path, help="a .svg, .png or .pdf file")
-    parser.add_argument("--title")
-    parser.set_defaults(command=pictures.draw)
+    parser.add_late = _late("draw", "add_arguments")
+    parser.set_defaults(command=_late("draw", "draw"))
 
 
 def _add_export(parsers: argparse._SubParsersAction) -> None:
@@ -243,8 +228,8 @@ def _add_export(parsers: argparse._SubParsersAction) -> None:
         "'onnx', ONNX, each compared with the network; weights (safetensors) and a model card.",
         epilog="example: blockqnn export trained/ -o classifier/ --formats python onnx",
     )
-    export.add_arguments(parser)
-    parser.set_defaults(command=export.export)
+    parser.add_late = _late("export", "add_arguments")
+    parser.set_defaults(command=_late("export", "export"))
 
 
 def _add_pilot(parsers: argparse._SubParsersAction) -> None:
@@ -255,13 +240,8 @@ def _add_pilot(parsers: argparse._SubParsersAction) -> None:
         "with the final one, then says what `blockqnn calibrate` says of them.",
         epilog="example: blockqnn pilot --dataset cifar100 --blocks 30 --final-epochs 60",
     )
-    parser.add_late = _add_pilot_arguments
-
-
-def _add_pilot_arguments(parser: argparse.ArgumentParser) -> None:
-    from nni_blockqnn.commands import pilot  # PyTorch, for which no other command should wait
-
-    pilot.add_arguments(parser)
+    parser.add_late = _late("pilot", "add_arguments")
+    parser.set_defaults(command=_late("pilot", "pilot"))
 
 
 def _add_calibrate(parsers: argparse._SubParsersAction) -> None:
@@ -274,8 +254,8 @@ def _add_calibrate(parsers: argparse._SubParsersAction) -> None:
         epilog="examples: blockqnn calibrate AbCdEfGh IjKlMnOp; "
         "blockqnn calibrate blockqnn-pilot/early-stop.jsonl blockqnn-pilot/final.jsonl",
     )
-    calibrate.add_arguments(parser)
-    parser.set_defaults(command=calibrate.calibrate)
+    parser.add_late = _late("calibrate", "add_arguments")
+    parser.set_defaults(command=_late("calibrate", "calibrate"))
 
 
 def _add_register(parsers: argparse._SubParsersAction) -> None:
@@ -286,7 +266,7 @@ def _add_register(parsers: argparse._SubParsersAction) -> None:
         "`tuner: {name: BlockQNN}`.",
         epilog="example: blockqnn register",
     )
-    parser.set_defaults(command=search.register)
+    parser.set_defaults(command=_late("search", "register"))
 
 
 def _add_experiment(parser: argparse.ArgumentParser) -> None:

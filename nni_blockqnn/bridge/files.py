@@ -18,15 +18,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from nni_blockqnn._messages import UserError
+
 _LOCK_SECONDS = 10.0
 _MOST_NAMED = 10
 
 
-class ExperimentNotFoundError(LookupError):
+class ExperimentNotFoundError(UserError, LookupError):
     """No such experiment on this machine; the message lists those that there are."""
 
 
-class ExperimentDatabaseError(RuntimeError):
+class ExperimentDatabaseError(UserError, RuntimeError):
     """An experiment whose database cannot be read; the message names the file and the cause."""
 
 

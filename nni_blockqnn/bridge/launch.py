@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
+from nni_blockqnn._messages import UserError
+
 FIRST_PORT = 8080
 _PORTS_TRIED = 100
 _TUNER_SECONDS = 15
@@ -24,7 +26,7 @@ _MANAGER_WAS_SLOW = "Timeout, retry..."
 """On a busy machine nnictl gives up after 4 s, and ends its manager."""
 
 
-class LaunchError(RuntimeError):
+class LaunchError(UserError, RuntimeError):
     """An experiment did not start; the message says why and where to read more."""
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from nni_blockqnn._messages import shown
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.class_args import check_class_args
+from nni_blockqnn.bridge.nni_import import import_nni
 from nni_blockqnn.commands.finalists import is_finalists, network_of_grid
 from nni_blockqnn.commands.finalists_checks import FINALISTS_TUNER, check_finalists
 from nni_blockqnn.q_learning.limits import Limits, check_limits
@@ -47,6 +47,7 @@ def load_config(path: Path) -> Any:
     Raises:
         ConfigError: naming the file and what is wrong with it.
     """
+    import_nni()
     from nni.experiment.config import ExperimentConfig
 
     if not path.is_file():
@@ -124,6 +125,8 @@ def _check_tuner(config: Any) -> Iterator[Finding]:
     if not searches:
         yield Finding("warning", "tuner", "it is not BlockQNN's, so it is not checked")
         return
+    from nni_blockqnn.class_args import check_class_args  # NNI, which `resume` does without
+
     try:
         given = check_class_args(tuner.class_args or {})
         space = SearchSpace.from_json(config.search_space)

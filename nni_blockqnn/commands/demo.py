@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 from rich.console import Console
 
+from nni_blockqnn._messages import UserError
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.commands.search_display import SearchDisplay
 from nni_blockqnn.experiments import (
@@ -41,7 +42,7 @@ _IDLE_POLLS = 5
 """So long without a trial, NNI has none left that it could ask the tuner about."""
 
 
-class DemoError(RuntimeError):
+class DemoError(UserError, RuntimeError):
     """The demo cannot go on; the message says why."""
 
 

@@ -78,7 +78,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     _add_space(parser)
     _add_trainings(parser)
-    parser.set_defaults(command=pilot)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_data(parser)
     add_training(parser)
-    parser.set_defaults(recipe=None, command=train)
+    parser.set_defaults(recipe=None)
     group = parser.add_argument_group("network")
     group.add_argument(
         "--network",
