@@ -184,7 +184,7 @@ def _report_epoch(epoch: EpochResult) -> None:
     )
     if channel.runs_under_nni():
         loss = {"loss": epoch.loss} if math.isfinite(epoch.loss) else {}
-        channel.report_intermediate({"default": epoch.accuracy} | loss)
+        channel.report_intermediate({"default": epoch.accuracy, "epoch": epoch.epoch} | loss)
 
 
 def _final_metric(trained: Trained) -> dict[str, Any]:
