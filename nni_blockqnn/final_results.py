@@ -7,6 +7,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from nni_blockqnn.bridge.files import query
@@ -68,9 +69,7 @@ def trial_words(config: Mapping[str, Any]) -> list[str]:
 
 def trial_option(words: Sequence[str], name: str, default: str) -> str:
     """The value of an option of the trial's command, the last one's if it is given twice."""
-    values = [
-        value for option, value in zip(words, words[1:], strict=False) if option == name
-    ]
+    values = [value for option, value in pairwise(words) if option == name]
     return values[-1] if values else default
 
 

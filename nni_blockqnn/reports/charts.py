@@ -15,25 +15,25 @@ from nni_blockqnn.experiments import TrialResult
 from nni_blockqnn.reports.drawing import LINE_COLOUR
 
 GRID_COLOUR = "#dde3ea"
-_POINT, _BEST, _MEAN = "#3b82f6", "#059669", "#d97706"
+POINT_COLOUR, BEST_COLOUR, MEAN_COLOUR = "#3b82f6", "#059669", "#d97706"
 _MOST_VECTOR_POINTS = 2_000
 """Beyond, points are stored as an image: 10,000 of them as shapes would slow the browser down."""
 
 
 def progress_chart(trials: Sequence[TrialResult]) -> Figure:
     """Accuracy of each trial, the best so far and the moving mean, in order of the results."""
-    figure, axes = _chart("trial, in the order of the results", "early-stop accuracy (%)")
+    figure, axes = empty_chart("trial, in the order of the results", "early-stop accuracy (%)")
     order = np.arange(1, len(trials) + 1)
     accuracy = np.array([trial.accuracy for trial in trials])
     _scatter(axes, order, accuracy, "a trial")
     axes.step(
-        order, np.maximum.accumulate(accuracy), where="post", color=_BEST, label="best so far"
+        order, np.maximum.accumulate(accuracy), where="post", color=BEST_COLOUR, label="best so far"
     )
     window = mean_window(len(trials))
     mean = np.convolve(accuracy, np.ones(window) / window, mode="valid")
-    axes.plot(order[window - 1 :], mean, color=_MEAN, label=f"mean of {window}")
+    axes.plot(order[window - 1 :], mean, color=MEAN_COLOUR, label=f"mean of {window}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(axes)
+    chart_legend(axes)
     return figure
 
 
@@ -44,17 +44,17 @@ def mean_window(trials: int) -> int:
 
 def stage_chart(stages: Mapping[float, Sequence[float]]) -> Figure:
     """Mean accuracy at each epsilon, from exploration to exploitation, with the range of each."""
-    figure, axes = _chart("epsilon (trials)", "early-stop accuracy (%)")
+    figure, axes = empty_chart("epsilon (trials)", "early-stop accuracy (%)")
     epsilons = sorted(stages, reverse=True)
     places = np.arange(len(epsilons))
     means = [float(np.mean(stages[epsilon])) for epsilon in epsilons]
     lowest = [min(stages[epsilon]) for epsilon in epsilons]
     highest = [max(stages[epsilon]) for epsilon in epsilons]
-    axes.vlines(places, lowest, highest, color=_POINT, alpha=0.35, linewidth=3, label="range")
-    axes.plot(places, means, color=_MEAN, marker="o", label="mean")
+    axes.vlines(places, lowest, highest, color=POINT_COLOUR, alpha=0.35, linewidth=3, label="range")
+    axes.plot(places, means, color=MEAN_COLOUR, marker="o", label="mean")
     labels = [f"{epsilon:g}\n({len(stages[epsilon])})" for epsilon in epsilons]
     axes.set_xticks(places, labels)
-    _legend(axes)
+    chart_legend(axes)
     return figure
 
 
@@ -71,7 +71,9 @@ def accuracies_by_epsilon(
 
 def cost_chart(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
     """Accuracy against FLOPs, the best block marked."""
-    figure, axes = _chart("FLOPs of the network (multiply-accumulates)", "early-stop accuracy (%)")
+    figure, axes = empty_chart(
+        "FLOPs of the network (multiply-accumulates)", "early-stop accuracy (%)"
+    )
     flops = np.array([float(trial.flops) for trial in trials])
     _scatter(axes, flops, np.array([trial.accuracy for trial in trials]), "a trial")
     axes.scatter(
@@ -79,17 +81,22 @@ def cost_chart(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
         [best.accuracy],
         s=70,
         facecolor="none",
-        edgecolor=_BEST,
+        edgecolor=BEST_COLOUR,
         linewidth=2,
         label="best reward",
         zorder=3,
     )
+    scale_flops(axes, flops)
+    chart_legend(axes)
+    return figure
+
+
+def scale_flops(axes: Axes, flops: np.ndarray) -> None:
+    """A logarithmic axis where the costs differ much, and its numbers as "12M"."""
     if max(flops) > 10 * min(flops):  # else there might be no power of ten to mark on the axis
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter("")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    _legend(axes)
-    return figure
 
 
 def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
@@ -108,7 +115,7 @@ def _ranks(values: Sequence[float]) -> Any:
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
-def _chart(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+def empty_chart(x_label: str, y_label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     axes.patch.set_alpha(0)
@@ -126,11 +133,11 @@ def _scatter(axes: Axes, xs: np.ndarray, ys: np.ndarray, name: str) -> None:
     many = len(xs) > _MOST_VECTOR_POINTS
     size, alpha = (4, 0.3) if many else (14, 0.6)
     axes.scatter(
-        xs, ys, s=size, alpha=alpha, color=_POINT, linewidth=0, label=name, rasterized=many
+        xs, ys, s=size, alpha=alpha, color=POINT_COLOUR, linewidth=0, label=name, rasterized=many
     )
 
 
-def _legend(axes: Axes) -> None:
+def chart_legend(axes: Axes) -> None:
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),

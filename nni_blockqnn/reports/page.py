@@ -55,7 +55,7 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"quantity": quantity, "duration": duration}
+    environment.filters |= {"quantity": quantity, "duration": duration, "quoted": shlex.quote}
     return environment.get_template(name)
 
 
@@ -93,10 +93,9 @@ def facts(results: Results) -> dict[str, str]:
         rows["Started"] = f"{started:%Y-%m-%d %H:%M} UTC"
     for name, entry in (config.get("searchSpace") or {}).items():
         value = entry.get("_value") if isinstance(entry, dict) else entry
-        is_list_of_blocks = name == "block" and isinstance(value, list)
-        rows[f"Search space: {name}"] = (
-            f"{len(value)} given blocks" if is_list_of_blocks else _plain(value)
-        )
+        if name == "block" and isinstance(value, list):
+            value = f"{len(value)} given blocks"
+        rows[f"Search space: {name}"] = _plain(value)
     tuner = config.get("tuner") or {}
     if tuner.get("classArgs"):
         rows["Tuner"] = _plain(tuner["classArgs"])

@@ -28,7 +28,8 @@ from nni_blockqnn.reports.drawing import (
 from nni_blockqnn.reports.inline import inline_svg
 from nni_blockqnn.reports.layout import Box, lay_out
 from nni_blockqnn.reports.ordering import crossings, ordered_rows
-from nni_blockqnn.reports.report import duration, quantity, write_report
+from nni_blockqnn.reports.page import duration, quantity
+from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])

@@ -1,0 +1,173 @@
+"""The report of an experiment that trains finalists to the end, as one HTML file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from nni_blockqnn.experiments import Results, TrialResult, distinct_best
+from nni_blockqnn.final_results import (
+    Curve,
+    Untrained,
+    learning_curves,
+    trial_option,
+    trial_words,
+    untrained,
+)
+from nni_blockqnn.named_blocks import name_of
+from nni_blockqnn.reports import final_charts, page
+
+_NOT_OF_TRAIN = ("--mu", "--rho", "--save-dir", "--validation", "--test", "--recipe")
+"""Words of a trial's command that `blockqnn train --validation test` has not, or has otherwise."""
+
+
+class _Ranked(NamedTuple):
+    """A finalist that was trained to the end.
+
+    Attributes:
+        folder: of its network; None if the trial kept none.
+        is_here: whether the network is on this machine.
+    """
+
+    result: TrialResult
+    name: str | None
+    pictures: page.Pictures
+    best: float | None
+    test: float | None
+    folder: str | None
+    is_here: bool
+
+
+class _Missing(NamedTuple):
+    """One that was not; ``curve`` is of what there was of its training."""
+
+    finalist: Untrained
+    name: str | None
+    thumbnail: Markup
+    curve: Curve
+
+
+def write_final_report(results: Results, path: str | Path, *, title: str | None = None) -> None:
+    """Write how the finalists rank by their accuracy after the last epoch.
+
+    Args:
+        title: by default it says what the page is.
+
+    Raises:
+        ExperimentDatabaseError: if the experiment's database cannot be read.
+    """
+    curves = learning_curves(results.experiment)
+    ranked = [_ranked(result) for result in distinct_best(results, len(results.trials), "accuracy")]
+    missing = [
+        _Missing(
+            finalist,
+            name_of(finalist.block),
+            page.thumbnail(finalist.block),
+            curves.get(finalist.trial_id or "", ()),
+        )
+        for finalist in untrained(results)
+    ]
+    words = trial_words(results.experiment.config)
+    on_test = trial_option(words, "--validation", "holdout") == "test"
+    found = [row for row in ranked if row.name is None]
+    text = page.page_template("final.html").render(
+        title=title or "The finalists of a search, trained to the end",
+        results=results,
+        facts=page.facts(results),
+        failures=results.failures[-page.SHOWN_PROBLEMS :],
+        malformed=results.malformed[: page.SHOWN_PROBLEMS],
+        ranked=ranked,
+        missing=missing,
+        fates=sorted({row.finalist.fate for row in missing}),
+        references=[row for row in ranked if row.name is not None],
+        best_found=found[0] if found else None,
+        has_best=any(row.best is not None for row in ranked),
+        has_test=any(row.test is not None for row in ranked),
+        images="test images" if on_test else "validation images",
+        on_test=on_test,
+        charts=_charts(ranked, missing, curves, "test" if on_test else "validation"),
+        legend=page.legend(row.result.block for row in ranked),
+        top_command=f"blockqnn top {results.experiment.id} --by accuracy --output winners.json",
+        train_command=_train_command(words),
+    )
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def _ranked(result: TrialResult) -> _Ranked:
+    metric = result.metric
+    folder = metric.get("network_folder")
+    folder = folder if isinstance(folder, str) else None
+    return _Ranked(
+        result=result,
+        name=name_of(result.block),
+        pictures=page.pictures(result.block),
+        best=_percent(metric, "best_accuracy"),
+        test=_percent(metric, "test_accuracy"),
+        folder=folder,
+        is_here=folder is not None and Path(folder, "network.json").is_file(),
+    )
+
+
+def _percent(metric: Mapping[str, Any], name: str) -> float | None:
+    value = metric.get(name)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _charts(
+    ranked: Sequence[_Ranked],
+    missing: Sequence[_Missing],
+    curves: Mapping[str, Curve],
+    split: str,
+) -> list[page.Chart]:
+    if not ranked:
+        return []
+    axis = f"{split} accuracy (%)"
+    found = [
+        page.chart(
+            final_charts.accuracy_chart([row.result for row in ranked], axis),
+            "What accuracy costs. The upper left edge is where one wants to be.",
+        )
+    ]
+    lines = [
+        final_charts.LearningCurve(curves[row.result.trial_id], place, row.name)
+        for place, row in enumerate(ranked, 1)
+        if row.result.trial_id in curves
+    ]
+    lines += [final_charts.LearningCurve(row.curve, None, row.name) for row in missing if row.curve]
+    if lines:
+        caption = "Accuracy after each epoch, with the places of the best; hand-made blocks dashed."
+        found.append(page.chart(final_charts.curves_chart(lines, axis), caption))
+    return found
+
+
+def _train_command(words: Sequence[str]) -> str:
+    """For the winner on all data: the trial's own options, as far as they are those of train."""
+    options: list[str] = []
+    if "nni_blockqnn.trial" in words:
+        options = [*words[words.index("nni_blockqnn.trial") + 1 :]]
+    kept: list[str] = []
+    is_kept = True
+    for word in options:
+        if word.startswith("--"):
+            is_kept = word not in _NOT_OF_TRAIN
+        if is_kept:
+            kept.append(word)
+    recipe = trial_option(words, "--recipe", "final")
+    return " ".join(
+        [
+            "blockqnn train winners.json --rank 1",
+            _joined(kept) if kept else "--dataset ...",
+            f"--recipe {shlex.quote(recipe)} --validation test --output best",
+        ]
+    )
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Quoted where a shell needs it, but ``~`` left for it to fill in."""
+    return " ".join(
+        word if word.startswith("~/") and " " not in word else shlex.quote(word) for word in words
+    )
