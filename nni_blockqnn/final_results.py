@@ -110,7 +110,7 @@ def untrained(results: Results) -> list[Untrained]:
     except ValueError:  # a trial of the user's own, with parameters of its own
         return []
     trained = {(trial.block.key, trial.repeats) for trial in results.trials}
-    last = {_key(trial.parameters): trial for trial in sent_trials(experiment)}
+    last = {_key(trial.parameters): trial for trial in sent_trials(experiment.directory)}
     missing = []
     for task in tasks:
         key = (task.block.key, task.spec.repeats)
