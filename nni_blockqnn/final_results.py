@@ -76,7 +76,8 @@ def trial_option(words: Sequence[str], name: str, default: str) -> str:
 def learning_curves(experiment: Experiment) -> dict[str, Curve]:
     """The intermediate metrics of each trial. Of an epoch that came twice the later one counts.
 
-    A metric that does not say its ``epoch`` is counted from the trial's last start.
+    Metrics without ``epoch`` are counted. A trial that was resumed and does not say its epochs is
+    left out: where it went on is unknown.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
@@ -87,15 +88,23 @@ def learning_curves(experiment: Experiment) -> dict[str, Curve]:
         "order by rowid",
     )
     curves: dict[str, list[tuple[int, float]]] = {}
+    unplaced = set()
     for trial_id, sequence, data in rows:
-        point = _point(sequence, data)
-        if point is None:
+        metric = _intermediate(data)
+        epoch, accuracy = metric.get("epoch"), metric.get("default")
+        if not isinstance(accuracy, (int, float)) or not math.isfinite(accuracy):
             continue
         curve = curves.setdefault(trial_id, [])
-        while curve and curve[-1][0] >= point[0]:  # the training went back to a checkpoint
+        if not isinstance(epoch, int):
+            epoch = sequence + 1
+            if curve and curve[-1][0] >= epoch:
+                unplaced.add(trial_id)
+        while curve and curve[-1][0] >= epoch:  # the training went back to a checkpoint
             curve.pop()
-        curve.append(point)
-    return {trial_id: tuple(curve) for trial_id, curve in curves.items()}
+        curve.append((epoch, float(accuracy)))
+    return {
+        trial_id: tuple(curve) for trial_id, curve in curves.items() if trial_id not in unplaced
+    }
 
 
 def untrained(results: Results) -> list[Untrained]:
@@ -163,13 +172,10 @@ def _key(parameters: Any) -> tuple[str, int] | None:
     return task.block.key, task.spec.repeats
 
 
-def _point(sequence: Any, data: Any) -> tuple[int, float] | None:
+def _intermediate(data: Any) -> Mapping[str, Any]:
+    """NNI stores the JSON text of the JSON text that the trial sent."""
     try:
         value = json.loads(json.loads(data))
     except (TypeError, ValueError, RecursionError):
-        return None
-    metric = value if isinstance(value, Mapping) else {"default": value}
-    epoch, accuracy = metric.get("epoch", sequence + 1), metric.get("default")
-    if not isinstance(epoch, int) or not isinstance(accuracy, (int, float)):
-        return None
-    return (epoch, float(accuracy)) if math.isfinite(accuracy) else None
+        return {}
+    return value if isinstance(value, Mapping) else {"default": value}

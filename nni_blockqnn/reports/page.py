@@ -94,7 +94,7 @@ def facts(results: Results) -> dict[str, str]:
     for name, entry in (config.get("searchSpace") or {}).items():
         value = entry.get("_value") if isinstance(entry, dict) else entry
         if name == "block" and isinstance(value, list):
-            value = f"{len(value)} given blocks"
+            value = f"{len(value)} given block{'s' if len(value) != 1 else ''}"
         rows[f"Search space: {name}"] = _plain(value)
     tuner = config.get("tuner") or {}
     if tuner.get("classArgs"):
