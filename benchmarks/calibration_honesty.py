@@ -14,7 +14,7 @@ from early_against_final import FOLDER
 
 from nni_blockqnn.calibration.rank_statistics import Interval, bootstrap, spearman
 from nni_blockqnn.calibration.reward_weights import Pairs, Weights, best_weights, left_out_places
-from nni_blockqnn.commands.measurements import paired, read_measurements
+from nni_blockqnn.commands._measurements import paired, read_measurements
 
 _RESAMPLES = 2_000
 _FITTED = 30

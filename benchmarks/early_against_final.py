@@ -15,7 +15,7 @@ from pathlib import Path
 from nsc_bench.make_table import read_lines, working_file
 from nsc_bench.table import load_table
 
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
 
 FOLDER = Path(__file__).parent / "results" / "early_against_final"
 

@@ -24,7 +24,7 @@ from nsc_bench.setups import SETUPS, Setup
 
 from nni_blockqnn import BlockQNNTuner, build_network
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.parameters import read_task
+from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.loop import train
 

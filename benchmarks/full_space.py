@@ -25,10 +25,10 @@ from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import load_table
 
 from nni_blockqnn import Block, BlockQNNTuner
-from nni_blockqnn.codes.layer import LayerType
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.q_learning.schedule import EpsilonSchedule
+from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.q_learning._schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.settings import PRESETS
 
 RESULTS = Path(__file__).with_name("results") / "full_space.jsonl"

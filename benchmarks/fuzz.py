@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from fuzzing import READ, REFUSED, TARGETS, fuzzed, outcome
 
-from nni_blockqnn._messages import shown
+from nni_blockqnn.common.messages import shown
 
 GIBIBYTE = 2**30
 _EXAMPLES = 2

@@ -29,8 +29,8 @@ import yaml
 
 import nni_blockqnn
 from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.named_blocks import NAMED_BLOCKS
 
 BIN = Path(sys.executable).parent
 FILTERS = (16, 32, 64)

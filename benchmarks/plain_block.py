@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor, nn
 
-from nni_blockqnn.codes.layer import LayerType
-from nni_blockqnn.model_space.block import BlockModule
-from nni_blockqnn.model_space.layers import Add, ConvBN
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.model_space._block import BlockModule
+from nni_blockqnn.model_space._layers import Add, ConvBN
 
 
 def unshare(network: nn.Module, block: Block) -> None:

@@ -23,9 +23,9 @@ import torch
 from nsc_bench.setups import SETUPS, Setup
 
 from nni_blockqnn import SearchSpace, build_network, estimate_cost
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.calibration.rank_statistics import bootstrap, spearman
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.nsc import Block
 from nni_blockqnn.training import (
     PRECISIONS,
     TrainingError,

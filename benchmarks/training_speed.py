@@ -31,8 +31,8 @@ from training_job import Job
 from training_scripts import bare_loop, dataloader_script
 
 from nni_blockqnn import Block, NetworkSpec
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.named_blocks import NAMED_BLOCKS
 from nni_blockqnn.training import EARLY_STOP, check_precision, pick_device, train
 
 BLOCK = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 1, 1, 0], [4, 5, 0, 2, 3]])

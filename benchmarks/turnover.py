@@ -29,7 +29,7 @@ import yaml
 from marked_trial import Marks, marks_of_trial
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.templates import template
+from nni_blockqnn.commands._templates import template
 
 QUICK_START = ["--dataset", "digits", "--batch-size", "64", "--mu", "0", "--rho", "0"]
 QUICK_START += ["--threads", "1"]

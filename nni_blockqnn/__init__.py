@@ -8,32 +8,32 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Not lazily: the function must win over the module of the same name, whoever imports that first.
-from nni_blockqnn.reward import reward
-
 if TYPE_CHECKING:
-    from nni_blockqnn.codes.layer import InvalidBlockError
-    from nni_blockqnn.cost import Cost, estimate_cost
+    from nni_blockqnn.blocks.block import Block
+    from nni_blockqnn.blocks.layer import InvalidBlockError
     from nni_blockqnn.export import load
     from nni_blockqnn.model_space import build_network
-    from nni_blockqnn.network_spec import NetworkSpec
-    from nni_blockqnn.nsc import Block
-    from nni_blockqnn.search_space import SearchSpace
+    from nni_blockqnn.network.cost import Cost, estimate_cost
+    from nni_blockqnn.network.reward import reward
+    from nni_blockqnn.network.spec import NetworkSpec
+    from nni_blockqnn.space.search_space import SearchSpace
     from nni_blockqnn.tuner import BlockQNNTuner
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Block": "nsc",
-    "InvalidBlockError": "codes.layer",
-    "SearchSpace": "search_space",
-    "NetworkSpec": "network_spec",
-    "Cost": "cost",
-    "estimate_cost": "cost",
-    "build_network": "model_space",
-    "load": "export",
+    "Block": "blocks.block",
     "BlockQNNTuner": "tuner",
+    "Cost": "network.cost",
+    "InvalidBlockError": "blocks.layer",
+    "NetworkSpec": "network.spec",
+    "SearchSpace": "space.search_space",
+    "build_network": "model_space",
+    "estimate_cost": "network.cost",
+    "load": "export",
+    "reward": "network.reward",
 }
+"""The module below this package that each public name comes from."""
 
 __all__ = [
     "Block",

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nni_blockqnn import __version__
-from nni_blockqnn._messages import UserError
-from nni_blockqnn.torchrun import give_way, leave_for_summary, say_error
+from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.common.torchrun import give_way, leave_for_summary, say_error
 
 _ERRORS = (UserError, OSError, ValueError)
 """What a user can put right: shown as one line. Anything else is a bug and keeps its traceback."""

@@ -19,7 +19,7 @@ import nni
 from nni.tuner import Tuner
 
 from nni_blockqnn.bridge.sent import sent_trials
-from nni_blockqnn.commands.finalists import grid_of
+from nni_blockqnn.exchange.finalists import grid_of
 
 _logger = logging.getLogger(__name__)
 

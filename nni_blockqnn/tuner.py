@@ -18,12 +18,12 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
-from nni_blockqnn._garbage import collection_paused
-from nni_blockqnn._messages import shown
-from nni_blockqnn.class_args import agent_settings, check_class_args
-from nni_blockqnn.metrics import MetricError, parse_failure, parse_final_metric
-from nni_blockqnn.parameters import trial_parameters
-from nni_blockqnn.q_learning.limits import Limits
+from nni_blockqnn.common.garbage import collection_paused
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.exchange.class_args import agent_settings, check_class_args
+from nni_blockqnn.exchange.kept_results import kept_metrics
+from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
+from nni_blockqnn.exchange.parameters import trial_parameters
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
 from nni_blockqnn.record.events import (
     failure_event,
@@ -40,8 +40,8 @@ from nni_blockqnn.record.snapshot import (
     load_snapshot,
     save_snapshot,
 )
-from nni_blockqnn.search_space import SearchSpace
-from nni_blockqnn.trials.result_file import kept_metrics
+from nni_blockqnn.space.limits import Limits
+from nni_blockqnn.space.search_space import SearchSpace
 
 _logger = logging.getLogger(__name__)
 

@@ -1,9 +1,10 @@
-"""NNI's own tuners as players, over the same blocks as ordinary choices (nni_blockqnn.choices).
+"""NNI's own tuners as players, over the same blocks as ordinary choices.
 
-They run with NNI's defaults, through the methods that NNI calls. They know neither which choices
-are one block nor what is illegal. So a block that was trained before is trained again, as NNI
-would, and costs a trial; an illegal one costs a trial too and brings the worst value seen so far,
-as a user would report it, since a failed trial teaches these tuners nothing.
+The choices are those of nni_blockqnn.space.choices. The tuners run with NNI's defaults, through the
+methods that NNI calls. They know neither which choices are one block nor what is illegal. So a
+block that was trained before is trained again, as NNI would, and costs a trial; an illegal one
+costs a trial too and brings the worst value seen so far, as a user would report it, since a failed
+trial teaches these tuners nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nni.tuner import Tuner
 
 from arena.objectives import Objective
 from nni_blockqnn import Block
-from nni_blockqnn.choices import block_of, choices_space
+from nni_blockqnn.space.choices import block_of, choices_space
 
 
 class SeededEvolution(evolution_tuner.EvolutionTuner):

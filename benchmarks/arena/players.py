@@ -17,8 +17,8 @@ import numpy as np
 
 from arena.objectives import Objective
 from nni_blockqnn import Block, BlockQNNTuner
-from nni_blockqnn.mutation import mutate
 from nni_blockqnn.q_learning import search
+from nni_blockqnn.space.mutation import mutate
 
 _ATTEMPTS = 1_000
 

@@ -12,7 +12,7 @@ from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import Entry, Table, load_table
 
 from nni_blockqnn import Block, SearchSpace
-from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.network.cost import estimate_cost
 
 ARENAS = {
     "Fashion-MNIST, 3 layers": ("fashion_mnist", 3),

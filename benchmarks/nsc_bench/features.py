@@ -9,9 +9,9 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
 
 _CONV, _MAX_POOL, _AVG_POOL = "1", "2", "3"
 

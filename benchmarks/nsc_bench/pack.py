@@ -10,9 +10,9 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
 from nsc_bench.make_table import read_lines, working_file
 from nsc_bench.plan import SEEDS
 from nsc_bench.setups import SETUPS

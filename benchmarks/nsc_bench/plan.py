@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nni_blockqnn.codes.layer import Layer, LayerType
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.space.search_space import SearchSpace
 
 KINDS = ("upto3", "upto4", "full")
 """All distinct blocks of up to three layers; functions that take four; larger blocks."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from nni_blockqnn.data import ImageData, Split, load_dataset
-from nni_blockqnn.data.arrays import channel_moments, mean_and_std
-from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.data._arrays import channel_moments, mean_and_std
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training.recipe import Recipe
 
 

@@ -14,7 +14,7 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import r2_score
 
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
 from nsc_bench.features import features
 from nsc_bench.table import Entry, Table
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
 
 MOST_SEEDS = 3
 _COLUMNS = (
@@ -37,7 +37,7 @@ class Entry:
         accuracies: on the validation images in percent, one a seed, seed 0 first.
         flops: multiply-accumulates of the whole network for one image.
         params: of the whole network.
-        activations: as :class:`~nni_blockqnn.cost.Cost` counts them.
+        activations: as :class:`~nni_blockqnn.network.cost.Cost` counts them.
         density: the block's.
         seconds: of one training on one core, the mean over the seeds.
     """

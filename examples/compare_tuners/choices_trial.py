@@ -15,7 +15,7 @@ choices = channel.take_parameters()  # first of all: it says why
 import nni  # noqa: E402
 
 from nni_blockqnn import SearchSpace  # noqa: E402
-from nni_blockqnn.choices import block_of  # noqa: E402
+from nni_blockqnn.space.choices import block_of  # noqa: E402
 from nni_blockqnn.trials.arguments import trial_parser  # noqa: E402
 from nni_blockqnn.trials.run import train_and_measure  # noqa: E402
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nni_blockqnn.experiments import Results, find_experiment, read_results
+from nni_blockqnn.results.experiment import Results, find_experiment, read_results
 
 
 def main() -> None:

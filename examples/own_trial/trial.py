@@ -13,7 +13,7 @@ import torch  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 
 from nni_blockqnn import NetworkSpec, build_network  # noqa: E402
-from nni_blockqnn.parameters import read_task  # noqa: E402
+from nni_blockqnn.exchange.parameters import read_task  # noqa: E402
 
 torch.manual_seed(0)
 torch.set_num_threads(1)

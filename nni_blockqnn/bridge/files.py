@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nni_blockqnn._messages import UserError
+from nni_blockqnn.common.messages import UserError
 
 _LOCK_SECONDS = 10.0
 _MOST_NAMED = 10

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
-from nni_blockqnn._messages import UserError
+from nni_blockqnn.common.messages import UserError
 
 FIRST_PORT = 8080
 _PORTS_TRIED = 100

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nni_blockqnn.codes.layer import Layer, LayerType
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.q_learning.limits import CostLimits, Limits, check_limits
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
+from nni_blockqnn.space.search_space import SearchSpace
 
 _CANDIDATES_A_BLOCK = 20
 _DRAWS_A_CANDIDATE = 4

@@ -15,8 +15,8 @@ from rich.table import Table
 from nni_blockqnn.calibration.judging import FEWEST_PAIRS, Calibration, Fit
 from nni_blockqnn.calibration.judging import calibrate as calibrate_pairs
 from nni_blockqnn.calibration.rank_statistics import Interval
-from nni_blockqnn.commands.measurements import Measurements, paired, read_measurements
-from nni_blockqnn.commands.number_types import reward_weight, seed
+from nni_blockqnn.commands._measurements import Measurements, paired, read_measurements
+from nni_blockqnn.trials.number_types import reward_weight, seed
 
 
 def calibrate(arguments: argparse.Namespace) -> int:

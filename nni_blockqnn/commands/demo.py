@@ -15,10 +15,15 @@ from typing import Any, NamedTuple
 import yaml
 from rich.console import Console
 
-from nni_blockqnn._messages import UserError
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.commands.search_display import SearchDisplay
-from nni_blockqnn.experiments import (
+from nni_blockqnn.commands._search_display import SearchDisplay
+from nni_blockqnn.commands._templates import template
+from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.reports.drawing import draw_image
+from nni_blockqnn.reports.report import write_report
+from nni_blockqnn.reports.text_graph import draw_text
+from nni_blockqnn.results.epsilons import epsilons
+from nni_blockqnn.results.experiment import (
     Experiment,
     ExperimentNotFoundError,
     Results,
@@ -27,11 +32,6 @@ from nni_blockqnn.experiments import (
     find_experiment,
     read_results,
 )
-from nni_blockqnn.record.epsilons import epsilons
-from nni_blockqnn.reports.drawing import draw_image
-from nni_blockqnn.reports.report import write_report
-from nni_blockqnn.reports.text_graph import draw_text
-from nni_blockqnn.templates import template
 
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 30.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nni_blockqnn.commands import block_argument
-from nni_blockqnn.nsc import parse_any_block
+from nni_blockqnn.blocks.block import parse_any_block
+from nni_blockqnn.commands import _block_argument as block_argument
 from nni_blockqnn.reports.text_graph import draw_text
 
 

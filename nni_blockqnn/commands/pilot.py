@@ -15,38 +15,36 @@ import torch
 from rich.console import Console
 from rich.progress import TaskProgressColumn
 
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.calibration.judging import FEWEST_PAIRS
 from nni_blockqnn.calibration.pilot_blocks import spread_blocks
-from nni_blockqnn.commands.calibrate import add_calibration, calibrate
-from nni_blockqnn.commands.number_types import integer_from
-from nni_blockqnn.commands.pilot_folder import PilotFolder
-from nni_blockqnn.commands.pilot_trainings import (
+from nni_blockqnn.commands._pilot_folder import PilotFolder
+from nni_blockqnn.commands._pilot_trainings import (
     EARLY_NAME,
     FINAL_NAME,
     PilotTraining,
     pilot_trainings,
     run_pilot,
 )
-from nni_blockqnn.commands.progress_bar import ProgressBar, time_left
+from nni_blockqnn.commands._progress_bar import ProgressBar, time_left
+from nni_blockqnn.commands.calibrate import add_calibration, calibrate
 from nni_blockqnn.data import DataError
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.q_learning.limits import Limits
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.space.limits import Limits
+from nni_blockqnn.space.search_space import SearchSpace
 from nni_blockqnn.training import PRECISIONS, RECIPES, EpochResult, Recipe, pick_device
 from nni_blockqnn.trials.arguments import (
     DEFAULT_DATA_DIR,
     add_workers,
-    check_numbers,
     default_network,
     load_data,
 )
+from nni_blockqnn.trials.number_types import integer_from
 
 
 def pilot(arguments: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint."""
-    check_numbers(arguments)
     plan = _plan(arguments)
     folder = PilotFolder(arguments.output, plan.settings(arguments))
     try:
@@ -113,7 +111,7 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", type=int, help="of both (default: each recipe's)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument("--precision", choices=PRECISIONS, default="fp32")
-    group.add_argument("--threads", type=int, help="CPU threads")
+    group.add_argument("--threads", type=integer_from(1), help="CPU threads")
 
 
 class _Plan(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from nni_blockqnn.experiments import find_experiment, read_results
-from nni_blockqnn.final_results import is_final_training
-from nni_blockqnn.record.epsilons import epsilons
 from nni_blockqnn.reports.final_report import write_final_report
 from nni_blockqnn.reports.report import write_report
+from nni_blockqnn.results.epsilons import epsilons
+from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.results.finalists import is_final_training
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -12,15 +12,15 @@ from nni_blockqnn.bridge import resuming
 from nni_blockqnn.bridge.customised import add_trials
 from nni_blockqnn.bridge.sent import SentTrial, added_parameters, sent_trials
 from nni_blockqnn.commands.search import resume_experiment
-from nni_blockqnn.experiments import (
+from nni_blockqnn.exchange.kept_results import checkpoint_time
+from nni_blockqnn.exchange.parameters import read_task
+from nni_blockqnn.results.experiment import (
     Experiment,
     TrialResult,
     find_experiment,
     is_ours,
     read_results,
 )
-from nni_blockqnn.parameters import read_task
-from nni_blockqnn.trials.result_file import checkpoint_time
 
 _UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN")
 _FORGOTTEN = "ADD_RESUMED"

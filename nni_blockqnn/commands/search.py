@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch, resuming
-from nni_blockqnn.commands.checks import (
+from nni_blockqnn.commands._checks import (
     REGISTERED_NAME,
     Finding,
     check_config,
     is_local,
     load_config,
 )
-from nni_blockqnn.experiments import Experiment, find_experiment
-from nni_blockqnn.templates import template
+from nni_blockqnn.commands._templates import template
+from nni_blockqnn.results.experiment import Experiment, find_experiment
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 

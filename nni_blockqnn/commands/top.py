@@ -10,16 +10,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.commands.final_config import write_config
-from nni_blockqnn.commands.finalists import (
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.commands._final_config import write_config
+from nni_blockqnn.commands._top_display import show
+from nni_blockqnn.exchange.finalists import (
     check_replaceable,
     finalists_space,
     is_finalists,
     write_finalists,
 )
-from nni_blockqnn.commands.top_display import show
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.experiments import (
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.results.experiment import (
     Experiment,
     Results,
     TrialResult,
@@ -27,9 +30,6 @@ from nni_blockqnn.experiments import (
     find_experiment,
     read_results,
 )
-from nni_blockqnn.named_blocks import NAMED_BLOCKS
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
 
 _STOPPED = ("USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 

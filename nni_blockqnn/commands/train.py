@@ -12,20 +12,19 @@ import torch
 from rich.console import Console
 
 from nni_blockqnn import __version__
-from nni_blockqnn.codes.layer import ENCODINGS
-from nni_blockqnn.commands import block_argument
-from nni_blockqnn.commands.initial_weights import Origin
-from nni_blockqnn.commands.training_display import TrainingDisplay
-from nni_blockqnn.commands.training_folder import TrainingFolder
+from nni_blockqnn.blocks.block import parse_any_block
+from nni_blockqnn.blocks.layer import ENCODINGS
+from nni_blockqnn.commands import _block_argument as block_argument
+from nni_blockqnn.commands._initial_weights import Origin
+from nni_blockqnn.commands._training_display import TrainingDisplay
+from nni_blockqnn.commands._training_folder import TrainingFolder
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import parse_any_block
-from nni_blockqnn.parameters import TrialTask
+from nni_blockqnn.exchange.parameters import TrialTask
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training import TrainingError, World, joined
 from nni_blockqnn.trials.arguments import (
     add_data,
     add_training,
-    check_numbers,
     default_final_recipe,
     default_network,
 )
@@ -81,7 +80,6 @@ def train(arguments: argparse.Namespace) -> int:
     Under torchrun each of its processes calls it. The first one prints, and it alone needs and
     sees the output folder, which is on its machine.
     """
-    check_numbers(arguments)
     try:
         with joined(arguments.device) as (world, device):
             own = argparse.Namespace(**{**vars(arguments), "device": device})

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nni_blockqnn._messages import shown
-from nni_blockqnn.data.class_folders import ClassFolders
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.data._class_folders import ClassFolders
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.streamed import StreamedSplit
 

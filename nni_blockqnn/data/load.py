@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nni_blockqnn._messages import alternatives, shown
-from nni_blockqnn.data.arrays import Decoded, LabelledImages, mean_and_std
-from nni_blockqnn.data.cache import cached
-from nni_blockqnn.data.cifar import CIFAR10, CIFAR100, find_cifar
-from nni_blockqnn.data.digits import load_digits
+from nni_blockqnn.common.messages import alternatives, shown
+from nni_blockqnn.data._arrays import Decoded, LabelledImages, mean_and_std
+from nni_blockqnn.data._cache import cached
+from nni_blockqnn.data._cifar import CIFAR10, CIFAR100, find_cifar
+from nni_blockqnn.data._digits import load_digits
+from nni_blockqnn.data._fashion_mnist import find_fashion_mnist
+from nni_blockqnn.data._image_folder import find_image_folder
+from nni_blockqnn.data._splits import stratified_sample
 from nni_blockqnn.data.errors import DataError
-from nni_blockqnn.data.fashion_mnist import find_fashion_mnist
-from nni_blockqnn.data.image_folder import find_image_folder
 from nni_blockqnn.data.imagenet import IMAGENET, MEAN, STD, find_imagenet
-from nni_blockqnn.data.splits import stratified_sample
 from nni_blockqnn.data.types import ImageData, Split
-from nni_blockqnn.network_spec import PRESETS
+from nni_blockqnn.network.spec import PRESETS
 
 DATASETS = ("digits", "fashion_mnist", "cifar10", "cifar100", "image-folder", IMAGENET)
 VALIDATIONS = ("holdout", "test")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nni_blockqnn.data.class_folders import ClassFolders
+from nni_blockqnn.data._class_folders import ClassFolders
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn._messages import shown
+from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export.errors import ExportError
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block, parse_any_block
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
 
 _TRIALS_FOLDER = "network"

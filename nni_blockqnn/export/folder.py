@@ -12,10 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nni_blockqnn._messages import shown
-from nni_blockqnn.export.description import Description
-from nni_blockqnn.export.errors import ExportError
-from nni_blockqnn.export.programs import (
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.export._programs import (
     export_program,
     missing_onnx_packages,
     run_onnx,
@@ -23,6 +21,8 @@ from nni_blockqnn.export.programs import (
     write_onnx,
     write_program,
 )
+from nni_blockqnn.export.description import Description
+from nni_blockqnn.export.errors import ExportError
 from nni_blockqnn.export.source import network_source
 from nni_blockqnn.export.trained import load_described
 from nni_blockqnn.training.weights import DESCRIPTION_NAME, WEIGHTS_NAME

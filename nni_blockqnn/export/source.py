@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nni_blockqnn.codes.layer import LayerType
-from nni_blockqnn.export.block_source import block_source
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.export._block_source import block_source
+from nni_blockqnn.network.spec import NetworkSpec
 
 
 def network_source(block: Block, spec: NetworkSpec) -> str:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from nni_blockqnn._messages import shown
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export.description import Description, read_description
 from nni_blockqnn.export.errors import ExportError
 from nni_blockqnn.model_space import build_network

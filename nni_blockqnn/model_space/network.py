@@ -6,11 +6,11 @@ from collections import OrderedDict
 
 from torch import nn
 
-from nni_blockqnn.model_space.block import BlockModule
-from nni_blockqnn.model_space.layers import PCC, ConvBN, Residual, initialise, projection
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.widths import StageWidths, network_widths
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.model_space._block import BlockModule
+from nni_blockqnn.model_space._layers import PCC, ConvBN, Residual, initialise, projection
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.network.widths import StageWidths, network_widths
 
 
 def build_network(block: Block, spec: NetworkSpec) -> nn.Module:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nni_blockqnn.cost import Cost
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.predictor.features import Features, features
-from nni_blockqnn.predictor.gaussian_process import GaussianProcess, Kernel, likeliest_kernel
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.network.cost import Cost
+from nni_blockqnn.predictor._features import Features, features
+from nni_blockqnn.predictor._gaussian_process import GaussianProcess, Kernel, likeliest_kernel
 
 Network = tuple[Block, int]
 """A block and its number of repeats."""

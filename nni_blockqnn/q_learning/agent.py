@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nni_blockqnn.codes.layer import Layer, LayerType
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
 from nni_blockqnn.q_learning.q_table import QTable
 from nni_blockqnn.q_learning.replay import Experience, ReplayMemory
 from nni_blockqnn.q_learning.settings import AgentSettings
-from nni_blockqnn.search_space import START, SearchSpace
+from nni_blockqnn.space.search_space import START, SearchSpace
 
 REPEATS_STATE = "repeats"
 """The state in which the agent chooses N, where it may (``repeats_rule="agent"``)."""

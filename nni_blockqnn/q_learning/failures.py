@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import NamedTuple
 
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.q_learning.network_key import NetworkKey
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.q_learning._network_key import NetworkKey
 
 ATTEMPTS = 2
 """A network that failed so often is not proposed again."""

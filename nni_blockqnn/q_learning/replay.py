@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
 
 
 class Experience(NamedTuple):

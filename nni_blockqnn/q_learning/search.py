@@ -19,20 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from nni_blockqnn._messages import shown
-from nni_blockqnn.mutation import mutate
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.predictor.guide import Guide
+from nni_blockqnn.q_learning._network_key import NetworkKey
+from nni_blockqnn.q_learning._remembered import Remembered
+from nni_blockqnn.q_learning._schedule import EpsilonSchedule
+from nni_blockqnn.q_learning._twins import Twins, are_twins
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.failures import Failure, Failures
-from nni_blockqnn.q_learning.limits import CostLimits, Limits, check_limits
-from nni_blockqnn.q_learning.network_key import NetworkKey
-from nni_blockqnn.q_learning.remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
-from nni_blockqnn.q_learning.schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.settings import AgentSettings
-from nni_blockqnn.q_learning.twins import Twins, are_twins
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
+from nni_blockqnn.space.mutation import mutate
+from nni_blockqnn.space.search_space import SearchSpace
 
 AGENT_DRAWS = 50
 """Draws of the agent for one suggestion (DESIGN.md, "Known blocks")."""

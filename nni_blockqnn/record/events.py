@@ -7,7 +7,7 @@ import logging
 from functools import lru_cache
 from typing import Any
 
-from nni_blockqnn.nsc import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_any_block
 from nni_blockqnn.q_learning.failures import Failure
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion

@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.codes.layer import Layer
+from nni_blockqnn.blocks.layer import Layer
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.q_table import Entry, QTable
 from nni_blockqnn.record.journal import Journal

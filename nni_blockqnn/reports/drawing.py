@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
-from nni_blockqnn._messages import shown
-from nni_blockqnn.codes.layer import LayerType
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.reports.labels import label
-from nni_blockqnn.reports.layout import FULL_SIZE, Box, Layout, Point, Sizes, lay_out
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.reports._labels import label
+from nni_blockqnn.reports._layout import FULL_SIZE, Box, Layout, Point, Sizes, lay_out
 from nni_blockqnn.reports.text_graph import draw_text
 
 __all__ = ["LINE_COLOUR", "block_figure", "colour", "draw_image", "draw_text", "thumbnail_figure"]

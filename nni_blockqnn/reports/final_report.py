@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from nni_blockqnn.experiments import Results, TrialResult, distinct_best
-from nni_blockqnn.final_results import (
+from nni_blockqnn.blocks.named import name_of
+from nni_blockqnn.reports import _final_charts as final_charts
+from nni_blockqnn.reports import _page as page
+from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
+from nni_blockqnn.results.finalists import (
     Curve,
     Untrained,
     learning_curves,
@@ -18,8 +21,6 @@ from nni_blockqnn.final_results import (
     trial_words,
     untrained,
 )
-from nni_blockqnn.named_blocks import name_of
-from nni_blockqnn.reports import final_charts, page
 
 _NOT_OF_TRAIN = ("--mu", "--rho", "--save-dir", "--validation", "--test", "--recipe")
 """Words of a trial's command that `blockqnn train --validation test` has not, or has otherwise."""

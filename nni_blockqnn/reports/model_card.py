@@ -8,10 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nni_blockqnn._messages import shown
-from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import FORMATS, Exported
 from nni_blockqnn.export.description import is_finite
+from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.training.streaming import shorter_side
 

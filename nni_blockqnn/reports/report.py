@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nni_blockqnn.experiments import Results, TrialResult, distinct_best
-from nni_blockqnn.reports import charts, page
+from nni_blockqnn.reports import _charts as charts
+from nni_blockqnn.reports import _page as page
+from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
 
 _TABLE_ROWS = 20
 

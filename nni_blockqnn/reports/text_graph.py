@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.reports.labels import label
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.reports._labels import label
 
 
 def draw_text(block: Block) -> str:

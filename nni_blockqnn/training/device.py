@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nni_blockqnn._messages import shown
+from nni_blockqnn.common.messages import shown
 
 
 def pick_device(name: str = "auto") -> torch.device:

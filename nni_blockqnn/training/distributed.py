@@ -19,8 +19,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nni_blockqnn._messages import shown
-from nni_blockqnn.torchrun import own_place, wait_for_the_end
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.torchrun import own_place, wait_for_the_end
 from nni_blockqnn.training.device import pick_device
 from nni_blockqnn.training.errors import TrainingError
 

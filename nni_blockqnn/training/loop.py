@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nni_blockqnn.data import ImageData
+from nni_blockqnn.training._start import Plan, Start
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained, ran_out_of_memory, too_large
@@ -21,7 +22,6 @@ from nni_blockqnn.training.memory import free_memory, halved
 from nni_blockqnn.training.precision import check_precision, reproducible_kernels
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, TrainingResult, best_epoch
-from nni_blockqnn.training.start import Plan, Start
 from nni_blockqnn.training.streaming import batches_of
 
 

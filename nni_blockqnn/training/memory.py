@@ -11,7 +11,7 @@ import gc
 import psutil
 import torch
 
-from nni_blockqnn.cost import Cost
+from nni_blockqnn.network.cost import Cost
 from nni_blockqnn.training.errors import TrainingError
 
 SMALLEST_MICRO_BATCH = 16

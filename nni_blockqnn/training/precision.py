@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-from nni_blockqnn._messages import alternatives, shown
+from nni_blockqnn.common.messages import alternatives, shown
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 _AMPERE = (8, 0)

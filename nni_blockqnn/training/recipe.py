@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nni_blockqnn._messages import alternatives, shown
+from nni_blockqnn.common.messages import alternatives, shown
 
 OPTIMIZERS = ("adam", "sgd")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nni_blockqnn.data import AnySplit, DataError, StreamedSplit
-from nni_blockqnn.training.batches import Batches, Normalisation, training_batches
+from nni_blockqnn.training._batches import Batches, Normalisation, training_batches
 from nni_blockqnn.training.distributed import ALONE, World
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _RESIZED, _CUT = 256, 224
 
 
 class StreamedBatches:
-    """As :class:`nni_blockqnn.training.batches.Batches`, out of files.
+    """As :class:`nni_blockqnn.training._batches.Batches`, out of files.
 
     The same generator gives the same batches for any number of worker processes.
     """

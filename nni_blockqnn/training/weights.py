@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from nni_blockqnn._messages import shown
+from nni_blockqnn.common.messages import shown
 
 WEIGHTS_NAME = "weights.safetensors"
 DESCRIPTION_NAME = "network.json"

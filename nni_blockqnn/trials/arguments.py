@@ -8,15 +8,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.codes.layer import ENCODINGS
+from nni_blockqnn.blocks.layer import ENCODINGS
+from nni_blockqnn.blocks.named import codes_of, names
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.imagenet import IMAGENET
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
-from nni_blockqnn.named_blocks import codes_of, names
-from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training import PRECISIONS, RECIPES
+from nni_blockqnn.trials.number_types import integer_from, seed
 
-_LEAST = {"seed": 0, "threads": 1, "workers": 0}
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
 _MOST_WORKERS = 16
 """Each keeps two batches in shared memory: at ImageNet's size and batch 256 some 80 MB."""
@@ -75,18 +75,6 @@ def default_final_recipe(dataset: str) -> str:
     return "imagenet-final" if dataset == IMAGENET else "final"
 
 
-def check_numbers(arguments: argparse.Namespace) -> None:
-    """Refuse what would otherwise fail deep inside a library, or be taken for something else.
-
-    Raises:
-        ValueError: naming the option that is too small.
-    """
-    for name, least in _LEAST.items():
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-
-
 def load_data(arguments: argparse.Namespace, spec: NetworkSpec, processes: int = 1) -> ImageData:
     """The data that the arguments name, as the network takes it.
 
@@ -137,7 +125,7 @@ def _cores_each(processes: int) -> int:
 def add_workers(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--workers",
-        type=int,
+        type=integer_from(0),
         help="processes that decode the images of --dataset imagenet; 0 for the training's own "
         f"(default: --threads, otherwise the CPU's cores, at most {_MOST_WORKERS})",
     )
@@ -177,7 +165,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--epochs", type=int, help="shorten the recipe, its schedule included")
     group.add_argument("--batch-size", type=int, help="images a step (default: the recipe's)")
     group.add_argument(
-        "--seed", type=int, default=0, help="of weights, order and hold-out (default: 0)"
+        "--seed", type=seed, default=0, help="of weights, order and hold-out (default: 0)"
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument(
@@ -187,7 +175,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="of the arithmetic (default: %(default)s)",
     )
     group.add_argument(
-        "--threads", type=int, help="CPU threads; of several trials on a machine, one's share"
+        "--threads",
+        type=integer_from(1),
+        help="CPU threads; of several trials on a machine, one's share",
     )
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import sys
 
 from nni_blockqnn.data import DataError
-from nni_blockqnn.network_spec import NetworkSpec
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training import check_precision, pick_device
-from nni_blockqnn.trials.arguments import check_numbers, load_data, trial_parser
+from nni_blockqnn.trials.arguments import load_data, trial_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = trial_parser(under_nni=True).parse_args(argv)
     try:
-        check_numbers(arguments)
         spec = NetworkSpec.from_parameter(arguments.network)
         device = pick_device(arguments.device)
         check_precision(arguments.precision, device)

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from nni_blockqnn.data import ImageData
+from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.export import load_described
-from nni_blockqnn.parameters import TrialTask
 from nni_blockqnn.training import ALONE, evaluate_accuracies
 from nni_blockqnn.training.weights import describe_further
 from nni_blockqnn.trials.arguments import load_data

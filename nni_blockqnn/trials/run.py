@@ -14,16 +14,16 @@ from typing import Any
 import torch
 
 from nni_blockqnn import reward
-from nni_blockqnn._messages import shown
 from nni_blockqnn.bridge import channel
-from nni_blockqnn.cost import block_cost, estimate_cost
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.parameters import TrialTask, read_task
+from nni_blockqnn.exchange.parameters import TrialTask, read_task
+from nni_blockqnn.network.cost import block_cost, estimate_cost
 from nni_blockqnn.training import EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
-from nni_blockqnn.trials.arguments import check_numbers, own_parameters, trial_parser
-from nni_blockqnn.trials.files import TrialFiles
+from nni_blockqnn.trials._files import TrialFiles
+from nni_blockqnn.trials.arguments import own_parameters, trial_parser
 from nni_blockqnn.trials.training import Trained, run_training
 
 
@@ -84,7 +84,6 @@ def train_and_measure(
     started = time.perf_counter()
     before = started if process_started is None else process_started
     startup = 0.0
-    check_numbers(arguments)
     task = read_task(parameters)
 
     def on_start(data: ImageData, device: torch.device) -> None:

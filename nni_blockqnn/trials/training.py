@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from nni_blockqnn.cost import estimate_cost
 from nni_blockqnn.data import AnySplit, ImageData
+from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space import build_network
-from nni_blockqnn.parameters import TrialTask
+from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.training import (
     ALONE,
     RECIPES,

@@ -9,8 +9,8 @@ from nni.algorithms.hpo.random_tuner import RandomTuner
 from nni.algorithms.hpo.tpe_tuner import TpeTuner
 
 from conformance.driver import Parameters, SearchSpace, Subject
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.search_space import SearchSpace as BlockSpace
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.space.search_space import SearchSpace as BlockSpace
 from nni_blockqnn.tuner import BlockQNNTuner
 
 

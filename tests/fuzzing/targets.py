@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from fuzzing.judging import Target
-from nni_blockqnn._json_text import TEXT_LIMIT
-from nni_blockqnn.class_args import _OPTIONAL, check_class_args
-from nni_blockqnn.codes.layer import InvalidBlockError
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.network_spec import PRESETS, NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import InvalidBlockError
+from nni_blockqnn.common.json_text import TEXT_LIMIT
+from nni_blockqnn.exchange.class_args import _OPTIONAL, check_class_args
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import PRESETS, NetworkSpec
+from nni_blockqnn.space.search_space import SearchSpace
 from nni_blockqnn.tuner import BlockQNNTuner
 
 

@@ -16,8 +16,8 @@ from soak import SPACE
 from soak_trial import reward_of
 
 from nni_blockqnn import BlockQNNTuner
-from nni_blockqnn.experiments import find_experiment, read_results
 from nni_blockqnn.record.journal import JOURNAL_NAME
+from nni_blockqnn.results.experiment import find_experiment, read_results
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.bridge import channel
-from nni_blockqnn.trials.result_file import ResultFile
+from nni_blockqnn.exchange.kept_results import ResultFile
 
 STEPS = 4
 KILLABLE_SECONDS = 0.3

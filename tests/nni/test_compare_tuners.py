@@ -11,9 +11,9 @@ import yaml
 from nni.experiment.config import ExperimentConfig
 from nni_shell import PATIENCE_SECONDS, ROOT, Nni, write_config
 
-from nni_blockqnn.choices import block_of
-from nni_blockqnn.experiments import find_experiment, read_results
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.space.choices import block_of
+from nni_blockqnn.space.search_space import SearchSpace
 
 pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 

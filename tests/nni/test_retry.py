@@ -17,13 +17,13 @@ import pytest
 from nni_shell import PATIENCE_SECONDS, Nni, Running, write_config
 from soak import end_all, kill
 
-from nni_blockqnn.commands.finalists import finalists_space
-from nni_blockqnn.commands.finalists_checks import FINALISTS_TUNER
-from nni_blockqnn.experiments import TrialResult, find_experiment, read_results
-from nni_blockqnn.named_blocks import NAMED_BLOCKS
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.commands._finalists_checks import FINALISTS_TUNER
+from nni_blockqnn.exchange.finalists import finalists_space
+from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME
+from nni_blockqnn.results.experiment import TrialResult, find_experiment, read_results
 from nni_blockqnn.training.checkpoint import SECONDS_BETWEEN
-from nni_blockqnn.trials.result_file import CHECKPOINT_NAME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
 

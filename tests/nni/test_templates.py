@@ -12,20 +12,20 @@ import yaml
 from nni_shell import TEMPLATES
 
 from nni_blockqnn import BlockQNNTuner, NetworkSpec, SearchSpace
-from nni_blockqnn.class_args import check_class_args
-from nni_blockqnn.commands.checks import load_config
-from nni_blockqnn.commands.finalists import (
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.commands._checks import load_config
+from nni_blockqnn.commands._finalists_checks import FINALISTS_TUNER
+from nni_blockqnn.exchange.class_args import check_class_args
+from nni_blockqnn.exchange.finalists import (
     check_grid,
     finalists_space,
     is_finalists,
     network_of_grid,
     write_finalists,
 )
-from nni_blockqnn.commands.finalists_checks import FINALISTS_TUNER
+from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.finalists_tuner import FinalistsTuner
-from nni_blockqnn.named_blocks import NAMED_BLOCKS
-from nni_blockqnn.parameters import read_task
-from nni_blockqnn.q_learning.limits import Limits, check_limits
+from nni_blockqnn.space.limits import Limits, check_limits
 from nni_blockqnn.trials.arguments import default_final_recipe, trial_parser
 
 ALGORITHM = "blockqnn_algo.yml"

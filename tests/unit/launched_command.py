@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands import training_folder
-from nni_blockqnn.torchrun import end_with
+from nni_blockqnn.commands import _training_folder as training_folder
+from nni_blockqnn.common.torchrun import end_with
 from nni_blockqnn.training import Checkpoint
 
 if __name__ == "__main__":

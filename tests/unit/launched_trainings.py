@@ -25,7 +25,7 @@ from nni_blockqnn.training import (
     joined,
     train,
 )
-from nni_blockqnn.training.batches import Batches
+from nni_blockqnn.training._batches import Batches
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

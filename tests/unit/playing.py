@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nni_blockqnn.nsc import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_any_block
 from nni_blockqnn.tuner import BlockQNNTuner
 
 Parameters = dict[str, Any]

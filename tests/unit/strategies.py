@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from nni_blockqnn.codes.layer import Layer, LayerType
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
 
 MOST_LAYERS = 22
 

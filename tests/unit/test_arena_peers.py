@@ -17,7 +17,7 @@ from nni.algorithms.hpo.random_tuner import RandomTuner
 from nsc_bench.table import Entry
 
 from nni_blockqnn import Block, SearchSpace
-from nni_blockqnn.codes.layer import LayerType
+from nni_blockqnn.blocks.layer import LayerType
 
 
 def objective(max_layers: int, max_flops: int | None = None) -> Objective:

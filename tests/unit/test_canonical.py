@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks, renumberings
 
-from nni_blockqnn.codes.canonical import canonical_key
-from nni_blockqnn.codes.layer import LayerType
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.canonical import canonical_key
+from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.space.search_space import SearchSpace
 
 Rows = list[list[int]]
 

@@ -14,7 +14,7 @@ from torch import nn
 from nni_blockqnn import Block, NetworkSpec, build_network
 from nni_blockqnn.data import load_dataset
 from nni_blockqnn.training import EARLY_STOP, Checkpoint, EpochResult, TrainingResult, train
-from nni_blockqnn.trials.files import TrialFiles
+from nni_blockqnn.trials._files import TrialFiles
 
 CPU = torch.device("cpu")
 RECIPE = replace(EARLY_STOP, epochs=4, milestones=(1, 3), batch_size=64, augment=True)

@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
-from nni_blockqnn.commands.checks import Finding, check_config
-from nni_blockqnn.commands.finalists import finalists_space
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.commands._checks import Finding, check_config
+from nni_blockqnn.exchange.finalists import finalists_space
 
 GRID_SEARCH = {"name": "GridSearch"}
 FINALISTS = {"className": "nni_blockqnn.finalists_tuner.FinalistsTuner", "codeDirectory": "."}

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nni_blockqnn.choices import block_of, choices_space
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.space.choices import block_of, choices_space
+from nni_blockqnn.space.search_space import SearchSpace
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "compare_tuners"
 FOUR_ROWS = {

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from nni import ClassArgsValidator
 
-from nni_blockqnn.class_args import BlockQNNClassArgsValidator, agent_settings, check_class_args
+from nni_blockqnn.exchange.class_args import (
+    BlockQNNClassArgsValidator,
+    agent_settings,
+    check_class_args,
+)
 from nni_blockqnn.q_learning.settings import PRESETS, TABLE_2, AgentSettings
 from nni_blockqnn.tuner import BlockQNNTuner
 

@@ -64,7 +64,7 @@ def test_a_command_loads_nothing_slow_that_it_does_not_use(
 def test_top_of_an_experiment_loads_nothing_slow(tmp_path: Path) -> None:
     make_experiment(tmp_path / "nni-experiments", "abcd1234", finals=[("trial0", final())])
     modules = _loaded_by("top", "abcd1234", home=tmp_path)
-    assert "nni_blockqnn.nsc" in modules  # it has read the block
+    assert "nni_blockqnn.blocks.block" in modules  # it has read the block
     assert not modules & SLOW
 
 

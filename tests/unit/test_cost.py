@@ -12,12 +12,12 @@ from plain_block import unshare
 from ptflops import get_model_complexity_info
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nni_blockqnn.codes.layer import Layer, LayerType
-from nni_blockqnn.cost import Cost, block_cost, estimate_cost
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
 from nni_blockqnn.model_space import build_network
-from nni_blockqnn.network_spec import FRAMES, NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.network.cost import Cost, block_cost, estimate_cost
+from nni_blockqnn.network.spec import FRAMES, NetworkSpec
+from nni_blockqnn.space.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
 """The right block of the paper's Fig. 2."""

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from nni_blockqnn.data import DATASETS, DataError, load_dataset
-from nni_blockqnn.data.splits import stratified_counts, stratified_sample
+from nni_blockqnn.data._splits import stratified_counts, stratified_sample
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ import pytest
 import torch
 
 from nni_blockqnn.data import DataError, ImageData, load_dataset
-from nni_blockqnn.data.cache import cache_root
+from nni_blockqnn.data._cache import cache_root
 
 
 @pytest.fixture(autouse=True)

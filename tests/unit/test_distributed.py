@@ -13,10 +13,10 @@ from jpegs import write_tree
 from launched_trainings import CPU, IMAGES, RECIPE, some_data
 from launching import ended, start, two_processes
 
-from nni_blockqnn.cost import Cost
+from nni_blockqnn.network.cost import Cost
 from nni_blockqnn.training import ALONE, TrainingResult, World, joined, train
-from nni_blockqnn.training.augment import random_crop_and_flip
-from nni_blockqnn.training.batches import Batches, training_batches
+from nni_blockqnn.training._augment import random_crop_and_flip
+from nni_blockqnn.training._batches import Batches, training_batches
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.trials.arguments import chosen_threads
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from nni_blockqnn.experiments import (
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.exchange.kept_results import ResultFile
+from nni_blockqnn.results.experiment import (
     ExperimentDatabaseError,
     ExperimentNotFoundError,
     Results,
@@ -21,8 +23,6 @@ from nni_blockqnn.experiments import (
     find_experiment,
     read_results,
 )
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.trials.result_file import ResultFile
 
 NNI_TABLES = """
 create table TrialJobEvent (

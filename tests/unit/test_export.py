@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 
 import nni_blockqnn
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.cli import main
 from nni_blockqnn.export import ExportError, export_network, network_source, new_folder
 from nni_blockqnn.export import folder as folder_module
-from nni_blockqnn.export.programs import (
+from nni_blockqnn.export._programs import (
     export_program,
     missing_onnx_packages,
     run_onnx,
@@ -32,10 +33,9 @@ from nni_blockqnn.export.programs import (
     write_program,
 )
 from nni_blockqnn.model_space import build_network
-from nni_blockqnn.network_spec import FRAMES, NetworkSpec
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.network.spec import FRAMES, NetworkSpec
 from nni_blockqnn.reports.model_card import code
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.space.search_space import SearchSpace
 from nni_blockqnn.training.weights import save_network
 
 needs_onnx = pytest.mark.skipif(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playing import Experiment, Parameters, network_of, space, tuner
 
-from nni_blockqnn.metrics import MetricError, parse_failure
+from nni_blockqnn.exchange.metrics import MetricError, parse_failure
 from nni_blockqnn.q_learning.failures import REPORTED_IN_A_ROW, SILENT_IN_A_ROW
 from nni_blockqnn.tuner import BlockQNNTuner
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment, write_list
 
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.cli import main
-from nni_blockqnn.experiments import Experiment, find_experiment, read_results
-from nni_blockqnn.final_results import is_final_training, learning_curves, untrained
-from nni_blockqnn.named_blocks import NAMED_BLOCKS, name_of
-from nni_blockqnn.nsc import Block
 from nni_blockqnn.reports.final_report import write_final_report
+from nni_blockqnn.results.experiment import Experiment, find_experiment, read_results
+from nni_blockqnn.results.finalists import is_final_training, learning_curves, untrained
 
 INCEPTION = NAMED_BLOCKS["inception"].to_json()
 BLOCKS = [TWO_BRANCHES, ONE_CONV, RESIDUAL, INCEPTION]

@@ -22,18 +22,18 @@ from test_experiments import (
     write_list,
 )
 
+from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands.checks import load_config
-from nni_blockqnn.commands.finalists import (
+from nni_blockqnn.commands._checks import load_config
+from nni_blockqnn.exchange.finalists import (
     check_grid,
     finalist_tasks,
     finalists_space,
     read_finalist,
 )
-from nni_blockqnn.experiments import find_experiment, read_results
-from nni_blockqnn.named_blocks import NAMED_BLOCKS
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block, parse_any_block
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.results.experiment import find_experiment, read_results
 
 INCEPTION = NAMED_BLOCKS["inception"].to_json()
 SEARCHED = {

@@ -14,10 +14,10 @@ import nni
 import pytest
 from test_experiments import make_experiment
 
-from nni_blockqnn.commands.finalists import finalists_space, grid_of
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.exchange.finalists import finalists_space, grid_of
+from nni_blockqnn.exchange.kept_results import RESULT_NAME
 from nni_blockqnn.finalists_tuner import FinalistsTuner
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.trials.result_file import RESULT_NAME
 
 KERNELS = (1, 3, 5)
 BLOCKS = [Block.parse([[1, 1, a, 0, 0], [2, 1, b, 1, 0]]) for a in KERNELS for b in KERNELS][:7]

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from strategies import blocks, renumberings
 from torch import Tensor, nn
 
-from nni_blockqnn.codes.layer import Layer, LayerType
-from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
 from nni_blockqnn.model_space import build_network
-from nni_blockqnn.model_space.block import BlockModule
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.search_space import SearchSpace
-from nni_blockqnn.widths import block_widths
+from nni_blockqnn.model_space._block import BlockModule
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.network.widths import block_widths
+from nni_blockqnn.space.search_space import SearchSpace
 
 Rows = list[tuple[int, int, int, int]]
 

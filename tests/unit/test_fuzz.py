@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from fuzzing import READ, REFUSED, TARGETS, Target, fuzzed, outcome
 
-from nni_blockqnn.class_args import check_class_args
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block, parse_any_block
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.exchange.class_args import check_class_args
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.space.search_space import SearchSpace
 
 INPUTS = 2_000
 MEBIBYTE = 2**20

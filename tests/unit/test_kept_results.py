@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playing import Experiment, metric, tuner
 
+from nni_blockqnn.exchange.kept_results import ResultFile, kept_metrics
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
-from nni_blockqnn.trials.result_file import ResultFile, kept_metrics
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from test_experiments import (
     write_list,
 )
 
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands.measurements import Measurement, paired, read_measurements
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.commands._measurements import Measurement, paired, read_measurements
 
 KERNELS = [(1, 1), (1, 3), (1, 5), (2, 3), (3, 3)]
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nni_blockqnn import Block, SearchSpace
-from nni_blockqnn.codes.layer import ENCODINGS
-from nni_blockqnn.mutation import mutate
+from nni_blockqnn.blocks.layer import ENCODINGS
+from nni_blockqnn.space.mutation import mutate
 
 
 @given(st.sampled_from(ENCODINGS), st.integers(2, 23), st.integers(0, 2**32 - 1))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from test_nsc import INCEPTION, RESIDUAL
 
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands.block_argument import block_parameters
-from nni_blockqnn.commands.finalists import finalists_space, write_finalists
-from nni_blockqnn.named_blocks import NAMED_BLOCKS, name_of
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.commands._block_argument import block_parameters
+from nni_blockqnn.exchange.finalists import finalists_space, write_finalists
 from nni_blockqnn.trials.run import run
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nni_blockqnn.network_spec import FRAMES, PRESETS, NetworkSpec
+from nni_blockqnn.network.spec import FRAMES, PRESETS, NetworkSpec
 
 
 def test_the_papers_networks() -> None:

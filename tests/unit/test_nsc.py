@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks
 
-from nni_blockqnn.codes.layer import ENCODINGS, LAYER_LIMIT, InvalidBlockError, Layer
-from nni_blockqnn.nsc import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.layer import ENCODINGS, LAYER_LIMIT, InvalidBlockError, Layer
 
 INCEPTION = [
     [1, 4, 0, 0, 0],

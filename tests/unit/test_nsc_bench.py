@@ -17,9 +17,9 @@ from nsc_bench.setups import SETUPS
 from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import Entry, Table, load_table
 
-from nni_blockqnn.cost import estimate_cost
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.network.cost import estimate_cost
 
 DIGITS = SETUPS["digits"]
 CONV = Block.parse([[1, 1, 3, 0, 0]])

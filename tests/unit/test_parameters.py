@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.parameters import read_task, trial_parameters
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.exchange.parameters import read_task, trial_parameters
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.q_learning.search import Suggestion
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.space.search_space import SearchSpace
 
 CODES = [[1, 1, 3, 0, 0], [2, 7, 0, 0, 0]]
 

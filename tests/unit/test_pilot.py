@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 import torch
 
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.calibration.pilot_blocks import spread_blocks
 from nni_blockqnn.calibration.rank_statistics import spearman
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands.pilot_folder import PilotFolder
-from nni_blockqnn.commands.pilot_trainings import (
+from nni_blockqnn.commands._pilot_folder import PilotFolder
+from nni_blockqnn.commands._pilot_trainings import (
     PilotTraining,
     pilot_trainings,
     run_pilot,
 )
-from nni_blockqnn.cost import estimate_cost
 from nni_blockqnn.data import load_dataset
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.q_learning.limits import Limits
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.space.limits import Limits
+from nni_blockqnn.space.search_space import SearchSpace
 from nni_blockqnn.training import EARLY_STOP, FINAL, EpochResult
 
 SPACE = SearchSpace(repeats=(1,), network="digits")

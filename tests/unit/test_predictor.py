@@ -11,10 +11,10 @@ from playing import Experiment, layers_reward, space, tuner
 from scipy.stats import spearmanr
 
 from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost
-from nni_blockqnn.cost import Cost
+from nni_blockqnn.network.cost import Cost
 from nni_blockqnn.predictor import guide as guide_module
-from nni_blockqnn.predictor.features import Features, features
-from nni_blockqnn.predictor.gaussian_process import GaussianProcess, Kernel, likeliest_kernel
+from nni_blockqnn.predictor._features import Features, features
+from nni_blockqnn.predictor._gaussian_process import GaussianProcess, Kernel, likeliest_kernel
 from nni_blockqnn.predictor.guide import Guide
 
 SPEC = NetworkSpec("digits")

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Experiment, metric, space, tuner
 
-from nni_blockqnn.metrics import (
+from nni_blockqnn.blocks.block import parse_any_block
+from nni_blockqnn.exchange.metrics import (
     REPEATS_LIMIT,
     REWARD_LIMIT,
     MetricError,
     parse_failure,
     parse_final_metric,
 )
-from nni_blockqnn.nsc import parse_any_block
 from nni_blockqnn.record.journal import JOURNAL_NAME, Journal, read_events
 
 EVENTS: list[dict[str, Any]] = [

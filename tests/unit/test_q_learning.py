@@ -9,15 +9,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nni_blockqnn.codes.layer import Layer
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer
+from nni_blockqnn.q_learning._schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.agent import REPEATS_STATE, Agent
 from nni_blockqnn.q_learning.q_table import QTable
 from nni_blockqnn.q_learning.replay import Experience, ReplayMemory
-from nni_blockqnn.q_learning.schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.search import BlockSearch, Suggestion
 from nni_blockqnn.q_learning.settings import PRESETS, TABLE_2, AgentSettings
-from nni_blockqnn.search_space import START, SearchSpace
+from nni_blockqnn.space.search_space import START, SearchSpace
 
 TWO_CONVS = Block.parse([[1, 1, 3, 0, 0], [2, 1, 3, 1, 0]])
 FIRST, SECOND, TERMINAL = TWO_CONVS.trajectory

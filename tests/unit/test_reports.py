@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 from matplotlib.transforms import Bbox
 
-from nni_blockqnn.codes.layer import Layer, LayerType
-from nni_blockqnn.experiments import Experiment, Results, TrialResult
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.reports import charts
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.reports import _charts as charts
+from nni_blockqnn.reports._inline import inline_svg
+from nni_blockqnn.reports._layout import Box, lay_out
+from nni_blockqnn.reports._ordering import crossings, ordered_rows
+from nni_blockqnn.reports._page import duration, quantity
 from nni_blockqnn.reports.drawing import (
     LINE_COLOUR,
     arrow_curve,
@@ -25,12 +28,9 @@ from nni_blockqnn.reports.drawing import (
     draw_image,
     draw_text,
 )
-from nni_blockqnn.reports.inline import inline_svg
-from nni_blockqnn.reports.layout import Box, lay_out
-from nni_blockqnn.reports.ordering import crossings, ordered_rows
-from nni_blockqnn.reports.page import duration, quantity
 from nni_blockqnn.reports.report import write_report
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.results.experiment import Experiment, Results, TrialResult
+from nni_blockqnn.space.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
 """The right block of the paper's Fig. 2."""

@@ -16,10 +16,10 @@ from nni_blockqnn.bridge.customised import made_before
 from nni_blockqnn.bridge.sent import SentTrial
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands.retry import find_lost
-from nni_blockqnn.experiments import Experiment, find_experiment
+from nni_blockqnn.exchange.kept_results import ResultFile
+from nni_blockqnn.results.experiment import Experiment, find_experiment
 from nni_blockqnn.training import Checkpoint
-from nni_blockqnn.trials.files import TrialFiles
-from nni_blockqnn.trials.result_file import ResultFile
+from nni_blockqnn.trials._files import TrialFiles
 
 GRID = {"tuner": {"name": "GridSearch"}}
 OUR_SEARCH = {"tuner": {"className": "nni_blockqnn.tuner.BlockQNNTuner"}}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.q_learning.limits import CostLimits, Limits, check_limits
-from nni_blockqnn.q_learning.remembered import Remembered
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.q_learning._remembered import Remembered
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
 from nni_blockqnn.q_learning.settings import PRESETS, AgentSettings
-from nni_blockqnn.search_space import SearchSpace
+from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
+from nni_blockqnn.space.search_space import SearchSpace
 
 IDENTITY = Block.parse([[1, 4, 0, 0, 0]])
 FORK = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 5, 1, 0]])

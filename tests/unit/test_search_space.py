@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nni_blockqnn.codes.layer import InvalidBlockError, Layer, LayerType
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.search_space import START, SearchSpace
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import InvalidBlockError, Layer, LayerType
+from nni_blockqnn.space.search_space import START, SearchSpace
 
 EXAMPLE = {
     "block": {

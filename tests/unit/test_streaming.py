@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands import training_folder
-from nni_blockqnn.commands.training_display import TrainingDisplay
+from nni_blockqnn.commands import _training_folder as training_folder
+from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.data import DataError, ImageData, StreamedSplit, load_dataset
-from nni_blockqnn.data.class_folders import ClassFolders
+from nni_blockqnn.data._class_folders import ClassFolders
 from nni_blockqnn.data.imagenet import MEAN, STD
 from nni_blockqnn.training import (
     FINAL,

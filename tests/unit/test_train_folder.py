@@ -15,9 +15,9 @@ from filelock import FileLock
 from PIL import Image
 
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands import _training_folder as training_folder
 from nni_blockqnn.commands import train as train_module
-from nni_blockqnn.commands import training_folder
-from nni_blockqnn.commands.training_display import TrainingDisplay
+from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.training import Checkpoint, EpochResult
 
 SMALL = '{"preset": "digits", "filters": [4, 8]}'

@@ -18,8 +18,8 @@ from nni_blockqnn.training import (
     pick_device,
     train,
 )
-from nni_blockqnn.training.augment import crop_and_flip, random_crop_and_flip
-from nni_blockqnn.training.batches import Batches
+from nni_blockqnn.training._augment import crop_and_flip, random_crop_and_flip
+from nni_blockqnn.training._batches import Batches
 from nni_blockqnn.training.errors import memory_errors_explained
 
 CPU = torch.device("cpu")

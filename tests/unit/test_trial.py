@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost, reward
-from nni_blockqnn.model_space.block import BlockModule
+from nni_blockqnn.model_space._block import BlockModule
 from nni_blockqnn.training import TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.memory import fitting_micro_batch

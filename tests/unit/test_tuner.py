@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from playing import Experiment, layers_reward, metric, network_of, space, tuner
 
-from nni_blockqnn.codes.layer import InvalidBlockError
-from nni_blockqnn.cost import estimate_cost
-from nni_blockqnn.network_spec import NetworkSpec
-from nni_blockqnn.nsc import Block
-from nni_blockqnn.parameters import read_task
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import InvalidBlockError
+from nni_blockqnn.exchange.parameters import read_task
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.tuner import BlockQNNTuner
 
 TWO_LAYER_NETWORKS = 42

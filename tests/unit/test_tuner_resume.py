@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playing import Experiment, layers_reward, metric, network_of, space, tuner
 
-from nni_blockqnn.nsc import Block
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.q_learning.search import Result
 from nni_blockqnn.record.journal import JOURNAL_NAME
 

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from turnover import shares
 
-from nni_blockqnn.data.digits import load_digits
-from nni_blockqnn.training.eager import eager
-from nni_blockqnn.training.optimizers import make_optimizer
+from nni_blockqnn.data._digits import load_digits
+from nni_blockqnn.training._eager import eager
+from nni_blockqnn.training._optimizers import make_optimizer
 from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, Recipe
 from nni_blockqnn.trials.run import run
 

@@ -10,8 +10,8 @@ import pytest
 from playing import Experiment, space, tuner
 
 from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost, reward
-from nni_blockqnn.q_learning.reward_model import RewardModel
-from nni_blockqnn.q_learning.twins import Twins, are_twins
+from nni_blockqnn.q_learning._reward_model import RewardModel
+from nni_blockqnn.q_learning._twins import Twins, are_twins
 
 SPEC = NetworkSpec("cifar100")
 CONV = Block.parse([[1, 1, 3, 0, 0]])

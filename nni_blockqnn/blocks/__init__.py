@@ -1,0 +1,1 @@
+"""A block: its structure codes, its graph, and when two blocks are the same."""

@@ -1,0 +1,175 @@
+"""Reading the rows of structure codes: each must be a layer that may stand where it stands."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from nni_blockqnn.blocks.layer import LAYER_LIMIT, InvalidBlockError, Layer, LayerType
+from nni_blockqnn.common.json_text import read_json
+from nni_blockqnn.common.messages import alternatives, shown
+
+_HIGHEST_TYPE = {"pcc": LayerType.TERMINAL.value, "separate": LayerType.BN.value}
+
+
+class Rules:
+    """Which kernels and types a row may have. Made by :func:`rules_of`, equal only to itself."""
+
+    def __init__(
+        self, conv_kernels: tuple[int, ...], pool_kernels: tuple[int, ...], encoding: str
+    ) -> None:
+        self.highest_type = _HIGHEST_TYPE[encoding]
+        self.kernels = {
+            LayerType.CONV: conv_kernels,
+            LayerType.MAX_POOL: pool_kernels,
+            LayerType.AVG_POOL: pool_kernels,
+        }
+
+
+rules_of = lru_cache(maxsize=64)(Rules)
+"""One object for the same rules, so that rows that were checked by them are found quickly."""
+
+
+def read_layers(codes: str | Sequence[Sequence[int]], rules: Rules) -> tuple[Layer, ...]:
+    """The layers without the Terminal, from rows or their JSON text.
+
+    Raises:
+        InvalidBlockError: naming the row, the rule and the value.
+    """
+    rows = _rows_of(codes)
+    layers = [_parse_row(position, row, rules) for position, row in enumerate(rows, 1)]
+    for layer in layers[:-1]:
+        if layer.type == LayerType.TERMINAL:
+            raise InvalidBlockError(
+                f"row {layer.index}: the Terminal must be the last row, "
+                f"but {len(rows) - layer.index} follow it"
+            )
+    if layers[-1].type == LayerType.TERMINAL:
+        layers.pop()
+    if not layers:
+        raise InvalidBlockError(
+            "row 1: a block needs at least one layer before the Terminal, got (1, 7, 0, 0, 0)"
+        )
+    return tuple(layers)
+
+
+def _rows_of(codes: Any) -> list[Any]:
+    if isinstance(codes, str):
+        try:
+            codes = read_json(codes)
+        except ValueError as error:
+            raise InvalidBlockError(
+                f"a block must be a JSON list of rows, got {shown(codes)}: {error}"
+            ) from None
+    if hasattr(codes, "tolist"):  # a numpy array
+        codes = _array_rows(codes)
+    if not isinstance(codes, (list, tuple)):
+        raise InvalidBlockError(
+            f"a block must be a list of rows of five integers, got {shown(codes)}"
+        )
+    if not codes:
+        raise InvalidBlockError("a block needs at least one layer, got no rows")
+    _check_length(len(codes))
+    return list(codes)
+
+
+def _array_rows(array: Any) -> Any:
+    """Checks the shape first: a view of a thousand million rows takes no memory, but their list
+    does."""
+    shape = tuple(getattr(array, "shape", ()))
+    if not shape:
+        return array.tolist()
+    if len(shape) != 2 or shape[1] != 5:
+        raise InvalidBlockError(
+            f"a block must be a list of rows of five integers, got an array of shape {shape}"
+        )
+    _check_length(shape[0])
+    return array.tolist()
+
+
+def _check_length(rows: int) -> None:
+    if rows > LAYER_LIMIT:
+        raise InvalidBlockError(f"a block has at most {LAYER_LIMIT} rows, got {rows}")
+
+
+def _parse_row(position: int, row: Any, rules: Rules) -> Layer:
+    return _checked_layer(position, _integers(position, row), rules)
+
+
+def _integers(position: int, row: Any) -> tuple[int, ...]:
+    if not isinstance(row, (list, tuple)) or len(row) != 5:
+        raise InvalidBlockError(f"row {position}: a row must be five integers, got {shown(row)}")
+    if set(map(type, row)) == {int}:  # much faster than the full check, and thousands are resumed
+        return tuple(row)
+    for name, value in zip(Layer._fields, row, strict=True):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise InvalidBlockError(
+                f"row {position}: {name} must be an integer, got {shown(value)}"
+            )
+    return tuple(map(int, row))
+
+
+@lru_cache(maxsize=8192)  # the paper's space has some 4,800 rows
+def _checked_layer(position: int, values: tuple[int, ...], rules: Rules) -> Layer:
+    layer = Layer(*values)
+    if layer.index != position:
+        raise _row_error(
+            position, f"the layer index must count the rows and be {position}", "index", layer.index
+        )
+    if not 1 <= layer.type <= rules.highest_type:
+        raise _row_error(
+            position, f"the layer type must be 1 to {rules.highest_type}", "type", layer.type
+        )
+    layer_type = LayerType(layer.type)
+    allowed = rules.kernels.get(layer_type, (0,))
+    if layer.kernel not in allowed:
+        name = layer_type.name.lower()
+        raise _row_error(
+            position,
+            f"the kernel of {name} must be {alternatives(allowed)}",
+            "kernel",
+            layer.kernel,
+        )
+    return _check_predecessors(layer, layer_type)
+
+
+def _check_predecessors(layer: Layer, layer_type: LayerType) -> Layer:
+    count = layer_type.predecessors
+    lowest = 0 if layer.index == 1 else 1
+    if count == 2 and layer.index < 3:
+        raise _row_error(
+            layer.index,
+            "an add or concat reads two earlier layers, so it comes third at the earliest",
+            "type",
+            layer.type,
+        )
+    for name, value in zip(("pred1", "pred2")[:count], layer.predecessors, strict=True):
+        if not lowest <= value < max(layer.index, lowest + 1):
+            rule = (
+                "layer 1 reads the block's input, 0"
+                if layer.index == 1
+                else f"must be 1 to {layer.index - 1}"
+            )
+            raise _row_error(layer.index, f"{name}: {rule}", name, value)
+    for name, value in (("pred1", layer.pred1), ("pred2", layer.pred2))[count:]:
+        if value != 0:
+            raise _row_error(
+                layer.index, f"{name} of {layer_type.name.lower()} must be 0", name, value
+            )
+    if count == 2:
+        if layer.pred1 == layer.pred2:
+            raise _row_error(
+                layer.index,
+                f"the predecessors of {layer_type.name.lower()} must differ",
+                "pred2",
+                layer.pred2,
+            )
+        if layer.pred1 > layer.pred2:
+            return layer._replace(pred1=layer.pred2, pred2=layer.pred1)
+    return layer
+
+
+def _row_error(position: int, rule: str, name: str, value: int) -> InvalidBlockError:
+    return InvalidBlockError(f"row {position}: {rule}, got {name}={shown(value)}")

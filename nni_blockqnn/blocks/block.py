@@ -1,0 +1,232 @@
+"""Network Structure Codes: the text of a block (paper, Section 3.1, Table 1 and Fig. 2).
+
+A block is a directed acyclic graph of layers, written as one row of five integers a layer:
+
+===================  =====  ====  ===========  ======================  =======================
+layer                index  type  kernel       pred1                   pred2
+===================  =====  ====  ===========  ======================  =======================
+convolution (PCC)    T      1     1, 3, 5      K                       0
+max pooling          T      2     1, 3         K                       0
+average pooling      T      3     1, 3         K                       0
+identity             T      4     0            K                       0
+elemental add        T      5     0            K                       K
+concat               T      6     0            K                       K
+terminal             T      7     0            0                       0
+===================  =====  ====  ===========  ======================  =======================
+
+T counts the rows from 1 and K is any earlier row; layer 1 alone reads the block's input, as pred1 =
+0. All layers that no other layer reads are concatenated as the block's output. This is the encoding
+"pcc". In the encoding "separate" (the paper's Fig. 9 compares the two) ReLU and batch norm are
+layers of their own, with the types 8 and 9 (ours), a kernel of 0 and one predecessor, and type 1 is
+the convolution alone. The residual block of Fig. 2:
+
+>>> block = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
+>>> block.codes[-1]  # the Terminal row may be left out and is put back
+[5, 7, 0, 0, 0]
+>>> block.leaves  # only the add is read by nobody
+(4,)
+>>> block.density  # 6 edges (1 from the input, 4 inside, 1 to the output) over 6 dots
+1.0
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from nni_blockqnn.blocks._function_key import FunctionNode, function_fingerprint, function_graph
+from nni_blockqnn.blocks._rows import read_layers, rules_of
+from nni_blockqnn.blocks.canonical import LabelledNode, canonical_key
+from nni_blockqnn.blocks.layer import (
+    CONV_KERNELS,
+    ENCODINGS,
+    KERNEL_LIMIT,
+    POOL_KERNELS,
+    Layer,
+    LayerType,
+)
+from nni_blockqnn.common.messages import shown
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+_HANDED_ON = {(LayerType.IDENTITY.value, 0), (LayerType.CONCAT.value, 0)}
+"""Layers that compute nothing: what reads them might read what they read."""
+_BARE_CONV = 10
+"""In keys, the type of a convolution alone: it computes another function than a PCC."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A valid block. Made by :meth:`parse`; the rows are in normal form, without the Terminal.
+
+    Attributes:
+        encoding: "pcc" or "separate"; the codes alone do not tell which.
+    """
+
+    layers: tuple[Layer, ...]
+    encoding: str = "pcc"
+
+    @classmethod
+    def parse(
+        cls,
+        codes: Block | str | Sequence[Sequence[int]],
+        *,
+        conv_kernels: Sequence[int] = CONV_KERNELS,
+        pool_kernels: Sequence[int] = POOL_KERNELS,
+        encoding: str = "pcc",
+    ) -> Block:
+        """Read rows of five integers, or their JSON text; the Terminal row may be left out.
+
+        The two predecessors of an add or concat are put in ascending order. A block is returned as
+        it is.
+
+        Raises:
+            InvalidBlockError: naming the row, the rule and the value.
+            ValueError: if the encoding is neither "pcc" nor "separate".
+        """
+        if isinstance(codes, Block):
+            return codes
+        rules = rules_of(tuple(conv_kernels), tuple(pool_kernels), checked_encoding(encoding))
+        return cls(read_layers(codes, rules), encoding)
+
+    @property
+    def codes(self) -> list[list[int]]:
+        """Rows of five integers, the Terminal row last."""
+        return [list(layer) for layer in self.trajectory]
+
+    @property
+    def trajectory(self) -> tuple[Layer, ...]:
+        """The layers and the Terminal: the actions a_1 .. a_T of the agent (paper, Section 3.2)."""
+        return (*self.layers, Layer.terminal(len(self.layers) + 1))
+
+    def to_json(self) -> str:
+        """The codes as compact JSON text, the form in which they travel through NNI."""
+        return json.dumps(self.codes, separators=(",", ":"))
+
+    @cached_property
+    def leaves(self) -> tuple[int, ...]:
+        """Indices of the layers that no layer reads, ascending; concatenated they are the
+        output."""
+        read = {predecessor for layer in self.layers for predecessor in layer.predecessors}
+        return tuple(layer.index for layer in self.layers if layer.index not in read)
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """The DAG that density counts: node 0 is the input, then the layers, then the output.
+
+        Nodes carry ``label``, the pair of type and kernel; the input's is (0, 0), the output's
+        the Terminal's.
+        """
+        import networkx as nx  # takes longer than all else that a trial reads of its block
+
+        output = len(self.layers) + 1
+        graph = nx.DiGraph()
+        graph.add_node(0, label=(0, 0))
+        for layer in self.layers:
+            graph.add_node(layer.index, label=(layer.type, layer.kernel))
+            graph.add_edges_from((predecessor, layer.index) for predecessor in layer.predecessors)
+        graph.add_node(output, label=(LayerType.TERMINAL.value, 0))
+        graph.add_edges_from((leaf, output) for leaf in self.leaves)
+        return graph
+
+    @property
+    def density(self) -> float:
+        """Edges over dots of the DAG (paper, Section 3.3): 2/3 for a single layer."""
+        edges = sum(len(layer.predecessors) for layer in self.layers) + len(self.leaves)
+        return edges / (len(self.layers) + 2)
+
+    @cached_property
+    def key(self) -> str:
+        """Equal for isomorphic blocks, different for all others.
+
+        Blocks are isomorphic if renumbering layers and swapping the predecessors of adds and
+        concats turns one into the other. A pooling of kernel 1 computes the identity and counts as
+        one; a PCC and a convolution alone are different layers.
+        """
+        return canonical_key(
+            [(self._function_label(layer), layer.predecessors) for layer in self.layers]
+        )
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """Equal for isomorphic blocks and seldom for others; ten times quicker than :attr:`key`."""
+        labels = [(0, 0), *map(self._function_label, self.layers)]
+        return hash(
+            tuple(
+                sorted(
+                    (labels[layer.index], *sorted(labels[read] for read in layer.predecessors))
+                    for layer in self.layers
+                )
+            )
+        )
+
+    @cached_property
+    def function_key(self) -> str:
+        """Equal for blocks that compute the same function, whatever their identities and concats.
+
+        Identities (and poolings of kernel 1) are taken out, and a concat that is read by a concat
+        or by the output dissolves into it; blocks that are isomorphic then have one key, all others
+        different ones. So equal functions are not all found: two poolings of one layer, say, stay
+        two. Blocks of equal key have equal function keys; their density may differ.
+        """
+        return canonical_key(self.function_graph)
+
+    @cached_property
+    def function_graph(self) -> list[LabelledNode]:
+        """What :attr:`function_key` is the canonical form of: input, layers and output."""
+        return function_graph(self._function_nodes, self.leaves)
+
+    @cached_property
+    def function_fingerprint(self) -> int:
+        """Equal for blocks of one :attr:`function_key` and seldom for others; much quicker."""
+        return function_fingerprint(self._function_nodes, self.leaves)
+
+    @cached_property
+    def computing_layers(self) -> tuple[tuple[int, int], ...]:
+        """Types and kernels, sorted, without what :attr:`function_key` takes out: equal for blocks
+        of one function, and much quicker."""
+        labels = map(self._function_label, self.layers)
+        return tuple(sorted(label for label in labels if label not in _HANDED_ON))
+
+    def __str__(self) -> str:
+        return self.to_json()
+
+    @property
+    def _function_nodes(self) -> list[FunctionNode]:
+        labels = map(self._function_label, self.layers)
+        return [
+            (None if label in _HANDED_ON else label, layer.predecessors)
+            for label, layer in zip(labels, self.layers, strict=True)
+        ]
+
+    def _function_label(self, layer: Layer) -> tuple[int, int]:
+        if layer.type == LayerType.CONV and self.encoding == "separate":
+            return (_BARE_CONV, layer.kernel)
+        if layer.type in (LayerType.MAX_POOL, LayerType.AVG_POOL) and layer.kernel == 1:
+            return (LayerType.IDENTITY.value, 0)
+        return (layer.type, layer.kernel)
+
+
+def parse_any_block(codes: Any, encoding: str = "pcc") -> Block:
+    """A block of any search space: kernels may be any odd number up to ``KERNEL_LIMIT``.
+
+    Raises:
+        InvalidBlockError, ValueError: as :meth:`Block.parse`.
+    """
+    kernels = range(1, KERNEL_LIMIT + 1, 2)
+    return Block.parse(codes, conv_kernels=kernels, pool_kernels=kernels, encoding=encoding)
+
+
+def checked_encoding(value: Any) -> str:
+    """The value, if it is one of ``ENCODINGS``.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not isinstance(value, str) or value not in ENCODINGS:
+        raise ValueError(f'encoding must be "pcc" or "separate", got {shown(value)}')
+    return value

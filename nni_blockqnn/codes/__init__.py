@@ -1,1 +1,0 @@
-"""Network structure codes: layers, rows, and when two blocks are the same (no torch, no NNI)."""

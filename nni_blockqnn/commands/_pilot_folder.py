@@ -1,0 +1,117 @@
+"""The folder of a pilot, which says whose it is and which blocks that has (no PyTorch, no NNI)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from nni_blockqnn.common.messages import shown
+
+_PLAN_NAME, _SCRATCH_NAME, _LOCK_NAME = "pilot.json", "pilot.tmp", "pilot.lock"
+_REMEDY = "name another folder with --output, or delete this one"
+
+
+class PilotFolder:
+    """Where a pilot keeps its blocks and results, so that the same command goes on there.
+
+    Attributes:
+        blocks: codes of the blocks that it has, none if the folder is new.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        """
+        Args:
+            path: need not be there, nor its parents.
+            settings: all but the blocks that the results depend on, as JSON values, under the
+                names that a user knows.
+
+        Raises:
+            ValueError: if it is the folder of another pilot, naming what differs, of something
+                else, or no folder.
+            OSError: if it cannot be read.
+        """
+        self.path = path
+        self._settings = json.loads(json.dumps(settings))
+        self.blocks = self._checked_blocks()
+
+    @contextmanager
+    def claimed(self, blocks: Sequence[str]) -> Iterator[None]:
+        """Make it this pilot's with these blocks, and keep others out meanwhile.
+
+        Call it once all is there that the pilot needs. The folder and its parents are made.
+
+        Args:
+            blocks: codes, those that it has first.
+
+        Raises:
+            ValueError: if another pilot is at work there, or began meanwhile.
+            OSError: if it cannot be written to.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as held:
+            try:
+                held.enter_context(FileLock(self.path / _LOCK_NAME, timeout=0))
+            except Timeout:
+                raise ValueError(f"another pilot is at work in {self.path}") from None
+            found = self._checked_blocks()
+            if found != list(blocks[: len(found)]):
+                raise ValueError(
+                    f"{self.path} has got other blocks meanwhile: run the command again"
+                )
+            self._write(blocks)
+            yield
+
+    def _write(self, blocks: Sequence[str]) -> None:
+        scratch = self.path / _SCRATCH_NAME
+        plan = {"settings": self._settings, "blocks": list(blocks)}
+        scratch.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+        scratch.replace(self.path / _PLAN_NAME)
+
+    def _checked_blocks(self) -> list[str]:
+        file = self.path / _PLAN_NAME
+        if not file.exists():
+            self._check_is_free()
+            return []
+        try:
+            plan = json.loads(file.read_text(encoding="utf-8"))
+            settings, blocks = dict(plan["settings"]), list(plan["blocks"])
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{file} is damaged or of another version of this package; {_REMEDY}"
+            ) from None
+        difference = _difference(settings, self._settings)
+        if difference is not None:
+            raise ValueError(f"{self.path} holds another pilot: its {difference}; {_REMEDY}")
+        return blocks
+
+    def _check_is_free(self) -> None:
+        for place in (self.path, *self.path.parents):
+            if place.exists() and not place.is_dir():
+                inside = "" if place == self.path else f", so that {self.path} cannot be made"
+                raise ValueError(f"{place} is no folder{inside}; name another one with --output")
+        if self.path.exists() and any(
+            entry.name not in (_LOCK_NAME, _SCRATCH_NAME) for entry in self.path.iterdir()
+        ):
+            raise ValueError(f"{self.path} is no folder of a pilot and not empty; {_REMEDY}")
+
+
+def _difference(found: Any, wanted: Any, name: str = "") -> str | None:
+    """The first leaf that differs: 'network.filters is [4, 4], not [8, 8]'."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        leaves = (
+            _difference(found.get(key), wanted.get(key), f"{name}.{key}" if name else key)
+            for key in {**wanted, **found}
+        )
+        return next((leaf for leaf in leaves if leaf is not None), None)
+    if found == wanted:
+        return None
+    return f"{name} is {_said(found)}, not {_said(wanted)}"
+
+
+def _said(value: Any) -> str:
+    return "unset" if value is None else value if isinstance(value, str) else shown(value)

@@ -1,0 +1,146 @@
+"""The folder of one training of ``blockqnn train``: run again, the same command goes on with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.export import ExportError, load_described
+from nni_blockqnn.training import Checkpoint
+from nni_blockqnn.training.weights import DESCRIPTION_NAME, write_whole
+
+_IDENTITY_NAME = "training.json"
+_CHECKPOINT_NAME = "blockqnn-training.pt"
+_LOCK_NAME = "training.lock"
+_DATA = "data"
+_NOT_COMPARED = {_DATA, "data_dir", "device", "test"}
+"""The data is compared once it is read; the others do not matter to the weights, but stand in
+files of earlier versions, of whose text a checkpoint's fingerprint was made."""
+
+
+class TrainingFolder:
+    """Where a training keeps what it is, its checkpoint, and at its end its network.
+
+    Attributes:
+        checkpoint: of this very training.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """
+        Args:
+            path: need not be there.
+            identity: all that the weights depend on but for the data, as JSON values.
+
+        Raises:
+            ValueError: if it is the folder of another training, or of something else.
+            OSError: if it cannot be read.
+        """
+        self.path = path
+        self._wanted = json.loads(json.dumps(identity))
+        self._lock = FileLock(path / _LOCK_NAME, timeout=0)
+        own = self._found() or self._wanted
+        fingerprint = hashlib.sha256(
+            _text({name: value for name, value in own.items() if name != _DATA})
+        ).hexdigest()
+        self.checkpoint = Checkpoint(path / _CHECKPOINT_NAME, fingerprint)
+
+    def claim(self, data: Mapping[str, Any]) -> None:
+        """Make it this training's alone, once that has all that it needs.
+
+        Args:
+            data: what identifies the data, as JSON values.
+
+        Raises:
+            ValueError: if another process trains here, or did so on other data.
+            OSError: if it cannot be written to.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ValueError(f"another training is at work in {self.path}") from None
+        if (self.path / DESCRIPTION_NAME).exists():
+            raise ValueError(
+                f"another training has just ended in {self.path}; start this one again"
+            )
+        self.check_data(data)
+        own = (self._found() or self._wanted) | {_DATA: data}
+        write_whole(self.path / _IDENTITY_NAME, _text(own))
+
+    def check_data(self, data: Mapping[str, Any]) -> None:
+        """Refuse other data than that which the training began with.
+
+        Raises:
+            ValueError: naming what differs.
+        """
+        before = (self._found() or {}).get(_DATA, {})
+        now = json.loads(json.dumps(data))
+        for name, value in before.items():
+            if now.get(name) != value:
+                raise ValueError(
+                    f"{self.path} holds a training on other data: {name} was {shown(value)}, now "
+                    f"it is {shown(now.get(name))}: give the data of then, or {_REMEDY}"
+                )
+
+    def finish(self) -> None:
+        """Leave the network alone, which is complete."""
+        self.checkpoint.remove()
+        # before the lock is released: whoever gets it sees that the training is over
+        (self.path / _LOCK_NAME).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What ``network.json`` says, if the training is over.
+
+        Raises:
+            ValueError: if its network is not whole.
+        """
+        if not (self.path / DESCRIPTION_NAME).exists():
+            return None
+        try:
+            return dict(load_described(self.path)[0].facts)
+        except ExportError as error:
+            raise ValueError(
+                f"the training in {self.path} is over, but its network is not whole any more: "
+                f"{error}, or delete the folder to train again"
+            ) from None
+
+    def _found(self) -> dict[str, Any] | None:
+        """What the folder says that its training is; None if there is none.
+
+        Raises:
+            ValueError: if that is another one than is wanted.
+        """
+        file = self.path / _IDENTITY_NAME
+        if not file.exists():
+            if self.path.exists() and not _is_empty(self.path):
+                raise ValueError(f"{self.path} is no folder of a training and not empty: {_REMEDY}")
+            return None
+        found = json.loads(file.read_text(encoding="utf-8"))
+        for name in sorted({*found, *self._wanted} - _NOT_COMPARED):
+            if found.get(name) != self._wanted.get(name):
+                raise ValueError(
+                    f"{self.path} holds another training: its {name} is {shown(found.get(name))}, "
+                    f"not {shown(self._wanted.get(name))}: {_REMEDY}"
+                )
+        return found
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and all(entry.name == _LOCK_NAME for entry in path.iterdir())
+
+
+def _text(identity: Mapping[str, Any]) -> bytes:
+    return json.dumps(identity, indent=1, sort_keys=True).encode()
+
+
+_REMEDY = "name another one with --output, or delete it"

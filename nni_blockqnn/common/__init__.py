@@ -1,0 +1,1 @@
+"""What every room may use: messages, checks of values, JSON text, whole-file writes."""

@@ -1,0 +1,1 @@
+"""What tuner, trial and commands tell each other: parameters, metrics, arguments, finalists."""

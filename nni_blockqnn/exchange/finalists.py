@@ -1,0 +1,185 @@
+"""Finalists: the best blocks of a search, as the search space of a second NNI experiment.
+
+Its keys are those of a search, ``block``, ``repeats`` and ``network``, but all of them are NNI's
+ordinary choices; the tuner of :mod:`nni_blockqnn.finalists_tuner` hands each block out once.
+``space`` is there beside them if the blocks have other kernels than the paper's or another encoding
+than "pcc".
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS, LayerType
+from nni_blockqnn.common.json_text import read_json
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
+from nni_blockqnn.space.search_space import SearchSpace
+
+_KEYS = ("block", "repeats", "network", "space")
+
+
+def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict[str, Any]:
+    """NNI's search space of these blocks, best first; those of a key seen before are left out.
+
+    Args:
+        blocks: one at least.
+        repeats: N of all their networks.
+        network: a preset's name or JSON text of NetworkSpec's fields.
+
+    Raises:
+        ValueError: if their encodings differ.
+    """
+    encodings = {block.encoding for block in blocks}
+    if len(encodings) > 1:
+        raise ValueError(
+            "finalists of the encodings pcc and separate do not go into one experiment; the blocks "
+            "of Fig. 2 (--references) are of the encoding pcc"
+        )
+    distinct: dict[str, str] = {}
+    for block in blocks:
+        distinct.setdefault(block.key, block.to_json())
+    space = SearchSpace(
+        conv_kernels=_kernels(blocks, CONV_KERNELS, LayerType.CONV),
+        pool_kernels=_kernels(blocks, POOL_KERNELS, LayerType.MAX_POOL, LayerType.AVG_POOL),
+        encoding=encodings.pop(),
+    )
+    values: dict[str, list[Any]] = {
+        "block": [*distinct.values()],
+        "repeats": [repeats],
+        "network": [network],
+    }
+    values |= {name: [text] for name, text in space_parameter(space).items()}
+    return {name: {"_type": "choice", "_value": choices} for name, choices in values.items()}
+
+
+def is_finalists(search_space: Any) -> bool:
+    """Whether the blocks of NNI's search space are ordinary choices."""
+    entry = search_space.get("block") if isinstance(search_space, Mapping) else None
+    return isinstance(entry, Mapping) and entry.get("_type") == "choice"
+
+
+def grid_of(search_space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parameters of each trial, in the order in which they are sent.
+
+    Raises:
+        ValueError: naming the key that is no list of choices.
+    """
+    names = [*search_space]
+    choices = [_choices(search_space, name) for name in names]
+    for values in itertools.product(*choices):
+        yield dict(zip(names, values, strict=True))
+
+
+def finalist_tasks(search_space: Mapping[str, Any]) -> list[TrialTask]:
+    """What the trials of the grid train.
+
+    Raises:
+        ValueError: naming what is wrong in the parameters of which trial.
+    """
+    tasks = []
+    for number, parameters in enumerate(grid_of(search_space), 1):
+        try:
+            tasks.append(read_task(parameters))
+        except ValueError as error:
+            raise ValueError(f"trial {number} of the grid: {error}") from None
+    return tasks
+
+
+def check_grid(search_space: Mapping[str, Any], trials: int | None) -> tuple[str, str]:
+    """ "ok", "warning" or "failure", and why.
+
+    Args:
+        trials: the experiment's maxTrialNumber.
+    """
+    try:
+        count = len(finalist_tasks(search_space))
+    except ValueError as error:
+        return "failure", str(error)
+    if trials is not None and trials > count:
+        return "warning", (
+            f"there are {count}, but maxTrialNumber is {trials}: the experiment will not "
+            f"end by itself; set it to {count}"
+        )
+    if trials is not None and trials < count:
+        return "warning", f"maxTrialNumber is {trials}: {count - trials} will not be trained"
+    return "ok", f"all {count} can be built"
+
+
+def network_of_grid(search_space: Mapping[str, Any]) -> str:
+    """The first trial's.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if "network" not in search_space:
+        raise ValueError('the search space has no "network"')
+    return _choices(search_space, "network")[0]
+
+
+def read_finalist(path: Path, rank: int) -> dict[str, Any]:
+    """The trial's parameters of a block in a file of finalists; of several N the first.
+
+    Args:
+        rank: its place in the file, from 1.
+
+    Raises:
+        ValueError: naming the file and what is wrong with it.
+        OSError: if it cannot be read.
+    """
+    try:
+        space = read_json(path.read_text(encoding="utf-8"))
+        if not is_finalists(space):
+            raise ValueError(f'it needs "block": {{"_type": "choice", ...}}, got {shown(space)}')
+        choices = {name: _choices(space, name) for name in _KEYS if name in space}
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is no file of finalists (blockqnn top --output): {error}"
+        ) from None
+    blocks = choices["block"]
+    if not 1 <= rank <= len(blocks):
+        held = "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
+        raise ValueError(f"rank must be from 1 to {len(blocks)}: {path} holds {held}, got {rank}")
+    return {name: values[0] for name, values in choices.items()} | {"block": blocks[rank - 1]}
+
+
+def check_replaceable(path: Path) -> None:
+    """That the file is missing or one of finalists, so that it may be written.
+
+    Raises:
+        ValueError: naming the file.
+        OSError: if it cannot be read.
+    """
+    if not path.exists():
+        return
+    try:
+        read_finalist(path, 1)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}: it is not overwritten; name another file with --output"
+        ) from None
+
+
+def write_finalists(path: Path, space: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(space, indent=1) + "\n", encoding="utf-8")
+
+
+def _kernels(blocks: Sequence[Block], paper: tuple[int, ...], *types: LayerType) -> tuple[int, ...]:
+    """The paper's kernels and those that the layers of these types have beside them."""
+    layers = (layer for block in blocks for layer in block.layers)
+    return tuple(sorted({*paper, *(layer.kernel for layer in layers if layer.type in types)}))
+
+
+def _choices(search_space: Mapping[str, Any], name: str) -> list[Any]:
+    entry = search_space[name]
+    values = entry.get("_value") if isinstance(entry, Mapping) else None
+    if not isinstance(values, list) or not values or entry.get("_type") != "choice":
+        raise ValueError(
+            f'{name} must be {{"_type": "choice", "_value": [...]}}, got {shown(entry)}'
+        )
+    return values

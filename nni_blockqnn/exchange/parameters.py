@@ -1,0 +1,88 @@
+"""A trial's parameters: what the tuner sends and the trial reads."""
+
+from __future__ import annotations
+
+import json
+import numbers
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.q_learning.search import Suggestion
+from nni_blockqnn.space.search_space import SearchSpace
+
+
+class TrialTask(NamedTuple):
+    """What a trial is to train."""
+
+    block: Block
+    spec: NetworkSpec
+    episode: int | None
+
+
+def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, Any]:
+    """A suggestion as NNI sends it.
+
+    ``block`` is JSON text, since NNI's web UI mangles nested lists. ``space`` is there only if the
+    search space has other kernels than the paper's, which a trial would refuse otherwise, or
+    another encoding than "pcc", which the codes do not tell.
+    """
+    parameters = {
+        "block": suggestion.block.to_json(),
+        "repeats": suggestion.repeats,
+        "network": space.network,
+        "episode": suggestion.episode,
+    }
+    return parameters | space_parameter(space)
+
+
+def space_parameter(space: SearchSpace) -> dict[str, str]:
+    """The parameter ``space``, or nothing if the trial needs none."""
+    fields: dict[str, Any] = {}
+    if not space.has_paper_kernels:
+        fields = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
+    if space.encoding != "pcc":
+        fields["encoding"] = space.encoding
+    return {"space": json.dumps(fields)} if fields else {}
+
+
+def read_task(parameters: Any) -> TrialTask:
+    """The reverse of :func:`trial_parameters`, for parameters from wherever.
+
+    Raises:
+        ValueError: naming what is missing or wrong.
+    """
+    if not isinstance(parameters, Mapping) or "block" not in parameters:
+        raise ValueError(
+            'the trial\'s parameters must be an object with a "block"; is the tuner BlockQNN? '
+            f"Got {shown(parameters)}"
+        )
+    space = _space(parameters.get("space", "{}"))
+    block = Block.parse(
+        parameters["block"],
+        conv_kernels=space.conv_kernels,
+        pool_kernels=space.pool_kernels,
+        encoding=space.encoding,
+    )
+    spec = NetworkSpec.from_parameter(
+        parameters.get("network", "cifar100"), parameters.get("repeats")
+    )
+    return TrialTask(block, spec, _episode(parameters.get("episode")))
+
+
+def _episode(value: Any) -> int | None:
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if value is not None and not valid:
+        raise ValueError(f"episode must be an integer, got {shown(value)}")
+    return value
+
+
+def _space(fields: Any) -> SearchSpace:
+    try:
+        value = json.loads(fields)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(f"space must be JSON text of an object, got {shown(fields)}") from None
+    entry = {"_type": "nsc", "_value": value}
+    return SearchSpace.from_json({"block": entry})

@@ -1,0 +1,1 @@
+"""What surrounds a block: the network's shape, its widths, its exact cost and the reward."""

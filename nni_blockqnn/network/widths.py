@@ -1,0 +1,92 @@
+"""How many channels each layer has: the one place that decides where 1x1 projections go.
+
+The paper does not say what happens where channel counts differ (Section 3.1). Our reading: a
+block's input is projected to the stage's filters (if `NetworkSpec.project_input`), and an add
+projects each operand that has not the stage's filters, unless both operands have equally many
+channels. A projection is a 1x1 PCC to the stage's filters, also around blocks of the encoding
+"separate", so that nothing but the searched layers differs.
+
+`cost` counts and `model_space` builds what this module lays out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.network.spec import NetworkSpec
+
+
+class BlockWidths(NamedTuple):
+    """Channels within one block of the network.
+
+    Attributes:
+        input: channels that enter the block; projected if they differ from ``channels[0]``.
+        filters: output channels of the stage's convolutions and projections.
+        channels: ``channels[0]`` is the block's input as its layers see it, ``channels[t]`` the
+            output of layer t.
+        projected: for each layer, the predecessors that pass a 1x1 PCC of their own on the way in;
+            only adds have any.
+        output: channels of all leaves together.
+    """
+
+    input: int
+    filters: int
+    channels: tuple[int, ...]
+    projected: tuple[tuple[int, ...], ...]
+    output: int
+
+
+class StageWidths(NamedTuple):
+    """Channels within one stage: its filters, its blocks in sequence, and what leaves the stage."""
+
+    filters: int
+    blocks: tuple[BlockWidths, ...]
+    output: int
+
+
+def network_widths(block: Block, spec: NetworkSpec) -> tuple[StageWidths, ...]:
+    """The stages of the network; the stem hands the first one ``spec.filters[0]`` channels."""
+    stages = []
+    channels = spec.filters[0]
+    for filters in spec.filters:
+        blocks: list[BlockWidths] = []
+        for _ in range(spec.repeats):
+            if blocks and spec.project_input:
+                widths = blocks[-1]._replace(input=channels)
+            elif not blocks or blocks[-1].input != channels:
+                widths = block_widths(block, channels, filters, spec.project_input)
+            blocks.append(widths)
+            channels = widths.output
+        if spec.frame == "nin":
+            channels = filters
+        stages.append(StageWidths(filters, tuple(blocks), channels))
+    return tuple(stages)
+
+
+def block_widths(block: Block, channels: int, filters: int, project_input: bool) -> BlockWidths:
+    """Channels of the block's layers where `channels` enter a stage of `filters`."""
+    outputs = [filters if project_input else channels]
+    projected = []
+    for layer in block.layers:
+        output, projections = _layer_widths(layer, outputs, filters)
+        outputs.append(output)
+        projected.append(projections)
+    leaves = sum(outputs[leaf] for leaf in block.leaves)
+    return BlockWidths(channels, filters, tuple(outputs), tuple(projected), leaves)
+
+
+def _layer_widths(
+    layer: Layer, outputs: Sequence[int], filters: int
+) -> tuple[int, tuple[int, ...]]:
+    """The layer's output channels, and which of its predecessors it projects."""
+    first = outputs[layer.pred1]
+    if layer.type == LayerType.CONV:
+        return filters, ()
+    if layer.type == LayerType.CONCAT:
+        return first + outputs[layer.pred2], ()
+    if layer.type == LayerType.ADD and first != outputs[layer.pred2]:
+        return filters, tuple(pred for pred in layer.predecessors if outputs[pred] != filters)
+    return first, ()  # an add of equal widths, a pooling, an identity, a ReLU, a batch norm

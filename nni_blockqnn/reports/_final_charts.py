@@ -1,0 +1,111 @@
+"""The curves of the report of a final training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nni_blockqnn.blocks.named import name_of
+from nni_blockqnn.reports._charts import (
+    BEST_COLOUR,
+    MEAN_COLOUR,
+    POINT_COLOUR,
+    chart_legend,
+    empty_chart,
+    scale_flops,
+)
+from nni_blockqnn.reports.drawing import LINE_COLOUR
+from nni_blockqnn.results.experiment import TrialResult
+from nni_blockqnn.results.finalists import Curve
+
+_BEST_COLOURS = (BEST_COLOUR, POINT_COLOUR, "#7c3aed", "#db2777", "#0891b2")
+_OTHERS = "#94a3b8"
+
+
+class LearningCurve(NamedTuple):
+    """Of one training.
+
+    Attributes:
+        place: in the ranking, from 1; None if the training has no result.
+        name: of a hand-made block.
+    """
+
+    curve: Curve
+    place: int | None
+    name: str | None
+
+
+def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Figure:
+    """Accuracy against FLOPs, best first; the best block and the hand-made ones marked.
+
+    Args:
+        accuracy_name: for the axis.
+    """
+    figure, axes = empty_chart("FLOPs of the network (multiply-accumulates)", accuracy_name)
+    flops = np.array([float(result.flops) for result in ranked])
+    accuracy = np.array([result.accuracy for result in ranked])
+    names = [name_of(result.block) for result in ranked]
+    is_named = np.array([name is not None for name in names])
+    for chosen, colour, marker, label in (
+        (~is_named, POINT_COLOUR, "o", "found by the search"),
+        (is_named, MEAN_COLOUR, "D", "made by hand (Fig. 2)"),
+    ):
+        if chosen.any():
+            axes.scatter(
+                flops[chosen], accuracy[chosen], s=26, color=colour, marker=marker, label=label
+            )
+    axes.scatter(
+        flops[:1],
+        accuracy[:1],
+        s=95,
+        facecolor="none",
+        edgecolor=BEST_COLOUR,
+        linewidth=2,
+        label="the best",
+    )
+    for x, y, name in zip(flops, accuracy, names, strict=True):
+        if name is not None:
+            axes.annotate(
+                name,
+                (x, y),
+                xytext=(-9, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=9,
+                color=LINE_COLOUR,
+            )
+    scale_flops(axes, flops)
+    chart_legend(axes)
+    return figure
+
+
+def curves_chart(curves: Sequence[LearningCurve], accuracy_name: str) -> Figure:
+    """Accuracy after each epoch: the best five in colours, hand-made blocks dashed, others grey."""
+    figure, axes = empty_chart("epoch", accuracy_name)
+    places = {one.place for one in curves}
+    for one in curves:
+        is_best = one.place is not None and one.place <= len(_BEST_COLOURS)
+        epochs, accuracy = zip(*one.curve, strict=True)
+        label = f"{one.place}{f' {one.name}' if one.name else ''}"
+        axes.plot(
+            epochs,
+            accuracy,
+            color=_BEST_COLOURS[one.place - 1] if is_best and one.place else _OTHERS,
+            linestyle="--" if one.name else "-",
+            linewidth=1.4 if is_best or one.name else 0.9,
+            zorder=3 if is_best else 2,
+            marker="." if len(epochs) == 1 else None,
+            label=label if is_best or (one.name and one.place) else None,
+        )
+        if one.place is None:
+            axes.plot(epochs[-1:], accuracy[-1:], color=_OTHERS, marker="x", markersize=5)
+    if None in places:
+        axes.plot([], [], color=_OTHERS, marker="x", markersize=5, label="ended early")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    chart_legend(axes)
+    return figure

@@ -1,0 +1,146 @@
+"""What the pages of reports share: templates, pictures of blocks, numbers in words."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import CONV_KERNELS, LayerType
+from nni_blockqnn.reports._inline import inline_svg
+from nni_blockqnn.reports._labels import label
+from nni_blockqnn.reports.drawing import block_figure, colour, thumbnail_figure
+from nni_blockqnn.results.experiment import Results
+
+SHOWN_PROBLEMS = 5
+_THUMBNAIL_SCALE = 0.34
+_COLOURED = [(LayerType.CONV, kernel) for kernel in CONV_KERNELS] + [
+    (layer_type, 0)
+    for layer_type in (
+        LayerType.MAX_POOL,
+        LayerType.AVG_POOL,
+        LayerType.IDENTITY,
+        LayerType.ADD,
+        LayerType.CONCAT,
+    )
+]
+_SEPARATE = [(LayerType.RELU, 0), (LayerType.BN, 0)]
+
+
+class Chart(NamedTuple):
+    svg: Markup
+    caption: str
+
+
+class Pictures(NamedTuple):
+    """Of one block, and the command that draws it in the terminal."""
+
+    thumbnail: Markup
+    picture: Markup
+    draw_command: str
+
+
+def page_template(name: str) -> Template:
+    environment = Environment(
+        loader=PackageLoader("nni_blockqnn.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"quantity": quantity, "duration": duration, "quoted": shlex.quote}
+    return environment.get_template(name)
+
+
+def chart(figure: Figure, caption: str) -> Chart:
+    return Chart(inline_svg(figure, caption), caption)
+
+
+def thumbnail(block: Block) -> Markup:
+    return inline_svg(
+        thumbnail_figure(block), f"small picture of the block {block}", _THUMBNAIL_SCALE
+    )
+
+
+def pictures(block: Block) -> Pictures:
+    return Pictures(
+        thumbnail(block),
+        inline_svg(block_figure(block), f"picture of the block {block}"),
+        f"blockqnn draw {shlex.quote(block.to_json())}",
+    )
+
+
+def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
+    """The colours of layers, and what they are."""
+    has_separate = any(block.encoding == "separate" for block in blocks)
+    kinds = _COLOURED + (_SEPARATE if has_separate else [])
+    return [(colour(*kind), label(*kind)) for kind in kinds]
+
+
+def facts(results: Results) -> dict[str, str]:
+    """What was searched or trained, and how."""
+    experiment, config = results.experiment, results.experiment.config
+    rows = {"Experiment": f"{experiment.id} ({experiment.status.lower()})"}
+    if results.started is not None:
+        started = datetime.fromtimestamp(results.started, tz=timezone.utc)
+        rows["Started"] = f"{started:%Y-%m-%d %H:%M} UTC"
+    for name, entry in (config.get("searchSpace") or {}).items():
+        value = entry.get("_value") if isinstance(entry, dict) else entry
+        if name == "block" and isinstance(value, list):
+            value = f"{len(value)} given block{'s' if len(value) != 1 else ''}"
+        rows[f"Search space: {name}"] = _plain(value)
+    tuner = config.get("tuner") or {}
+    if tuner.get("classArgs"):
+        rows["Tuner"] = _plain(tuner["classArgs"])
+    if config.get("trialCommand"):
+        rows["Trial"] = str(config["trialCommand"])
+    return rows
+
+
+def statuses(results: Results) -> str:
+    """Such as "9 succeeded, 2 failed"."""
+    named = {"SUCCEEDED": "succeeded", "FAILED": "failed", "USER_CANCELED": "cancelled"}
+    counts = sorted(results.statuses.items(), key=lambda item: -item[1])
+    return ", ".join(
+        f"{count:,} {named.get(status, status.lower().replace('_', ' '))}"
+        for status, count in counts
+    )
+
+
+def quantity(number: float | None) -> str:
+    """Such as "12.3 M", to three digits."""
+    if number is None:
+        return "–"
+    if number < 1000:
+        return f"{number:.0f}"
+    rounded = float(f"{number:.3g}")
+    exponent = math.floor(math.log10(rounded))
+    group = min(exponent // 3, 4)
+    return f"{rounded / 1000**group:,.{max(0, 2 - (exponent - 3 * group))}f} {' kMGT'[group]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Such as "2 h 5 min"."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _plain(value: Any) -> str:
+    """A setting as one line without brackets and quotes."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
+        return " or ".join(map(str, value))
+    return str(value)

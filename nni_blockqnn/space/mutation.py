@@ -1,0 +1,108 @@
+"""Small changes to a block, for searches that go from a good block to its neighbours.
+
+The edits are those of graph searches such as regularized evolution (arXiv 1802.01548): a layer is
+changed, rewired, inserted or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.layer import InvalidBlockError, Layer, LayerType
+from nni_blockqnn.space.search_space import START, SearchSpace
+
+_ATTEMPTS = 100
+
+
+def mutate(block: Block, space: SearchSpace, rng: np.random.Generator) -> Block:
+    """A block of the space that differs from ``block`` by one edit of its rows.
+
+    Where no edit leads to another block (a space of one block), it is the block itself.
+    """
+    edits = (_change, _rewire, _insert, _remove)
+    for _ in range(_ATTEMPTS):
+        rows = edits[rng.integers(len(edits))](block.layers, space, rng)
+        try:
+            mutant = space.parse([list(row) for row in rows])
+        except InvalidBlockError:  # an add of a layer to itself, or too long, say
+            continue
+        if mutant != block:
+            return mutant
+    return block
+
+
+def _change(
+    layers: Sequence[Layer], space: SearchSpace, rng: np.random.Generator
+) -> Sequence[Layer]:
+    """Another type or kernel; predecessors stay as far as the type has them."""
+    at = int(rng.integers(len(layers)))
+    old = layers[at]
+    new = _draw(old.index, space, rng)
+    kept = (*old.predecessors, new.pred2)[: len(new.predecessors)]
+    return [*layers[:at], _reading(new, kept), *layers[at + 1 :]]
+
+
+def _rewire(
+    layers: Sequence[Layer], space: SearchSpace, rng: np.random.Generator
+) -> Sequence[Layer]:
+    """Another predecessor for one layer; the first layer has no choice."""
+    if len(layers) < 2:
+        return layers
+    at = int(rng.integers(1, len(layers)))
+    predecessors = list(layers[at].predecessors)
+    predecessors[rng.integers(len(predecessors))] = int(rng.integers(1, at + 1))
+    return [*layers[:at], _reading(layers[at], predecessors), *layers[at + 1 :]]
+
+
+def _insert(
+    layers: Sequence[Layer], space: SearchSpace, rng: np.random.Generator
+) -> Sequence[Layer]:
+    """A new layer, which half of the time a later layer reads instead of what it read before."""
+    index = int(rng.integers(1, len(layers) + 2))
+    later = [
+        _reading(
+            layer._replace(index=layer.index + 1),
+            [p + (p >= index) if p else 1 for p in layer.predecessors],
+        )
+        for layer in layers[index - 1 :]
+    ]
+    if later and rng.random() < 0.5:
+        at = int(rng.integers(len(later)))
+        predecessors = list(later[at].predecessors)
+        predecessors[rng.integers(len(predecessors))] = index
+        later[at] = _reading(later[at], predecessors)
+    return [*layers[: index - 1], _draw(index, space, rng), *later]
+
+
+def _remove(
+    layers: Sequence[Layer], space: SearchSpace, rng: np.random.Generator
+) -> Sequence[Layer]:
+    """One layer less; those that read it read what it read."""
+    at = int(rng.integers(len(layers)))
+    gone = layers[at]
+    instead = max(gone.pred1, 1)
+    later = []
+    for layer in layers[at + 1 :]:
+        read = [instead if p == gone.index else p - (p > gone.index) for p in layer.predecessors]
+        index = layer.index - 1
+        later.append(_reading(layer._replace(index=index), read if index > 1 else [0]))
+    return [*layers[:at], *later]
+
+
+def _draw(index: int, space: SearchSpace, rng: np.random.Generator) -> Layer:
+    """A random layer of this index, not the Terminal; out of the space's bounds there is only
+    that."""
+    previous = START if index == 1 else Layer.terminal(index - 1)
+    for _ in range(_ATTEMPTS):
+        layer = space.random_successor(previous, rng)
+        if layer.type != LayerType.TERMINAL:
+            break
+    return layer
+
+
+def _reading(layer: Layer, predecessors: Sequence[int]) -> Layer:
+    pred1, pred2 = (*predecessors, 0, 0)[:2]
+    return layer._replace(pred1=pred1, pred2=pred2)

@@ -1,0 +1,313 @@
+"""The space of blocks: what may follow a layer (paper, Table 1 and Fig. 4)."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from nni_blockqnn.blocks.block import Block, checked_encoding
+from nni_blockqnn.blocks.layer import (
+    CONV_KERNELS,
+    KERNEL_LIMIT,
+    LAYER_LIMIT,
+    POOL_KERNELS,
+    InvalidBlockError,
+    Layer,
+    LayerType,
+)
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.network.spec import NetworkSpec
+
+START = Layer(0, 0, 0, 0, 0)
+"""The state s0 before the first layer (Fig. 4 draws it as the root)."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Blocks of up to ``max_layers - 1`` layers; ``SearchSpace()`` is the paper's.
+
+    Attributes:
+        max_layers: the highest layer index; the Terminal has one of its own, so 23 allows 22
+            layers.
+        conv_kernels: kernel sizes of convolutions, odd.
+        pool_kernels: kernel sizes of poolings, odd.
+        encoding: "pcc", in which a convolution is ReLU, convolution and batch norm (Section 3.1),
+            or "separate", in which the three are layers of their own (Fig. 9).
+        repeats: the numbers N of blocks a stage that the search may choose from.
+        network: a preset's name or JSON text of :class:`NetworkSpec`'s fields.
+    """
+
+    max_layers: int = 23
+    conv_kernels: tuple[int, ...] = CONV_KERNELS
+    pool_kernels: tuple[int, ...] = POOL_KERNELS
+    encoding: str = "pcc"
+    repeats: tuple[int, ...] = (4,)
+    network: str = "cifar100"
+    _successors: dict[int, list[Layer]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def from_json(cls, search_space: Mapping[str, Any]) -> SearchSpace:
+        """Read NNI's search space with the keys ``block``, ``repeats`` and ``network``.
+
+        ``network`` defaults to "cifar100" and ``repeats`` to the network's own number.
+
+        Raises:
+            ValueError: naming the key, its value and what is allowed.
+        """
+        entries = _object("the search space", search_space, ("block", "repeats", "network"))
+        if "block" not in entries:
+            raise ValueError(
+                'the search space needs a "block": {"_type": "nsc", "_value": {...}}, '
+                f"got the keys {shown(sorted(entries))}"
+            )
+        network = _one_network(entries.get("network", _choice(["cifar100"])))
+        spec = NetworkSpec.from_parameter(network)
+        repeats = _choices("repeats", entries.get("repeats", _choice([spec.repeats])))
+        return cls(
+            **_block_fields(entries["block"]),
+            repeats=tuple(dict.fromkeys(_positive("repeats", n, 1_000) for n in repeats)),
+            network=network,
+        )
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """The network around the block, with its own number of repeats."""
+        return NetworkSpec.from_parameter(self.network)
+
+    @property
+    def has_paper_kernels(self) -> bool:
+        """Whether no kernel is outside Table 1."""
+        return set(self.conv_kernels) <= set(CONV_KERNELS) and set(self.pool_kernels) <= set(
+            POOL_KERNELS
+        )
+
+    def successors(self, layer: Layer | Sequence[int] | None) -> list[Layer]:
+        """The legal next layers, Terminal last; ``None`` or ``START`` asks for the first layers.
+
+        Predecessors are in normal form (pred1 < pred2). An empty block is not offered, so the first
+        layers have no Terminal among them.
+        """
+        index = (0 if layer is None else layer[0]) + 1
+        if layer is not None and layer[1] == LayerType.TERMINAL:
+            return []
+        if index not in self._successors:
+            self._successors[index] = list(self._layers_at(index))
+        return list(self._successors[index])
+
+    def random_successor(
+        self, layer: Layer | None, rng: np.random.Generator, *, by_kernel: bool = False
+    ) -> Layer:
+        """A legal next layer: first the type is drawn, then the kernel, then the predecessors.
+
+        Uniform over rows instead, 73 % of the blocks would have 22 layers, since pairs of
+        predecessors outnumber the Terminal; Appendix B says that random blocks are simple.
+
+        Args:
+            by_kernel: draw type and kernel together, so that types of several kernels, convolutions
+                above all, come more often and the Terminal less: 9.4 layers in the mean.
+        """
+        index = (0 if layer is None else layer.index) + 1
+        draw = self._random_label if by_kernel else self._random_type_and_kernel
+        layer_type, kernel = draw(index, rng)
+        if layer_type is LayerType.TERMINAL:
+            return Layer.terminal(index)
+        if index == 1:
+            return Layer(1, layer_type.value, kernel, 0, 0)
+        preds = 1 + rng.choice(index - 1, size=layer_type.predecessors, replace=False)
+        pred1, pred2 = sorted(preds.tolist()) if len(preds) == 2 else (int(preds[0]), 0)
+        return Layer(index, layer_type.value, kernel, pred1, pred2)
+
+    def random_block(self, rng: np.random.Generator) -> Block:
+        """A block drawn layer by layer with :meth:`random_successor`: 6.4 layers in the mean."""
+        layers: list[Layer] = []
+        layer = self.random_successor(None, rng)
+        while layer.type != LayerType.TERMINAL:
+            layers.append(layer)
+            layer = self.random_successor(layer, rng)
+        return Block(tuple(layers), self.encoding)
+
+    def blocks(self) -> Iterator[Block]:
+        """All blocks, short ones first; isomorphic ones under each of their numberings."""
+        for length in range(1, self.max_layers):
+            for layers in self._prefixes(length):
+                yield Block(layers, self.encoding)
+
+    def parse(self, codes: Block | str | Sequence[Sequence[int]]) -> Block:
+        """A block of this space.
+
+        Raises:
+            InvalidBlockError: also for a block that is longer than the space allows, or of the
+                other encoding.
+        """
+        if isinstance(codes, Block) and codes.encoding != self.encoding:
+            raise InvalidBlockError(
+                f"the block's encoding must be the space's, {self.encoding}, got {codes.encoding}"
+            )
+        block = Block.parse(
+            codes.codes if isinstance(codes, Block) else codes,
+            conv_kernels=self.conv_kernels,
+            pool_kernels=self.pool_kernels,
+            encoding=self.encoding,
+        )
+        if len(block.layers) >= self.max_layers:
+            raise InvalidBlockError(
+                f"row {self.max_layers}: the Terminal must come here at the latest "
+                f"(max_layers={self.max_layers}), got {len(block.layers)} layers before it"
+            )
+        return block
+
+    def contains(self, block: Block) -> bool:
+        """Whether the block's encoding, length and kernels are those of this space."""
+        return (
+            block.encoding == self.encoding
+            and len(block.layers) < self.max_layers
+            and self._labels.issuperset((layer.type, layer.kernel) for layer in block.layers)
+        )
+
+    @cached_property
+    def _labels(self) -> frozenset[tuple[int, int]]:
+        """Types and kernels that layers of this space may have, whatever their position."""
+        return frozenset(
+            (layer_type.value, kernel)
+            for layer_type in LayerType
+            for kernel in self._kernels(layer_type)
+        )
+
+    def _prefixes(self, length: int) -> Iterator[tuple[Layer, ...]]:
+        if length == 0:
+            yield ()
+            return
+        rows = [row for row in self._layers_at(length) if row.type != LayerType.TERMINAL]
+        for head in self._prefixes(length - 1):
+            for row in rows:
+                yield (*head, row)
+
+    def _types_at(self, index: int) -> list[LayerType]:
+        if index >= self.max_layers:
+            return [LayerType.TERMINAL]
+        types = [LayerType.CONV, LayerType.MAX_POOL, LayerType.AVG_POOL, LayerType.IDENTITY]
+        if self.encoding == "separate":
+            types += [LayerType.RELU, LayerType.BN]
+        if index >= 3:
+            types += [LayerType.ADD, LayerType.CONCAT]
+        if index >= 2:
+            types.append(LayerType.TERMINAL)
+        return types
+
+    def _random_type_and_kernel(
+        self, index: int, rng: np.random.Generator
+    ) -> tuple[LayerType, int]:
+        types = self._types_at(index)
+        layer_type = types[rng.integers(len(types))]
+        kernels = self._kernels(layer_type)
+        return layer_type, kernels[rng.integers(len(kernels))]
+
+    def _random_label(self, index: int, rng: np.random.Generator) -> tuple[LayerType, int]:
+        labels = [(t, kernel) for t in self._types_at(index) for kernel in self._kernels(t)]
+        return labels[rng.integers(len(labels))]
+
+    def _kernels(self, layer_type: LayerType) -> tuple[int, ...]:
+        if layer_type is LayerType.CONV:
+            return self.conv_kernels
+        if layer_type in (LayerType.MAX_POOL, LayerType.AVG_POOL):
+            return self.pool_kernels
+        return (0,)
+
+    def _layers_at(self, index: int) -> Iterator[Layer]:
+        readable = range(1, index) if index > 1 else range(1)
+        for layer_type in self._types_at(index):
+            if layer_type is LayerType.TERMINAL:
+                yield Layer.terminal(index)
+            elif layer_type.predecessors == 2:
+                for pred1, pred2 in combinations(readable, 2):
+                    yield Layer(index, layer_type.value, 0, pred1, pred2)
+            else:
+                for kernel in self._kernels(layer_type):
+                    for pred in readable:
+                        yield Layer(index, layer_type.value, kernel, pred, 0)
+
+
+def _choice(values: list[Any]) -> dict[str, Any]:
+    return {"_type": "choice", "_value": values}
+
+
+def _object(name: str, value: Any, allowed: Sequence[str]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a JSON object, got {shown(value)}")
+    unknown = [key for key in value if key not in allowed]
+    if unknown:
+        raise ValueError(f"{name} has no key {shown(unknown[0])}; allowed are {', '.join(allowed)}")
+    return value
+
+
+def _choices(name: str, entry: Any) -> list[Any]:
+    fields = _object(name, entry, ("_type", "_value"))
+    values = fields.get("_value")
+    is_choice = _is(fields.get("_type"), "choice")
+    if not is_choice or not isinstance(values, (list, tuple)) or not values:
+        raise ValueError(
+            f'{name} must be {{"_type": "choice", "_value": [at least one value]}}, '
+            f"got {shown(entry)}"
+        )
+    return list(values)
+
+
+def _one_network(entry: Any) -> str:
+    values = _choices("network", entry)
+    if len(values) != 1:
+        raise ValueError(
+            f"network must have one value, the searched network's, got {shown(values)}"
+        )
+    spec = NetworkSpec.from_parameter(values[0])
+    return values[0] if isinstance(values[0], str) else spec.to_json()
+
+
+def _block_fields(entry: Any) -> dict[str, Any]:
+    fields = _object("block", entry, ("_type", "_value"))
+    if not _is(fields.get("_type"), "nsc"):
+        raise ValueError(f'the "_type" of block must be "nsc", got {shown(fields.get("_type"))}')
+    names = ("max_layers", "conv_kernels", "pool_kernels", "encoding")
+    values = dict(_object('the "_value" of block', fields.get("_value"), names))
+    if "max_layers" in values:
+        values["max_layers"] = _max_layers(values["max_layers"])
+    for name in ("conv_kernels", "pool_kernels"):
+        if name in values:
+            values[name] = _kernel_sizes(name, values[name])
+    if "encoding" in values:
+        values["encoding"] = checked_encoding(values["encoding"])
+    return values
+
+
+def _is(value: Any, text: str) -> bool:
+    return isinstance(value, str) and value == text  # arrays compare element by element
+
+
+def _max_layers(value: Any) -> int:
+    if _positive("max_layers", value, LAYER_LIMIT) < 2:
+        raise ValueError(f"max_layers must be 2 (one layer and the Terminal) or more, got {value}")
+    return int(value)
+
+
+def _kernel_sizes(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"{name} must be a list of at least one odd integer, got {shown(value)}")
+    kernels = [_positive(name, kernel, KERNEL_LIMIT) for kernel in value]
+    even = [kernel for kernel in kernels if kernel % 2 == 0]
+    if even:
+        raise ValueError(f"{name} must be odd, so that the map keeps its size, got {even[0]}")
+    return tuple(dict.fromkeys(kernels))
+
+
+def _positive(name: str, value: Any, highest: int) -> int:
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not valid or not 1 <= value <= highest:
+        raise ValueError(f"{name} must be an integer from 1 to {highest}, got {shown(value)}")
+    return int(value)

@@ -1,0 +1,73 @@
+"""What a trial keeps in its output folder, so that nothing that it finished is done again.
+
+NNI runs a trial that was under way when its manager died once more after a resume, under the same
+ID and in the same folder. A trial that was killed by itself it does not run again; its copy
+(``blockqnn retry``, or "Customize trial" in the web UI) has a folder beside the old one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME, ResultFile
+from nni_blockqnn.training import Checkpoint
+from nni_blockqnn.training.checkpoint import read_fingerprint
+
+_NETWORK_FOLDER = "network"
+
+
+class TrialFiles:
+    """The result and the checkpoint of one trial; both only count for the same task.
+
+    Attributes:
+        network_folder: for the network of a final training.
+    """
+
+    def __init__(self, folder: Path, parameters: Any, argv: Sequence[str]) -> None:
+        """
+        Args:
+            folder: the trial's own, as NNI_OUTPUT_DIR names it.
+            parameters: the trial's; with the arguments they say what its result would be.
+        """
+        self._result = ResultFile(folder, parameters, argv)
+        self.network_folder = folder / _NETWORK_FOLDER
+        self.checkpoint = Checkpoint(folder / CHECKPOINT_NAME, self._result.fingerprint)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The final metric of this task, if an earlier run of the trial got that far."""
+        return self._result.read()
+
+    def inherit_checkpoint(self) -> Path | None:
+        """Go on from the newest checkpoint of this task in a trial's folder beside this one.
+
+        Returns that folder; None if there is none, or if this trial has a checkpoint of its own.
+        """
+        own = self.checkpoint.path
+        if own.exists():
+            return None
+        for path in _newest_first(own.parent.parent):
+            if read_fingerprint(path) == self.checkpoint.fingerprint:
+                self.checkpoint.inherited = path
+                return path.parent
+        return None
+
+    def write_result(self, metric: dict[str, Any]) -> None:
+        """Keep the final metric; where there is no room for it, say so and go on."""
+        try:
+            self._result.write(metric)
+            self.checkpoint.remove()
+        except OSError as error:
+            print(f"warning: no result is kept in {self._result.path}: {error}", file=sys.stderr)
+
+
+def _newest_first(trials: Path) -> Iterator[Path]:
+    """The checkpoints in the folders of an experiment's trials."""
+    found = []
+    for path in trials.glob(f"*/{CHECKPOINT_NAME}"):
+        with suppress(OSError):  # a trial that has just ended removes its own
+            found.append((path.stat().st_mtime, path))
+    yield from (path for _, path in sorted(found, reverse=True))
