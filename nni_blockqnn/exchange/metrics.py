@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.common.checks import is_integer
 from nni_blockqnn.common.messages import shown
 
 REPEATS_LIMIT = 1_000
@@ -77,13 +78,13 @@ def parse_final_metric(value: Any, encoding: str = "pcc") -> FinalMetric:
     repeats: Any = value.get("repeats")
     episode, block = _identity(value, encoding)
     reward = _finite(value.get("default"))
-    has_repeats = _is_integer(repeats) and 0 < repeats <= REPEATS_LIMIT
+    has_repeats = is_integer(repeats) and 0 < repeats <= REPEATS_LIMIT
     return FinalMetric(episode, block, reward, int(repeats) if has_repeats else None, value)
 
 
 def _identity(value: Mapping[str, Any], encoding: str) -> tuple[int, Block]:
     episode: Any = value.get("episode")
-    if not _is_integer(episode):
+    if not is_integer(episode):
         raise MetricError(f'the metric\'s "episode" must be an integer, got {shown(episode)}')
     try:
         return int(episode), parse_any_block(value.get("block"), value.get("encoding", encoding))
@@ -101,7 +102,3 @@ def _finite(default: Any) -> float:
     if not abs(reward) <= REWARD_LIMIT:  # neither does NaN pass
         raise MetricError(f'the metric\'s "default" must be finite, got {shown(default)}')
     return reward
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.blocks.layer import Layer
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.q_table import Entry, QTable
 from nni_blockqnn.record.journal import Journal
@@ -46,13 +46,8 @@ def save_snapshot(path: Path, agent: Agent, journal: Journal, settings: str) -> 
         },
         separators=(",", ":"),
     ).encode()
-    new = path.with_suffix(".new")
     try:
-        with new.open("wb") as file:
-            file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        write_whole(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
     except OSError as error:
         _logger.warning("%s cannot be written (%s): a resume will take longer", path, error)
 

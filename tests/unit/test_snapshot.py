@@ -107,7 +107,7 @@ def test_other_settings_learn_anew(change: dict[str, Any], checkpoint: Path) -> 
 def test_a_snapshot_that_cannot_be_written_harms_nothing(
     checkpoint: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (checkpoint / SNAPSHOT_NAME).with_suffix(".new").mkdir()
+    (checkpoint / f"{SNAPSHOT_NAME}.tmp").mkdir()
     killed = Experiment(_tuner()).run(50)
     assert "cannot be written" in caplog.text
     _goes_on_like(_tuner(), killed)
@@ -115,7 +115,7 @@ def test_a_snapshot_that_cannot_be_written_harms_nothing(
 
 def test_a_killed_writer_leaves_the_snapshot_before(checkpoint: Path) -> None:
     killed = Experiment(_tuner()).run(50)
-    (checkpoint / SNAPSHOT_NAME).with_suffix(".new").write_bytes(b"half of")
+    (checkpoint / f"{SNAPSHOT_NAME}.tmp").write_bytes(b"half of")
     _goes_on_like(_tuner(), killed)
 
 

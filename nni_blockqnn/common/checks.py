@@ -1,0 +1,26 @@
+"""Checks of values that come from outside: JSON, YAML, command lines, other people's code.
+
+Python's own rules let too much pass: ``True`` is an ``int``, NaN a ``float``, and NumPy has numbers
+of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, TypeGuard
+
+
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Whether it is an integer of Python or NumPy; true and false are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a real number that a finite float can hold; true and false are none."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:  # an integer of hundreds of digits
+        return False

@@ -1,0 +1,41 @@
+"""Files that are replaced as a whole, so that a kill leaves the old content or the new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of ``path`` once it is written and on the disk.
+
+    If writing fails, ``path`` keeps its old content and nothing is left beside it.
+
+    Raises:
+        OSError: if there is no room for it, for example.
+    """
+    scratch = path.with_name(f"{path.name}.tmp")
+    try:
+        with scratch.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            scratch.unlink()
+        raise
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Replace a file's content; text is written as UTF-8.
+
+    Raises:
+        OSError: if there is no room for it, for example.
+    """
+    with replaced(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)

@@ -1,0 +1,59 @@
+"""Whole-file writes and checks of values from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nni_blockqnn.common.checks import is_integer, is_number
+from nni_blockqnn.common.files import replaced, write_whole
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    write_whole(path, "ä")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _fail_to_replace(path: Path, error: BaseException) -> None:
+    with replaced(path) as file:
+        file.write(b"half of the new")
+        raise error
+
+
+@pytest.mark.parametrize("error", [OSError("no room"), KeyboardInterrupt(), ValueError("torch's")])
+def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "kept.json"
+    write_whole(path, "old")
+    with pytest.raises(type(error)):
+        _fail_to_replace(path, error)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("value", "integer", "number"),
+    [
+        (3, True, True),
+        (np.int64(3), True, True),
+        (10**400, True, False),
+        (3.0, False, True),
+        (np.float32(0.5), False, True),
+        (float("nan"), False, False),
+        (float("inf"), False, False),
+        (True, False, False),
+        (np.bool_(True), False, False),
+        ("3", False, False),
+        (None, False, False),
+        (np.array([1, 2]), False, False),
+        (1j, False, False),
+    ],
+)
+def test_numbers_from_outside(value: Any, integer: bool, number: bool) -> None:
+    assert is_integer(value) is integer
+    assert is_number(value) is number
