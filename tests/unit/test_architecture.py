@@ -60,7 +60,7 @@ WITH_FILES = {"common/files.py", "common/torchrun.py"}
 RUN_BY_NAME = {"commands/*", "trials/check.py"}
 """Modules that a command line names: the command `blockqnn` and `python -m` import them late."""
 
-FOR_USERS = {"space/choices.py"}
+FOR_USERS = {"space/choices.py", "q_learning/agent.py", "q_learning/settings.py"}
 """Modules that examples and docs name, though this package does without."""
 
 MODULES = {
@@ -235,6 +235,7 @@ def test_the_public_names() -> None:
     assert set(nni_blockqnn.__all__) == {
         "Block",
         "BlockQNNTuner",
+        "BlockSearch",
         "Cost",
         "InvalidBlockError",
         "NetworkSpec",
