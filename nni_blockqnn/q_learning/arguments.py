@@ -121,15 +121,14 @@ def _class(named: Any, built_in: Mapping[str, Any], what: str) -> Any:
 
 
 def _made(kind: Any, base: type, what: str, *arguments: Any) -> Any:
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise ValueError(f"{what} must be a subclass of {base.__name__}, got {shown(kind)}")
     try:
-        made = kind(*arguments)
+        return kind(*arguments)
     except Exception as error:  # a user's own code
         raise ValueError(
-            f"cannot make {what} of {shown(kind)}: {type(error).__name__}: {error}"
+            f"cannot make {what} of {kind.__name__}: {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(made, base):
-        raise ValueError(f"{what} must be a subclass of {base.__name__}, got {shown(kind)}")
-    return made
 
 
 class Rule(NamedTuple):

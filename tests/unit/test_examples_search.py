@@ -125,9 +125,12 @@ def test_an_agent_that_fails_is_named_and_the_search_goes_on(
     [
         ({"agent": "gone:Agent"}, "cannot load an agent from 'gone:Agent': there is no module"),
         ({"agent": "collections:Counter"}, "an agent must be a subclass of Agent, got <class"),
-        ({"predictor": "evolution:Evolution"}, "cannot make a predictor of .*Evolution"),
+        (
+            {"predictor": "evolution:Evolution"},
+            "a predictor must be a subclass of Predictor",
+        ),
         ({"predictor": "nearest:Farthest"}, "has no Farthest"),
-        ({"agent": Agent}, "cannot make an agent of .*abstract"),
+        ({"agent": Agent}, "cannot make an agent of Agent: .*abstract"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
