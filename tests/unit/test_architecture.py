@@ -54,7 +54,7 @@ ARROWS = {
 """What each room and each entry point imports. An arrow that is not here is a decision to take."""
 
 FILES_AND_PROCESSES = {"io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile"}
-WITH_FILES = {"common/files.py", "common/torchrun.py"}
+WITH_FILES = {"common/files.py", "common/patches.py", "common/torchrun.py"}
 """Modules of the lowest storey that the paper's own rooms leave alone."""
 
 RUN_BY_NAME = {"commands/*", "trials/check.py"}
