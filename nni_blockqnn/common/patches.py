@@ -1,9 +1,9 @@
 """Run-time patches of other libraries, all of them here.
 
-Each one spares every trial an import that costs 0.3 s of processor time or more and that the trial
-does not use; docs/turnover.md has the figures. None changes a number. With NNI_BLOCKQNN_NO_PATCHES=1
-in the environment every function of this module leaves the libraries as they are: try that first
-when a new version of one of them misbehaves.
+Each one spares every trial an import that takes 0.3 s of processor time or more and that the trial
+does not use; docs/turnover.md has the figures. None changes a number. With
+NNI_BLOCKQNN_NO_PATCHES=1 in the environment every function of this module leaves the libraries as
+they are: try that first when a new version of one of them misbehaves.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def dispatch_without_compiler(mode: Any) -> None:
 @contextmanager
 def hidden(*names: str) -> Iterator[None]:
     """Within it these modules count as not installed, unless they have been imported already."""
-    with _stand_ins({name: None for name in names}):
+    with _stand_ins(dict.fromkeys(names)):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,10 +20,12 @@ def make_optimizer(
     settings: dict[str, Any] = {"momentum": recipe.momentum}
     if recipe.optimizer == "adam":
         kind, settings = torch.optim.Adam, {"betas": recipe.betas, "eps": recipe.eps}
-    kind = optimizer_without_compiler(kind, torch.no_grad())
+    optimizer: Callable[..., torch.optim.Optimizer] = optimizer_without_compiler(
+        kind, torch.no_grad()
+    )
 
     def make(**options: bool) -> torch.optim.Optimizer:
-        return kind(
+        return optimizer(
             network.parameters(),
             lr=learning_rate,
             weight_decay=recipe.weight_decay,

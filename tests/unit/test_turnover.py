@@ -51,6 +51,27 @@ def test_a_trial_loads_nothing_that_it_does_not_use() -> None:
     assert not modules & (unused | {"matplotlib"})
 
 
+def test_without_the_patches_a_trial_gives_the_same_numbers() -> None:
+    load_digits()
+    metrics, loaded = [], []
+    for value in ("0", "1"):
+        *_, line, modules = _in_a_fresh_python(
+            "import json, os, sys\n"
+            f"os.environ['NNI_BLOCKQNN_NO_PATCHES'] = '{value}'\n"
+            "from nni_blockqnn import trial\nfrom nni_blockqnn.bridge import channel\n"
+            "channel.import_nni()\n"
+            f"assert trial.main({TRIAL}) == 0\n"
+            "print(json.dumps(list(sys.modules)))"
+        )
+        metric = json.loads(line)
+        metrics.append({name: v for name, v in metric.items() if "seconds" not in name})
+        loaded.append(set(json.loads(modules)))
+    assert metrics[0] == metrics[1]
+    patched_out = {"torch._dynamo", "scipy.stats", "torchvision"}
+    assert not loaded[0] & patched_out
+    assert loaded[1] >= patched_out, "or a library does not import it any more: drop the patch"
+
+
 def test_nni_is_whole_when_it_is_asked_for_more() -> None:
     drawn, encoded, table = _in_a_fresh_python(
         "import sys\n"
