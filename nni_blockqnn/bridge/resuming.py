@@ -14,7 +14,7 @@ from contextlib import suppress
 import psutil
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.files import Experiment
+from nni_blockqnn.bridge.experiments import Experiment
 
 _END_SECONDS = 5.0
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.bridge.experiments import ExperimentNotFoundError, find_experiment
 from nni_blockqnn.calibration.reward_weights import Pairs
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.results.experiment import ExperimentNotFoundError, find_experiment, read_results
+from nni_blockqnn.results.experiment import read_results
 
 _EXPECTED = (
     'a record with "block" (structure codes), "accuracy" (percent) and "flops" (a positive '
@@ -82,7 +83,7 @@ def read_measurements(source: str) -> Measurements:
         Measurement(trial.block, trial.accuracy, float(trial.flops), trial.repeats)
         for trial in read.trials
     ]
-    return Measurements(results, read.failures, read.malformed)
+    return Measurements(results, tuple(map(str, read.failures)), tuple(map(str, read.malformed)))
 
 
 def paired(early: Sequence[Measurement], final: Sequence[Measurement]) -> Pairs:

@@ -16,28 +16,25 @@ import yaml
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
+from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
 from nni_blockqnn.commands._search_display import SearchDisplay
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.common.messages import UserError
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.reports.text_graph import draw_text
-from nni_blockqnn.results.epsilons import epsilons
 from nni_blockqnn.results.experiment import (
-    Experiment,
-    ExperimentNotFoundError,
     Results,
     TrialResult,
     distinct_best,
-    find_experiment,
+    epsilons,
     read_results,
 )
 
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 30.0
 """How long NNI may take to write its first records."""
-_RUNNING = ("INITIALIZED", "RUNNING", "NO_MORE_TRIAL", "TUNER_NO_MORE_TRIAL")
-_UNFINISHED = ("WAITING", "RUNNING", "UNKNOWN")
 _IDLE_POLLS = 5
 """So long without a trial, NNI has none left that it could ask the tuner about."""
 
@@ -119,10 +116,10 @@ def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
             results = read_results(experiment)
             display.update(results, epsilons(experiment.directory))
             idle_polls = idle_polls + 1 if _is_given_up(status, results) else 0
-            if status not in _RUNNING or idle_polls == _IDLE_POLLS:
+            if status not in EXPERIMENT_RUNS or idle_polls == _IDLE_POLLS:
                 break
             time.sleep(_POLL_SECONDS)
-    if status not in ("DONE", "TUNER_NO_MORE_TRIAL"):
+    if status not in (DONE, TUNER_NO_MORE_TRIAL):
         raise DemoError(
             f"the experiment ended as {status} after {len(results.trials)} results; "
             f"its logs are in {experiment.directory / 'log'}"
@@ -132,7 +129,7 @@ def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
 
 def _is_given_up(status: str, results: Results) -> bool:
     """The tuner has no more trials and none runs; NNI would stay like this for ever."""
-    return status == "TUNER_NO_MORE_TRIAL" and not any(map(results.statuses.get, _UNFINISHED))
+    return status == TUNER_NO_MORE_TRIAL and not any(map(results.statuses.get, UNDER_WAY))
 
 
 def _wait_for_records(experiment_id: str) -> Experiment:
@@ -151,7 +148,7 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
     if not best:
         raise DemoError(
             f"no trial brought a result ({dict(results.statuses)}): "
-            + (results.failures[-1] if results.failures else "see their stderr in the web UI")
+            + (str(results.failures[-1]) if results.failures else "see their stderr in the web UI")
         )
     winner = best[0]
     experiment = results.experiment

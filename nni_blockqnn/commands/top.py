@@ -12,6 +12,8 @@ from typing import Any
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.bridge.experiments import Experiment, find_experiment
+from nni_blockqnn.bridge.statuses import STOPPED
 from nni_blockqnn.commands._final_config import write_config
 from nni_blockqnn.commands._top_display import show
 from nni_blockqnn.exchange.finalists import (
@@ -22,16 +24,7 @@ from nni_blockqnn.exchange.finalists import (
 )
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.results.experiment import (
-    Experiment,
-    Results,
-    TrialResult,
-    distinct_best,
-    find_experiment,
-    read_results,
-)
-
-_STOPPED = ("USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best, read_results
 
 
 def top(arguments: argparse.Namespace) -> int:
@@ -139,7 +132,7 @@ def _tell_of_others(results: Results) -> None:
     for problems, what in ((results.failures, "failed"), (results.malformed, "are unreadable")):
         if problems:
             print(f"{len(problems)} {what}, the last one: {problems[-1]}", file=sys.stderr)
-    stopped = sum(results.statuses.get(status, 0) for status in _STOPPED)
+    stopped = sum(results.statuses.get(status, 0) for status in STOPPED)
     if stopped:
         print(
             f"{stopped} were stopped (by an assessor, a user or a kill) and rank only if they had "

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import numbers
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.q_learning.search import Suggestion
 from nni_blockqnn.space.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from nni_blockqnn.q_learning.search import Suggestion
 
 
 class TrialTask(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +9,24 @@ from itertools import pairwise
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.files import query
-from nni_blockqnn.bridge.sent import SentTrial, sent_trials
+from nni_blockqnn.bridge.database import Trial, read_metrics, recorded_trials
+from nni_blockqnn.bridge.experiments import Experiment
+from nni_blockqnn.bridge.statuses import (
+    ADD_RESUMED,
+    CANCELLED,
+    EARLY_STOPPED,
+    EXPERIMENT_ENDED,
+    RUNNING,
+    SUCCEEDED,
+    UNDER_WAY,
+)
+from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.exchange.finalists import finalist_tasks, is_finalists
 from nni_blockqnn.exchange.parameters import read_task
-from nni_blockqnn.results.experiment import Experiment, Results
+from nni_blockqnn.results.experiment import Results
 
 Curve = tuple[tuple[int, float], ...]
 """Epochs, from 1 and ascending, and the accuracy after each in percent."""
-
-_UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN", "ADD_RESUMED")
-_ENDED = ("STOPPED", "DONE", "ERROR")
-_CANCELLED = ("USER_CANCELED", "SYS_CANCELED")
 
 
 @dataclass(frozen=True)
@@ -82,26 +86,20 @@ def learning_curves(experiment: Experiment) -> dict[str, Curve]:
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    (rows,) = query(
-        experiment.database,
-        "select trialJobId, sequence, data from MetricData where type = 'PERIODICAL' "
-        "order by rowid",
-    )
     curves: dict[str, list[tuple[int, float]]] = {}
     unplaced = set()
-    for trial_id, sequence, data in rows:
-        metric = _intermediate(data)
-        epoch, accuracy = metric.get("epoch"), metric.get("default")
-        if not isinstance(accuracy, (int, float)) or not math.isfinite(accuracy):
+    for metric in read_metrics(experiment.directory, "PERIODICAL"):
+        epoch, accuracy = _epoch_and_accuracy(metric.value)
+        if accuracy is None:
             continue
-        curve = curves.setdefault(trial_id, [])
-        if not isinstance(epoch, int):
-            epoch = sequence + 1
+        curve = curves.setdefault(metric.trial_id, [])
+        if epoch is None:
+            epoch = metric.sequence + 1
             if curve and curve[-1][0] >= epoch:
-                unplaced.add(trial_id)
+                unplaced.add(metric.trial_id)
         while curve and curve[-1][0] >= epoch:  # the training went back to a checkpoint
             curve.pop()
-        curve.append((epoch, float(accuracy)))
+        curve.append((epoch, accuracy))
     return {
         trial_id: tuple(curve) for trial_id, curve in curves.items() if trial_id not in unplaced
     }
@@ -119,7 +117,8 @@ def untrained(results: Results) -> list[Untrained]:
     except ValueError:  # a trial of the user's own, with parameters of its own
         return []
     trained = {(trial.block.key, trial.repeats) for trial in results.trials}
-    last = {_key(trial.parameters): trial for trial in sent_trials(experiment.directory)}
+    sent = recorded_trials(experiment.directory, with_log=True)
+    last = {_key(trial.parameters): trial for trial in sent}
     missing = []
     for task in tasks:
         key = (task.block.key, task.spec.repeats)
@@ -132,25 +131,25 @@ def untrained(results: Results) -> list[Untrained]:
     return missing
 
 
-def _fate(results: Results, trial: SentTrial) -> tuple[str, str]:
+def _fate(results: Results, trial: Trial) -> tuple[str, str]:
     experiment = results.experiment
-    for fate, lines in (("failed", results.failures), ("unreadable", results.malformed)):
-        for line in lines:
-            if line.startswith(f"trial {trial.id}: "):
-                return fate, line.partition(": ")[2]
-    if trial.status in _UNDER_WAY:
-        if experiment.status in _ENDED:
+    for fate, problems in (("failed", results.failures), ("unreadable", results.malformed)):
+        for problem in problems:
+            if problem.trial_id == trial.id:
+                return fate, problem.reason
+    if trial.status in UNDER_WAY | {ADD_RESUMED}:
+        if experiment.status in EXPERIMENT_ENDED:
             return "killed", "it was under way when the experiment ended"
-        is_running = trial.status == "RUNNING"
+        is_running = trial.status == RUNNING
         return ("under way", "it is being trained") if is_running else ("waiting", "it waits")
-    if trial.cancelled or trial.status == "EARLY_STOPPED":
+    if trial.cancelled or trial.status == EARLY_STOPPED:
         assessor = experiment.config.get("assessor")
         name = assessor.get("name") or assessor.get("className") if assessor else None
         by = f"the assessor {name}, " if name else ""
         return "stopped", f"{by}maxTrialDuration or a user ended it"
-    if trial.status in _CANCELLED:
+    if trial.status in CANCELLED:
         return "killed", "its process ended by a signal, of the system or a user"
-    if trial.status == "SUCCEEDED":
+    if trial.status == SUCCEEDED:
         return "unreadable", "it ended without a result"
     return "failed", "it did not say why; its own log may"
 
@@ -159,7 +158,7 @@ def _not_started(results: Results, count: int) -> tuple[str, str]:
     limit = results.experiment.config.get("maxTrialNumber")
     if isinstance(limit, int) and limit < count:
         return "not started", f"maxTrialNumber is {limit}, and there are {count} finalists"
-    ended = results.experiment.status in _ENDED
+    ended = results.experiment.status in EXPERIMENT_ENDED
     return "not started", "the experiment ended before" if ended else "its turn has not come"
 
 
@@ -172,10 +171,11 @@ def _key(parameters: Any) -> tuple[str, int] | None:
     return task.block.key, task.spec.repeats
 
 
-def _intermediate(data: Any) -> Mapping[str, Any]:
-    """NNI stores the JSON text of the JSON text that the trial sent."""
-    try:
-        value = json.loads(json.loads(data))
-    except (TypeError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, Mapping) else {"default": value}
+def _epoch_and_accuracy(value: Any) -> tuple[int | None, float | None]:
+    """What an intermediate metric says; a number alone is the accuracy."""
+    metric = value if isinstance(value, Mapping) else {"default": value}
+    epoch, accuracy = metric.get("epoch"), metric.get("default")
+    return (
+        int(epoch) if is_integer(epoch) else None,
+        float(accuracy) if is_number(accuracy) else None,
+    )

@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.reports import _charts as charts
 from nni_blockqnn.reports._inline import inline_svg
 from nni_blockqnn.reports._layout import Box, lay_out
@@ -29,7 +30,7 @@ from nni_blockqnn.reports.drawing import (
     draw_text,
 )
 from nni_blockqnn.reports.report import write_report
-from nni_blockqnn.results.experiment import Experiment, Results, TrialResult
+from nni_blockqnn.results.experiment import Results, TrialResult
 from nni_blockqnn.space.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])

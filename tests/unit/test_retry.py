@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment
 
-from nni_blockqnn.bridge.customised import made_before
-from nni_blockqnn.bridge.sent import SentTrial
+from nni_blockqnn.bridge.customized_trials import made_before
+from nni_blockqnn.bridge.database import Trial
+from nni_blockqnn.bridge.experiments import Experiment, find_experiment
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands.retry import find_lost
 from nni_blockqnn.exchange.kept_results import ResultFile
-from nni_blockqnn.results.experiment import Experiment, find_experiment
 from nni_blockqnn.training import Checkpoint
 from nni_blockqnn.trials._files import TrialFiles
 
@@ -171,15 +171,13 @@ def test_nothing_to_retry_is_said(
 
 def test_what_waits_before_a_copy_is_counted() -> None:
     """A trial beyond maxTrialNumber is never made, and NNI's queue is in order."""
-    old = [
-        SentTrial(name, {}, number, 10.0, "SUCCEEDED", False) for number, name in enumerate("ab")
-    ]
-    new = SentTrial("c", {}, 2, 30.0, "RUNNING", False)
+    old = [Trial(name, number, 10.0, {}, "SUCCEEDED") for number, name in enumerate("ab")]
+    new = Trial("c", 2, 30.0, {}, "RUNNING")
     assert made_before(3, [*old, new], since=0.0) == 3
     assert made_before(5, [*old, new], since=0.0) == 5  # 3 and 4 wait
     assert made_before(1, old, since=20.0) == 2  # numbers begin anew, at 1, when NNI resumes
     assert made_before(3, old, since=20.0) == 4  # 1 and 2 wait
-    copy = SentTrial("d", {}, 3, 31.0, "RUNNING", False)
+    copy = Trial("d", 3, 31.0, {}, "RUNNING")
     assert made_before(3, [*old, new, copy], since=0.0) == 3
 
 

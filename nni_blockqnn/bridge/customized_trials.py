@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.files import Experiment
-from nni_blockqnn.bridge.sent import SentTrial, sent_trials
+from nni_blockqnn.bridge.database import Trial, recorded_trials
+from nni_blockqnn.bridge.experiments import Experiment
 
 
 def add_trials(
@@ -37,21 +37,21 @@ def add_trials(
         _add(manager, parameters)
         return None
     # NNI refuses a trial that is beyond the limit when it is asked for
-    _set_limit(manager, max(limit, len(sent_trials(experiment.directory))) + len(parameters))
+    _set_limit(manager, max(limit, len(recorded_trials(experiment.directory))) + len(parameters))
     first = _add(manager, parameters)
     # NNI's queue is in order: what the tuner sent, and the old limit kept in the queue, goes first
-    limit = max(limit, made_before(first, sent_trials(experiment.directory), since)) + len(
+    limit = max(limit, made_before(first, recorded_trials(experiment.directory), since)) + len(
         parameters
     )
     _set_limit(manager, limit)
     return limit
 
 
-def made_before(number: int, trials: Sequence[SentTrial], since: float) -> int:
+def made_before(number: int, trials: Sequence[Trial], since: float) -> int:
     """How many trials there are when the one of that number is made; the others may wait yet."""
-    earlier = [trial for trial in trials if trial.began < since or trial.number < number]
+    earlier = [trial for trial in trials if trial.taken_up < since or trial.number < number]
     # numbers begin anew when a manager resumes; those of what it runs again it leaves out
-    last = max((trial.number for trial in earlier if trial.began >= since), default=0)
+    last = max((trial.number for trial in earlier if trial.taken_up >= since), default=0)
     return len(earlier) + max(0, number - last - 1)
 
 
