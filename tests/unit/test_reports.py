@@ -55,7 +55,12 @@ def dense_block(rng: np.random.Generator) -> Block:
     return Block(tuple(layers))
 
 
-BLOCKS = [ONE_LAYER, RESIDUAL, BRANCHES, *map(dense_block, map(np.random.default_rng, range(500, 512)))]
+BLOCKS = [
+    ONE_LAYER,
+    RESIDUAL,
+    BRANCHES,
+    *map(dense_block, map(np.random.default_rng, range(500, 512))),
+]
 
 
 def test_the_residual_block_as_text() -> None:
