@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def _trained(
     """The line of a training."""
     block, spec, cost = training.block, training.spec, training.cost
     line = {"block": block.to_json(), "encoding": block.encoding, "repeats": spec.repeats}
-    identity = json.dumps([line, training.log, asdict(training.recipe), training.seed])
+    identity = json.dumps([line, training.log, training.recipe.identity, training.seed])
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()
     batch_size = training.recipe.batch_size
     try:

@@ -10,10 +10,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import ExportError, load_described
-from nni_blockqnn.training import Checkpoint
-from nni_blockqnn.training.weights import DESCRIPTION_NAME, write_whole
+from nni_blockqnn.training import Checkpoint, TrainingArguments
+from nni_blockqnn.training.weights import DESCRIPTION_NAME
 
 _IDENTITY_NAME = "training.json"
 _CHECKPOINT_NAME = "blockqnn-training.pt"
@@ -35,7 +36,8 @@ class TrainingFolder:
         """
         Args:
             path: need not be there.
-            identity: all that the weights depend on but for the data, as JSON values.
+            identity: all that the weights depend on but for the data, as JSON values. Fields that
+                it leaves out have the values of `TrainingArguments.DEFAULTS`.
 
         Raises:
             ValueError: if it is the folder of another training, or of something else.
@@ -126,11 +128,13 @@ class TrainingFolder:
                 raise ValueError(f"{self.path} is no folder of a training and not empty: {_REMEDY}")
             return None
         found = json.loads(file.read_text(encoding="utf-8"))
-        for name in sorted({*found, *self._wanted} - _NOT_COMPARED):
-            if found.get(name) != self._wanted.get(name):
+        # earlier versions wrote out the defaults, which may be left out on either side
+        before, wanted = ({**TrainingArguments.DEFAULTS, **one} for one in (found, self._wanted))
+        for name in sorted({*before, *wanted} - _NOT_COMPARED):
+            if before.get(name) != wanted.get(name):
                 raise ValueError(
-                    f"{self.path} holds another training: its {name} is {shown(found.get(name))}, "
-                    f"not {shown(self._wanted.get(name))}: {_REMEDY}"
+                    f"{self.path} holds another training: its {name} is {shown(before.get(name))}, "
+                    f"not {shown(wanted.get(name))}: {_REMEDY}"
                 )
         return found
 

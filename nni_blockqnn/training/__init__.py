@@ -1,5 +1,6 @@
 """Short and final trainings of one network."""
 
+from nni_blockqnn.training.arguments import TrainingArguments
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.device import pick_device
 from nni_blockqnn.training.distributed import ALONE, World, joined
@@ -21,6 +22,7 @@ __all__ = [
     "Checkpoint",
     "EpochResult",
     "Recipe",
+    "TrainingArguments",
     "TrainingError",
     "TrainingResult",
     "World",

@@ -8,7 +8,7 @@ ID and in the same folder. A trial that was killed by itself it does not run aga
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,15 @@ class TrialFiles:
         network_folder: for the network of a final training.
     """
 
-    def __init__(self, folder: Path, parameters: Any, argv: Sequence[str]) -> None:
+    def __init__(self, folder: Path, parameters: Any, identity: Mapping[str, Any]) -> None:
         """
         Args:
             folder: the trial's own, as NNI_OUTPUT_DIR names it.
-            parameters: the trial's; with the arguments they say what its result would be.
+            parameters: the trial's.
+            identity: of its arguments (:attr:`TrialArguments.identity`); the two together say what
+                the result would be.
         """
-        self._result = ResultFile(folder, parameters, argv)
+        self._result = ResultFile(folder, parameters, identity)
         self.network_folder = folder / _NETWORK_FOLDER
         self.checkpoint = Checkpoint(folder / CHECKPOINT_NAME, self._result.fingerprint)
 

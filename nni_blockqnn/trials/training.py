@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -19,10 +18,10 @@ from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.training import (
     ALONE,
-    RECIPES,
     Checkpoint,
     EpochResult,
     Recipe,
+    TrainingArguments,
     TrainingResult,
     World,
     check_precision,
@@ -34,7 +33,6 @@ from nni_blockqnn.training.evaluation import Accuracies
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
-from nni_blockqnn.trials.arguments import chosen_threads, load_data
 
 _WATCHED_IMAGES = 1_000
 
@@ -47,7 +45,7 @@ class Trained:
     recipe: Recipe
     data: ImageData
     result: TrainingResult
-    arguments: argparse.Namespace
+    arguments: TrainingArguments
     world: World
 
     @property
@@ -118,7 +116,7 @@ class Trained:
 
 def run_training(
     task: TrialTask,
-    arguments: argparse.Namespace,
+    arguments: TrainingArguments,
     *,
     on_start: Callable[[ImageData, torch.device], None],
     on_epoch: Callable[[EpochResult], None],
@@ -142,9 +140,9 @@ def run_training(
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
     """
-    spec, recipe = task.spec, chosen_recipe(arguments)
+    spec, recipe = task.spec, arguments.chosen_recipe()
     device, micro_batch = prepare(task, arguments, world.largest_share(recipe.batch_size), world)
-    data = load_data(arguments, spec, world.local_size)
+    data = arguments.load_data(spec, world.local_size)
     world.check_same(data_facts(data))
     on_start(data, device)
     on_test = arguments.validation == "test"
@@ -178,11 +176,11 @@ def named_test_accuracies(found: Accuracies) -> dict[str, float]:
 
 
 def prepare(
-    task: TrialTask, arguments: argparse.Namespace, share: int, world: World
+    task: TrialTask, arguments: TrainingArguments, share: int, world: World
 ) -> tuple[torch.device, int]:
     """The device, and how many images of a share it takes at once; sets the threads."""
     device = pick_device(arguments.device)
-    threads = chosen_threads(arguments, world.local_size)
+    threads = arguments.chosen_threads(world.local_size)
     if threads is not None:
         torch.set_num_threads(threads)
     precision = arguments.precision
@@ -199,20 +197,6 @@ def data_facts(data: ImageData) -> dict[str, Any]:
         facts[f"the number of {name} images"] = len(split)
         facts[f"the SHA-256 of all labels of {name} images"] = digest.hexdigest()
     return facts
-
-
-def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
-    """The recipe of that name, with the epochs and the batch size of the command line.
-
-    Raises:
-        ValueError: naming the value that is wrong.
-    """
-    recipe = RECIPES[arguments.recipe]
-    if arguments.epochs is not None:
-        recipe = recipe.shortened(arguments.epochs)
-    if arguments.batch_size is not None:
-        recipe = replace(recipe, batch_size=arguments.batch_size)
-    return recipe
 
 
 def watched_images(split: AnySplit) -> AnySplit:

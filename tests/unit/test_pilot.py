@@ -254,8 +254,8 @@ def test_one_pilot_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_kill_before_the_claim_leaves_the_folder_free(tmp_path: Path) -> None:
-    (tmp_path / "pilot.lock").touch()
-    (tmp_path / "pilot.tmp").touch()
+    for name in ("pilot.lock", "pilot.json.tmp", "pilot.tmp"):
+        (tmp_path / name).touch()
     assert PilotFolder(tmp_path, {"seed": 1}).blocks == []
 
 
