@@ -100,26 +100,17 @@ def test_a_failing_reward_costs_no_training(capsys: pytest.CaptureFixture[str]) 
 def test_the_optimizer_and_its_schedule_can_be_set(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    options = ["--optimizer", "sgd", "--learning-rate", "0.05", "--momentum", "0.5"]
-    options += [
-        "--batch-size",
-        "20",
-        "--milestones",
-        "1",
-        "--factor",
-        "0.1",
-        "--weight-decay",
-        "0.001",
-    ]
+    # the final recipe knows no restart, after which the learning rate would be another one
+    options = ["--recipe", "final", "--optimizer", "adam", "--learning-rate", "0.002"]
+    options += ["--milestones", "1", "--factor", "0.5", "--weight-decay", "0.001"]
     arguments = [*QUICK, "--block", CODES, "--epochs", "2", "--save-dir", str(tmp_path), *options]
     assert run(None, arguments) == 0
     printed = capsys.readouterr().out
-    assert "learning rate 0.05," in printed
-    assert "learning rate 0.005," in printed
+    assert "learning rate 0.002," in printed
+    assert "learning rate 0.001," in printed
     recipe = json.loads((tmp_path / "network.json").read_text())["recipe"]
-    assert recipe["optimizer"] == "sgd"
-    assert (recipe["momentum"], recipe["weight_decay"]) == (0.5, 0.001)
-    assert (recipe["milestones"], recipe["factor"]) == ([1], 0.1)
+    assert (recipe["optimizer"], recipe["weight_decay"]) == ("adam", 0.001)
+    assert (recipe["milestones"], recipe["factor"]) == ([1], 0.5)
 
 
 def test_missing_data_says_what_is_missing(
