@@ -21,21 +21,21 @@ _CHECKPOINT_NAME = "blockqnn-training.pt"
 _LOCK_NAME = "training.lock"
 _DATA = "data"
 _NOT_COMPARED = {_DATA, "data_dir", "device", "test"}
-"""The data is compared once it is read; the others do not matter to the weights, but stand in
-files of earlier versions, of whose text a checkpoint's fingerprint was made."""
+"""The data is compared once it is read. The others do not affect the weights, but files of earlier
+versions have them, and a checkpoint's fingerprint is that of such a file's text."""
 
 
 class TrainingFolder:
     """Where a training keeps what it is, its checkpoint, and at its end its network.
 
     Attributes:
-        checkpoint: of this very training.
+        checkpoint: of this training.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         """
         Args:
-            path: need not be there.
+            path: need not exist.
             identity: all that the weights depend on but for the data, as JSON values. Fields that
                 it leaves out have the values of `TrainingArguments.DEFAULTS`.
 
@@ -53,7 +53,7 @@ class TrainingFolder:
         self.checkpoint = Checkpoint(path / _CHECKPOINT_NAME, fingerprint)
 
     def claim(self, data: Mapping[str, Any]) -> None:
-        """Make it this training's alone, once that has all that it needs.
+        """Reserve the folder for this training; call it once everything has been found.
 
         Args:
             data: what identifies the data, as JSON values.
@@ -76,7 +76,7 @@ class TrainingFolder:
         write_whole(self.path / _IDENTITY_NAME, _text(own))
 
     def check_data(self, data: Mapping[str, Any]) -> None:
-        """Refuse other data than that which the training began with.
+        """Check that the data is what the training began with.
 
         Raises:
             ValueError: naming what differs.
@@ -91,7 +91,7 @@ class TrainingFolder:
                 )
 
     def finish(self) -> None:
-        """Leave the network alone, which is complete."""
+        """Remove what a complete network does not need."""
         self.checkpoint.remove()
         # before the lock is released: whoever gets it sees that the training is over
         (self.path / _LOCK_NAME).unlink(missing_ok=True)

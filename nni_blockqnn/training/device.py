@@ -8,11 +8,11 @@ from nni_blockqnn.common.messages import shown
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name.
+    """The device of that name, checked to exist.
 
     Args:
-        name: "auto" for a GPU if PyTorch sees one and the CPU if not, or "cpu", "cuda", "cuda:N" or
-            "mps".
+        name: "auto" (default) for a GPU if PyTorch sees one, otherwise the CPU; or "cpu", "cuda",
+            "cuda:N" or "mps".
 
     Raises:
         ValueError: if there is no such device here.

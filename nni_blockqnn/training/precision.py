@@ -15,10 +15,10 @@ _AMPERE = (8, 0)
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse a precision that there is not, or that the device has not.
+    """Check that the device can compute in this precision.
 
     Raises:
-        ValueError: saying what the device can do instead.
+        ValueError: if it is unknown or the device lacks it, naming what to use instead.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be {alternatives(PRECISIONS)}, got {shown(precision)}")
@@ -41,7 +41,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    """What a forward pass runs in. Weights and batch norm's statistics stay float32."""
+    """The context for a forward pass; weights and batch norm's statistics stay float32."""
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
@@ -49,7 +49,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
 
 @contextmanager
 def reproducible_kernels(precision: str) -> Iterator[None]:
-    """What everything on a GPU runs in: the same kernels at each run, TF32 only if asked for.
+    """The context for all work on a GPU: the same kernels at each run, TF32 only on request.
 
     Left to itself, cuDNN may choose other kernels at each run: the same seed, but other weights.
     And PyTorch's default computes float32 convolutions in TF32.

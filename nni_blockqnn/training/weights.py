@@ -1,4 +1,4 @@
-"""A trained network in a folder: its weights, and what they are the weights of.
+"""A trained network in a folder: its weights and their description.
 
 ``weights.safetensors`` holds the state dict and ``network.json`` the rest, the weights' SHA-256
 included. ``network.json`` is written last, so a folder without it, or with another hash in it, is a

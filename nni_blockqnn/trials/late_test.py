@@ -1,4 +1,4 @@
-"""The test set of a training that was over before it was asked for."""
+"""The test accuracy of a training that ended without it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_test_set_of(
 
     Args:
         task, arguments: of its training.
-        on_start: is told of the data and the device before an image is looked at.
+        on_start: called with the data and the device before an image is read.
 
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.

@@ -1,4 +1,4 @@
-"""A training as a command line asks for it: what a trial and ``blockqnn train`` share."""
+"""A training as its arguments say: what a trial and ``blockqnn train`` share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WATCHED_IMAGES = 1_000
 
 @dataclass(frozen=True)
 class Trained:
-    """A training that is over, and what went into it."""
+    """A finished training and its inputs."""
 
     task: TrialTask
     recipe: Recipe
@@ -82,13 +82,13 @@ class Trained:
         accuracies: Mapping[str, float | None],
         init_from: Mapping[str, Any] | None = None,
     ) -> str:
-        """Keep the network (docs/final_training.md); returns the SHA-256 of its weights.
+        """Write the network (docs/final_training.md); returns the SHA-256 of its weights.
 
         Args:
-            init_from: the network whose weights this one began with, as ``network.json`` says it.
+            init_from: the network whose weights this one began with, for ``network.json``.
 
         Raises:
-            OSError: if there is no room for it, say.
+            OSError: if there is no room for it, for example.
         """
         block, spec, arguments = self.task.block, self.task.spec, self.arguments
         description = {
@@ -129,7 +129,7 @@ def run_training(
     """Train the network of the task.
 
     Args:
-        on_start: is told of the data and the device before the first epoch.
+        on_start: called with the data and the device before the first epoch.
         keep_best: end with the best validated epoch's weights; where validation is the test set,
             nothing may be selected, and these are the last epoch's in any case.
         hide_test: where validation is the test set, look at training images after each epoch
@@ -190,7 +190,7 @@ def prepare(
 
 
 def data_facts(data: ImageData) -> dict[str, Any]:
-    """By which two processes see that they have the same data, as JSON values."""
+    """Facts that differ if two processes read different data, as JSON values."""
     facts: dict[str, Any] = {"the list of classes": data.class_names}
     for name, split in (("training", data.train), ("validation", data.valid), ("test", data.test)):
         digest = hashlib.sha256(split.labels.numpy().tobytes())
@@ -200,6 +200,6 @@ def data_facts(data: ImageData) -> dict[str, Any]:
 
 
 def watched_images(split: AnySplit) -> AnySplit:
-    """So many images, of all its parts, that an accuracy on them says how a training goes."""
+    """A sample of at most 1,000 images, spread over the split, to watch a training by."""
     count = min(_WATCHED_IMAGES, len(split))
     return split.select(torch.arange(count) * len(split) // count)  # files are sorted by class
