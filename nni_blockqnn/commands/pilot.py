@@ -5,25 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import TaskProgressColumn
 
-from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.calibration.judging import FEWEST_PAIRS
-from nni_blockqnn.calibration.pilot_blocks import spread_blocks
 from nni_blockqnn.commands._pilot_folder import PilotFolder
+from nni_blockqnn.commands._pilot_plan import PilotPlan
 from nni_blockqnn.commands._pilot_trainings import (
     EARLY_NAME,
     FINAL_NAME,
     PilotTraining,
-    pilot_trainings,
     run_pilot,
 )
 from nni_blockqnn.commands._progress_bar import ProgressBar, time_left
@@ -41,12 +37,10 @@ from nni_blockqnn.training import (
     PRECISIONS,
     RECIPES,
     EpochResult,
-    Recipe,
     TrainingArguments,
     pick_device,
 )
-from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, RECIPE_FIELDS
-from nni_blockqnn.training.recipe import RECIPE_DEFAULTS
+from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR
 from nni_blockqnn.trials.arguments import (
     add_dataset,
     add_workers,
@@ -66,7 +60,7 @@ _SHARED = (
 def pilot(namespace: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint."""
     plan = _plan(namespace)
-    folder = PilotFolder(namespace.output, plan.settings(), _Plan.defaults())
+    folder = PilotFolder(namespace.output, plan.settings(), PilotPlan.defaults())
     try:
         _run(folder, plan)
     except DataError as error:
@@ -142,64 +136,7 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=integer_from(1), help="CPU threads")
 
 
-class _Plan(NamedTuple):
-    """What is trained.
-
-    Attributes:
-        blocks: how many in all.
-        space: with the single N of ``spec``.
-        training: data, seed and device of both trainings, with the early-stop recipe.
-        final_recipe: name of the other one.
-    """
-
-    blocks: int
-    spec: NetworkSpec
-    space: SearchSpace
-    limits: Limits
-    training: TrainingArguments
-    early: Recipe
-    final: Recipe
-    final_recipe: str
-
-    def settings(self) -> dict[str, Any]:
-        """All that the results depend on, but for the number of blocks, under the options' names.
-
-        What is at its default may be left out.
-        """
-        identity = self.training.identity
-        settings = {name: identity[name] for name in identity if name not in RECIPE_FIELDS}
-        settings |= {"max_layers": self.space.max_layers, **self.limits._asdict()}
-        settings |= {"network": asdict(self.spec), "final_recipe": self.final_recipe}
-        for kind, recipe in (("early", self.early), ("final", self.final)):
-            settings |= {f"{kind}-{name}": value for name, value in recipe.identity.items()}
-        return _as_options(settings)
-
-    @staticmethod
-    def defaults() -> dict[str, Any]:
-        """The values of settings that are left out."""
-        defaults = {
-            name: value
-            for name, value in TrainingArguments.DEFAULTS.items()
-            if name not in RECIPE_FIELDS
-        }
-        for kind in ("early", "final"):
-            defaults |= {f"{kind}-{name}": value for name, value in RECIPE_DEFAULTS.items()}
-        return _as_options(defaults)
-
-    def trainings(self, found: Sequence[str]) -> list[PilotTraining]:
-        """Those of the blocks that the pilot has, and of as many new ones as are wanted."""
-        seed = self.training.seed
-        kept = [Block.parse(codes, encoding=self.space.encoding) for codes in found]
-        rng = np.random.default_rng([seed, len(kept)] if kept else seed)
-        blocks = spread_blocks(self.space, self.blocks, rng, self.limits, kept)
-        return pilot_trainings(blocks, self.spec, self.early, self.final, seed)
-
-
-def _as_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.replace("_", "-"): value for name, value in settings.items()}
-
-
-def _plan(namespace: argparse.Namespace) -> _Plan:
+def _plan(namespace: argparse.Namespace) -> PilotPlan:
     network = namespace.network or default_network(namespace.dataset)
     spec = NetworkSpec.from_parameter(network, namespace.repeats)
     space = SearchSpace.from_json(
@@ -214,7 +151,7 @@ def _plan(namespace: argparse.Namespace) -> _Plan:
         epochs=namespace.early_epochs,
     )
     final = replace(early, recipe=namespace.final_recipe, epochs=namespace.final_epochs)
-    return _Plan(
+    return PilotPlan(
         namespace.blocks,
         spec,
         space,
@@ -226,7 +163,7 @@ def _plan(namespace: argparse.Namespace) -> _Plan:
     )
 
 
-def _run(folder: PilotFolder, plan: _Plan) -> None:
+def _run(folder: PilotFolder, plan: PilotPlan) -> None:
     if plan.blocks < len(folder.blocks):
         raise ValueError(
             f"the pilot in {folder.path} has {len(folder.blocks)} blocks, and --blocks is "
@@ -254,7 +191,7 @@ def _run(folder: PilotFolder, plan: _Plan) -> None:
             )
 
 
-def _announcement(folder: PilotFolder, plan: _Plan, where: str) -> str:
+def _announcement(folder: PilotFolder, plan: PilotPlan, where: str) -> str:
     had, count = len(folder.blocks), plan.blocks
     added = f" ({count - had} more than before)" if 0 < had < count else ""
     return (

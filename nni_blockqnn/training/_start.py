@@ -17,10 +17,10 @@ from torch.optim.lr_scheduler import MultiStepLR
 from nni_blockqnn.training._batches import Batches, training_batches
 from nni_blockqnn.training._optimizers import make_optimizer
 from nni_blockqnn.training.checkpoint import Checkpoint
+from nni_blockqnn.training.device import autocast
 from nni_blockqnn.training.distributed import World
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.evaluation import accuracies
-from nni_blockqnn.training.precision import autocast
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, best_epoch
 from nni_blockqnn.training.streaming import StreamedBatches

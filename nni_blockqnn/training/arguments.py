@@ -15,7 +15,7 @@ from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.training.precision import PRECISIONS
+from nni_blockqnn.training.device import PRECISIONS
 from nni_blockqnn.training.recipe import RECIPES, Recipe, find_recipe
 
 DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")

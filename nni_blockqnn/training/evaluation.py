@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from nni_blockqnn.data import AnySplit
 from nni_blockqnn.training._batches import Batches
+from nni_blockqnn.training.device import autocast, check_precision, reproducible_kernels
 from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained
-from nni_blockqnn.training.precision import autocast, check_precision, reproducible_kernels
 from nni_blockqnn.training.streaming import StreamedBatches, batches_of
 
 TOP5_CLASSES = 100

@@ -16,10 +16,10 @@ from torch import nn
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.training._start import Plan, Start
 from nni_blockqnn.training.checkpoint import Checkpoint
+from nni_blockqnn.training.device import check_precision, reproducible_kernels
 from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained, ran_out_of_memory, too_large
 from nni_blockqnn.training.memory import free_memory, halved
-from nni_blockqnn.training.precision import check_precision, reproducible_kernels
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, TrainingResult, best_epoch
 from nni_blockqnn.training.streaming import batches_of
@@ -60,7 +60,7 @@ def train(
             precision, with the same result.
         keep_best: end with the weights of the epoch of the best validation accuracy, the latest of
             several; not for a validation set that is the test set.
-        precision: "fp32", "tf32" or "bf16" (:mod:`nni_blockqnn.training.precision`).
+        precision: "fp32", "tf32" or "bf16" (:mod:`nni_blockqnn.training.device`).
         micro_batch: images that the network sees at once, to begin with; a batch if not given. The
             gradient is that of the whole batch's mean loss, but batch normalisation takes each
             micro-batch's own statistics.
