@@ -10,6 +10,9 @@ import math
 import numbers
 from typing import Any, TypeGuard
 
+LARGEST_SEED = 2**32 - 1
+"""Of a training or a search."""
+
 
 def is_integer(value: Any) -> TypeGuard[int]:
     """Whether it is an integer of Python or NumPy; true and false are none."""

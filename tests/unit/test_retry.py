@@ -191,7 +191,7 @@ class Trials:
     def files(self, trial: str, block: str = "a") -> TrialFiles:
         folder = self._folder / trial
         folder.mkdir(exist_ok=True)
-        return TrialFiles(folder, {"block": block}, ["--dataset", "digits"])
+        return TrialFiles(folder, {"block": block}, {"dataset": "digits"})
 
     def write(self, trial: str, epoch: int, block: str = "a") -> Path:
         own = self.files(trial, block).checkpoint
