@@ -138,8 +138,9 @@ PREDECESSORS: dict[int, int] = {}
 _KINDS: list[LayerKind] = []
 _TABLES: dict[str, dict[int, LayerKind]] = {encoding: {} for encoding in ENCODINGS}
 """For each encoding, its kinds by type."""
-_ADDRESSES: dict[str, str] = {}
-"""The "module:NAME" that optional kinds were loaded from, by the kind's name."""
+_LOADED: dict[str, LayerKind] = {}
+"""Kinds by the "module:NAME" that they were loaded from."""
+_PACKAGE = "nni_blockqnn."
 
 
 def register(kind: LayerKind) -> LayerKind:
@@ -199,36 +200,39 @@ def find_kind(name: str) -> LayerKind:
     Raises:
         ValueError: if there is none.
     """
-    if isinstance(name, str) and is_reference(name) and not is_known(name):
+    if not is_known(name):
+        if not (isinstance(name, str) and is_reference(name)):
+            raise ValueError(
+                f'extra_kinds must be of {", ".join(_optional_kinds())} or "module:NAME", '
+                f"got {shown(name)}"
+            )
         kind = load_object(name, "a layer kind")
         if not isinstance(kind, LayerKind) or not kind.optional:
             raise ValueError(
                 f"extra_kinds: {shown(name)} must be an optional LayerKind, got {shown(kind)}"
             )
-        register(kind)
-        _ADDRESSES[kind.name] = name
-    for kind in _KINDS:
-        if kind.optional and name in (kind.name, kind_address(kind)):
-            return kind
-    names = [kind.name for kind in all_kinds() if kind.optional]
-    raise ValueError(
-        f'extra_kinds must be of {", ".join(names)} or "module:NAME", got {shown(name)}'
-    )
+        _LOADED[name] = register(kind)
+    return _LOADED[name] if name in _LOADED else _optional_kinds()[name]
 
 
 def is_known(name: Any) -> bool:
     """Whether :func:`find_kind` finds it without an import."""
-    return any(name in (kind.name, kind_address(kind)) for kind in _KINDS if kind.optional)
+    return isinstance(name, str) and (name in _LOADED or name in _optional_kinds())
 
 
 def kind_address(kind: LayerKind) -> str:
     """What :func:`find_kind` finds it by in another process: its name, or "module:NAME"."""
-    return _ADDRESSES.get(kind.name, kind.name)
+    addresses = (name for name, loaded in _LOADED.items() if loaded is kind)
+    return next((name for name in addresses if not name.startswith(_PACKAGE)), kind.name)
 
 
 def optional_names(encoding: str) -> list[str]:
     """Names of the encoding's optional kinds that are registered."""
     return [kind.name for kind in _TABLES[encoding].values() if kind.optional]
+
+
+def _optional_kinds() -> dict[str, LayerKind]:
+    return {kind.name: kind for kind in all_kinds() if kind.optional}
 
 
 def _check_fields(kind: LayerKind) -> None:
