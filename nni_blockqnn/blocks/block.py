@@ -149,7 +149,7 @@ class Block:
         Nodes carry ``label``, the pair of type and kernel; the input's is (0, 0), the output's
         the Terminal's.
         """
-        import networkx as nx  # takes longer than all else that a trial reads of its block
+        import networkx as nx  # here: slow to import, and a trial does without
 
         output = len(self.layers) + 1
         graph = nx.DiGraph()
@@ -181,7 +181,7 @@ class Block:
 
     @cached_property
     def fingerprint(self) -> int:
-        """Equal for isomorphic blocks and seldom for others; ten times quicker than :attr:`key`."""
+        """Equal for isomorphic blocks, rarely for others; ten times faster than :attr:`key`."""
         labels = [(0, 0), *self._labels]
         return hash(
             tuple(
@@ -194,30 +194,30 @@ class Block:
 
     @cached_property
     def function_key(self) -> str:
-        """Equal for blocks that compute the same function, whatever their identities and concats.
+        """Equal for blocks that are isomorphic once what computes nothing is removed.
 
-        Identities (and poolings of kernel 1) are taken out, and a concat that is read by a concat
-        or by the output dissolves into it; blocks that are isomorphic then have one key, all others
-        different ones. So equal functions are not all found: two poolings of one layer, say, stay
-        two. Blocks of equal key have equal function keys; their density may differ.
+        Identities (and poolings of kernel 1) are removed, and a concat that a concat or the output
+        reads is replaced by its operands. Other equal functions are not found: two equal poolings
+        of one layer remain two. Blocks of equal key have equal function keys, but blocks of equal
+        function keys may differ in density.
         """
         return canonical_key(self.function_graph)
 
     @cached_property
     def function_graph(self) -> list[LabelledNode]:
-        """What :attr:`function_key` is the canonical form of: input, layers and output."""
+        """Input, layers and output, as :attr:`function_key` makes its canonical form of them."""
         return function_graph(self._function_nodes, self.leaves)
 
     @cached_property
     def function_fingerprint(self) -> int:
-        """Equal for blocks of one :attr:`function_key` and seldom for others; much quicker."""
+        """Equal for blocks of one :attr:`function_key`, rarely for others; much faster."""
         return function_fingerprint(self._function_nodes, self.leaves)
 
     @cached_property
     def computing_layers(self) -> tuple[tuple[int, int], ...]:
         """Types and kernels of the layers that :attr:`function_key` keeps, sorted.
 
-        Equal for blocks of one function, and much quicker.
+        Equal for blocks of one function key, and much faster.
         """
         labels = zip(self._labels, self.kinds, strict=True)
         return tuple(sorted(label for label, kind in labels if _computes(label, kind)))
@@ -240,7 +240,7 @@ class Block:
 
 
 def _computes(label: tuple[int, int], kind: LayerKind) -> bool:
-    """Whether it is more than a name for what it reads: neither an identity nor a concat."""
+    """Whether the layer changes what it reads: it is neither an identity nor a concat."""
     return label != IDENTITY_LABEL and kind.joins != "concat"
 
 
