@@ -16,7 +16,7 @@ from nni_blockqnn.blocks.costs import (
     map_cost,
     total_cost,
 )
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 
 SOURCE = '''\
 class DilatedConv(nn.Module):

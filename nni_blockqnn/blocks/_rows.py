@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from nni_blockqnn.blocks.kind_table import space_kinds
 from nni_blockqnn.blocks.layer import LAYER_LIMIT, InvalidBlockError, Layer, LayerType
-from nni_blockqnn.blocks.layer_kinds import LayerKind, space_kinds
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.common.checks import is_integer
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import alternatives, shown

@@ -19,7 +19,7 @@ T counts the rows from 1 and K is any earlier row; layer 1 alone reads the block
 "pcc". In the encoding "separate" (the paper's Fig. 9 compares the two) ReLU and batch norm are
 layers of their own, with the types 8 and 9 (ours), a kernel of 0 and one predecessor, and type 1 is
 the convolution alone. Further kinds of layers, such as type 11, the depthwise-separable
-convolution, have to be asked for (:mod:`nni_blockqnn.blocks.layer_kinds`). The residual block of
+convolution, have to be asked for (:mod:`nni_blockqnn.blocks.kind_table`). The residual block of
 Fig. 2:
 
 >>> block = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 from nni_blockqnn.blocks._function_key import FunctionNode, function_fingerprint, function_graph
 from nni_blockqnn.blocks._rows import read_layers, rules_of
 from nni_blockqnn.blocks.canonical import LabelledNode, canonical_key
+from nni_blockqnn.blocks.kind_table import kind_address, kinds_of, optional_names
 from nni_blockqnn.blocks.layer import (
     CONV_KERNELS,
     ENCODINGS,
@@ -50,13 +51,7 @@ from nni_blockqnn.blocks.layer import (
     Layer,
     LayerType,
 )
-from nni_blockqnn.blocks.layer_kinds import (
-    IDENTITY_LABEL,
-    LayerKind,
-    kind_address,
-    kinds_of,
-    optional_names,
-)
+from nni_blockqnn.blocks.layer_kind import IDENTITY_LABEL, LayerKind
 from nni_blockqnn.common.messages import shown
 
 if TYPE_CHECKING:
@@ -258,7 +253,7 @@ def parse_any_block(codes: Any, encoding: str = "pcc") -> Block:
         conv_kernels=kernels,
         pool_kernels=kernels,
         encoding=encoding,
-        extra_kinds=optional_names(encoding),
+        extra_kinds=optional_names(checked_encoding(encoding)),
     )
 
 

@@ -6,8 +6,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import nni_blockqnn.blocks.kinds  # noqa: F401, fills the table of layer kinds
-from nni_blockqnn.blocks.layer_kinds import ENCODINGS as ENCODINGS
-from nni_blockqnn.blocks.layer_kinds import PREDECESSORS
+from nni_blockqnn.blocks.kind_table import PREDECESSORS
+from nni_blockqnn.blocks.layer_kind import ENCODINGS as ENCODINGS
 
 CONV_KERNELS = (1, 3, 5)
 """Kernel sizes of convolutions in the paper (Table 1)."""
@@ -30,7 +30,7 @@ class LayerType(IntEnum):
     """Column 2 of Table 1; ReLU and batch norm are ours, for the encoding "separate".
 
     Names for numbers, no more: what a layer does is in its
-    :class:`~nni_blockqnn.blocks.layer_kinds.LayerKind`.
+    :class:`~nni_blockqnn.blocks.layer_kind.LayerKind`.
     """
 
     CONV = 1

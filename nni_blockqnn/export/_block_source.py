@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 
 Channels = Counter[str]
 

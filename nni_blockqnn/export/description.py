@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
-from nni_blockqnn.blocks.layer_kinds import is_known
+from nni_blockqnn.blocks.kind_table import is_known
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import NetworkSpec

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from nni_blockqnn.blocks.layer_kinds import find_kind
+from nni_blockqnn.blocks.kind_table import find_kind
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export.description import Description, ExportError, read_description
 from nni_blockqnn.model_space import build_network

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kinds.table1 import conv_bn
 from nni_blockqnn.blocks.layer import Layer
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.model_space._dataflow import Dataflow, Read
 from nni_blockqnn.model_space._layers import Add, projection
 from nni_blockqnn.network.widths import BlockWidths

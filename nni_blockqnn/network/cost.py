@@ -8,7 +8,7 @@ from functools import lru_cache
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.costs import Cost, map_cost, total_cost
 from nni_blockqnn.blocks.kinds.table1 import PCC, conv_bn_cost
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.network.widths import BlockWidths, StageWidths, network_widths
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nni_blockqnn.blocks.layer_kinds import kind_of_type
+from nni_blockqnn.blocks.kind_table import kind_of_type
 
 _INPUT_COLOUR = "#cbd5e1"
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import networkx as nx
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer_kinds import kind_of_type
+from nni_blockqnn.blocks.kind_table import kind_of_type
 from nni_blockqnn.reports._ordering import Item, ordered_rows
 from nni_blockqnn.reports._placement import Piece, placed
 

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kind_table import all_kinds
 from nni_blockqnn.blocks.layer import CONV_KERNELS
-from nni_blockqnn.blocks.layer_kinds import all_kinds
 from nni_blockqnn.reports._inline import inline_svg
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports.drawing import block_figure, thumbnail_figure

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer_kinds import kind_of_type
+from nni_blockqnn.blocks.kind_table import kind_of_type
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports._layout import FULL_SIZE, Box, Layout, Point, Sizes, lay_out

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.space.search_space import SearchSpace
 

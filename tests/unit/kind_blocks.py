@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kind_table import all_kinds
 from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS
-from nni_blockqnn.blocks.layer_kinds import LayerKind, all_kinds
+from nni_blockqnn.blocks.layer_kind import LayerKind
 
 EVERY_KIND = [
     (kind, kernel)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kind_table import PREDECESSORS
 from nni_blockqnn.blocks.layer import Layer, LayerType
-from nni_blockqnn.blocks.layer_kinds import PREDECESSORS
 
 MOST_LAYERS = 22
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer, LayerType
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network.cost import Cost, block_cost, estimate_cost
 from nni_blockqnn.network.spec import FRAMES, NetworkSpec

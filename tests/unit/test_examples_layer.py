@@ -18,7 +18,8 @@ from ptflops import get_model_complexity_info
 from torch import Tensor, nn
 
 from nni_blockqnn.blocks.block import parse_any_block
-from nni_blockqnn.blocks.layer_kinds import LayerKind, find_kind
+from nni_blockqnn.blocks.kind_table import find_kind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.cli import main
 from nni_blockqnn.exchange.finalists import finalists_space
 from nni_blockqnn.exchange.parameters import read_task

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import nni_blockqnn
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kinds.separable import SEPARABLE
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.cli import main
 from nni_blockqnn.export import ExportError, export_network, network_source, new_folder
 from nni_blockqnn.export import folder as folder_module

@@ -14,17 +14,11 @@ import pytest
 from kind_blocks import EVERY_KIND, block_with
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.kind_table import all_kinds, find_kind, is_known, kinds_of, register
 from nni_blockqnn.blocks.kinds.separable import SEPARABLE
 from nni_blockqnn.blocks.kinds.table1 import ADD, AVG_POOL, IDENTITY, MAX_POOL, PCC, TERMINAL
 from nni_blockqnn.blocks.layer import InvalidBlockError
-from nni_blockqnn.blocks.layer_kinds import (
-    LayerKind,
-    all_kinds,
-    find_kind,
-    is_known,
-    kinds_of,
-    register,
-)
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports._page import legend
 from nni_blockqnn.reports.text_graph import draw_text

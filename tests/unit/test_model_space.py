@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kinds.separable import SEPARABLE
-from nni_blockqnn.blocks.layer_kinds import LayerKind
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.model_space._block import BlockModule
 from nni_blockqnn.model_space._layers import Add

@@ -14,8 +14,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from nni_blockqnn.blocks.costs import Cost, convolution_cost, map_cost, total_cost
+from nni_blockqnn.blocks.kind_table import register
 from nni_blockqnn.blocks.kinds.table1 import conv_bn_cost
-from nni_blockqnn.blocks.layer_kinds import LayerKind, register
+from nni_blockqnn.blocks.layer_kind import LayerKind
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nni_blockqnn.blocks.costs import Cost, batch_norm_cost, convolution_cost
+from nni_blockqnn.blocks.kind_table import register
 from nni_blockqnn.blocks.kinds.table1 import PCC, convolution
-from nni_blockqnn.blocks.layer_kinds import LayerKind, register
+from nni_blockqnn.blocks.layer_kind import LayerKind
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,7 +12,8 @@ from nni_blockqnn.blocks.costs import (
     map_cost,
     total_cost,
 )
-from nni_blockqnn.blocks.layer_kinds import LayerKind, register
+from nni_blockqnn.blocks.kind_table import register
+from nni_blockqnn.blocks.layer_kind import LayerKind
 
 if TYPE_CHECKING:
     from torch import nn

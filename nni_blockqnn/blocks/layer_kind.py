@@ -1,10 +1,4 @@
-"""Layer kinds: all that there is to know of a kind of layer, and the one table of them.
-
-A kind comes from one file, which describes it with :class:`LayerKind` and calls :func:`register`:
-see :mod:`nni_blockqnn.blocks.kinds.separable`. Codes, search space, costs, networks, exported
-source and pictures read this table and know no kind by its number. A kind from outside the package
-is named as ``"module:NAME"``, and :func:`find_kind` registers it.
-"""
+"""What there is to know of a kind of layer, in one object."""
 
 from __future__ import annotations
 
@@ -16,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from nni_blockqnn.blocks.costs import Cost, map_cost
 from nni_blockqnn.common.checks import is_integer
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.common.plugins import is_reference, load_object
 
 if TYPE_CHECKING:
     from torch import nn
 
 ENCODINGS = ("pcc", "separate")
 """What a convolution's row stands for: ReLU, convolution and batch norm, or the convolution."""
+IDENTITY_LABEL = (4, 0)
+"""In keys, every layer that computes nothing, poolings of kernel 1 among them."""
 
 _NAME = re.compile("[a-z][a-z_]*[a-z]")
 _COLOUR = re.compile("#[0-9a-f]{6}")
@@ -130,112 +125,11 @@ class LayerKind:
         return (self.type if self.key_type is None else self.key_type, kernel)
 
 
-IDENTITY_LABEL = (4, 0)
-"""In keys, every layer that computes nothing, poolings of kernel 1 among them."""
-
-PREDECESSORS: dict[int, int] = {}
-"""How many layers a layer reads, by its type."""
-_KINDS: list[LayerKind] = []
-_TABLES: dict[str, dict[int, LayerKind]] = {encoding: {} for encoding in ENCODINGS}
-"""For each encoding, its kinds by type."""
-_LOADED: dict[str, LayerKind] = {}
-"""Kinds by the "module:NAME" that they were loaded from."""
-_PACKAGE = "nni_blockqnn."
-
-
-def register(kind: LayerKind) -> LayerKind:
-    """Add a kind to the table and return it; the same object again changes nothing.
-
-    Raises:
-        ValueError: if a field is wrong, or another kind has its type or name; naming the field, its
-            value and what is allowed.
+def check_fields(kind: LayerKind) -> None:
     """
-    if kind in _KINDS:
-        return kind
-    _check_fields(kind)
-    _check_unused(kind)
-    _KINDS.append(kind)
-    PREDECESSORS[kind.type] = kind.predecessors
-    for encoding in kind.encodings:
-        _TABLES[encoding][kind.type] = kind
-    return kind
-
-
-def kinds_of(encoding: str) -> Mapping[int, LayerKind]:
-    """All kinds of the encoding by type, optional ones included."""
-    return _TABLES[encoding]
-
-
-def kind_of_type(layer_type: int) -> LayerKind:
-    """The kind of this type in the encoding "pcc", or else in "separate"; to draw either."""
-    table = next(table for table in _TABLES.values() if layer_type in table)
-    return table[layer_type]
-
-
-def all_kinds() -> list[LayerKind]:
-    """All kinds, by type."""
-    return sorted(_KINDS, key=lambda kind: kind.type)
-
-
-def space_kinds(encoding: str, extra_kinds: Sequence[str] = ()) -> list[LayerKind]:
-    """The kinds of a space by type: those that are not optional, and the extra ones.
-
     Raises:
-        ValueError: if an extra kind is not known, or not one of the encoding.
+        ValueError: if a field is wrong; naming it, its value and what is allowed.
     """
-    extras = {find_kind(name) for name in extra_kinds}
-    for kind in extras:
-        if encoding not in kind.encodings:
-            raise ValueError(
-                f"extra_kinds: {kind.name} is a kind of the encoding "
-                f"{' and '.join(kind.encodings)}, got encoding {encoding}"
-            )
-    kinds = sorted(_TABLES[encoding].items())
-    return [kind for _, kind in kinds if not kind.optional or kind in extras]
-
-
-def find_kind(name: str) -> LayerKind:
-    """The optional kind of this name; ``"module:NAME"`` is imported and registered.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if not is_known(name):
-        if not (isinstance(name, str) and is_reference(name)):
-            raise ValueError(
-                f'extra_kinds must be of {", ".join(_optional_kinds())} or "module:NAME", '
-                f"got {shown(name)}"
-            )
-        kind = load_object(name, "a layer kind")
-        if not isinstance(kind, LayerKind) or not kind.optional:
-            raise ValueError(
-                f"extra_kinds: {shown(name)} must be an optional LayerKind, got {shown(kind)}"
-            )
-        _LOADED[name] = register(kind)
-    return _LOADED[name] if name in _LOADED else _optional_kinds()[name]
-
-
-def is_known(name: Any) -> bool:
-    """Whether :func:`find_kind` finds it without an import."""
-    return isinstance(name, str) and (name in _LOADED or name in _optional_kinds())
-
-
-def kind_address(kind: LayerKind) -> str:
-    """What :func:`find_kind` finds it by in another process: its name, or "module:NAME"."""
-    addresses = (name for name, loaded in _LOADED.items() if loaded is kind)
-    return next((name for name in addresses if not name.startswith(_PACKAGE)), kind.name)
-
-
-def optional_names(encoding: str) -> list[str]:
-    """Names of the encoding's optional kinds that are registered."""
-    return [kind.name for kind in _TABLES[encoding].values() if kind.optional]
-
-
-def _optional_kinds() -> dict[str, LayerKind]:
-    return {kind.name: kind for kind in all_kinds() if kind.optional}
-
-
-def _check_fields(kind: LayerKind) -> None:
     checks = {
         "type": (is_integer(kind.type) and kind.type >= 1, "a positive integer"),
         # a digit at its end would make the variable of layer 1 that of another kind's layer 11
@@ -277,24 +171,3 @@ def _are_kernels(kernels: Any) -> bool:
     return kernels == (0,) or (
         bool(kernels) and all(is_integer(size) and size % 2 == 1 for size in kernels)
     )
-
-
-def _check_unused(kind: LayerKind) -> None:
-    """The two encodings may give a type or a name different meanings, as they do with type 1."""
-    for other in _KINDS:
-        if (
-            not (kind.optional or other.optional)
-            and not {*kind.encodings} & {*other.encodings}
-            and kind.key_label(0) != other.key_label(0)
-        ):
-            continue
-        if kind.name == other.name:
-            raise ValueError(
-                f"layer kind {kind.name}: another one has this name; choose a different one"
-            )
-        numbers = {kind.type, kind.key_type} & {other.type, other.key_type} - {None}
-        if numbers:
-            raise ValueError(
-                f"layer kind {kind.name}: type must be a number that no other kind has, got "
-                f"{kind.type}, which is taken by {other.name}"
-            )
