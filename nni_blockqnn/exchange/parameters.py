@@ -28,8 +28,8 @@ def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, An
     """A suggestion as NNI sends it.
 
     ``block`` is JSON text, since NNI's web UI mangles nested lists. ``space`` is there only if the
-    search space has other kernels than the paper's, which a trial would refuse otherwise, or
-    another encoding than "pcc", which the codes do not tell.
+    search space has other kernels than the paper's or extra kinds of layers, which a trial would
+    refuse otherwise, or another encoding than "pcc", which the codes do not tell.
     """
     parameters = {
         "block": suggestion.block.to_json(),
@@ -47,6 +47,8 @@ def space_parameter(space: SearchSpace) -> dict[str, str]:
         fields = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
     if space.encoding != "pcc":
         fields["encoding"] = space.encoding
+    if space.extra_kinds:
+        fields["extra_kinds"] = space.extra_kinds
     return {"space": json.dumps(fields)} if fields else {}
 
 
@@ -67,6 +69,7 @@ def read_task(parameters: Any) -> TrialTask:
         conv_kernels=space.conv_kernels,
         pool_kernels=space.pool_kernels,
         encoding=space.encoding,
+        extra_kinds=space.extra_kinds,
     )
     spec = NetworkSpec.from_parameter(
         parameters.get("network", "cifar100"), parameters.get("repeats")

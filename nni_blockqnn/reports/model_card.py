@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import FORMATS, Exported
-from nni_blockqnn.export.description import is_finite
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.training.streaming import shorter_side
@@ -125,7 +125,7 @@ def _settings(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _percent(value: Any) -> str:
-    return f"{value:.2f} %" if is_finite(value) else "not measured"
+    return f"{value:.2f} %" if is_number(value) else "not measured"
 
 
 def _rows(mapping: Any) -> list[tuple[str, Any]]:

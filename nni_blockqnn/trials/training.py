@@ -94,6 +94,7 @@ class Trained:
         description = {
             "block": block.to_json(),
             "encoding": block.encoding,
+            **({"extra_kinds": block.extra_kinds} if block.extra_kinds else {}),
             "repeats": spec.repeats,
             "network": json.loads(spec.to_json()),
             "dataset": arguments.dataset,
