@@ -29,7 +29,7 @@ from nni_blockqnn.reports.drawing import (
     draw_text,
 )
 from nni_blockqnn.reports.report import write_report
-from nni_blockqnn.results.experiment import Experiment, Results, TrialResult
+from nni_blockqnn.results.experiment import Experiment, Problem, Results, TrialResult
 from nni_blockqnn.space.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
@@ -336,7 +336,7 @@ def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:
 def test_strings_from_outside_are_escaped(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     results = search(
-        trial(0, RESIDUAL, 1.0, 1.0, trial_id=attack), malformed=(f"trial x: got {attack}",)
+        trial(0, RESIDUAL, 1.0, 1.0, trial_id=attack), malformed=(Problem("x", f"got {attack}"),)
     )
     experiment = replace(results.experiment, name=attack, config={"trialCommand": attack})
     page = report(
@@ -363,8 +363,8 @@ def test_without_results_the_report_says_so(tmp_path: Path) -> None:
 
 
 def test_metrics_that_could_not_be_read_are_told(tmp_path: Path) -> None:
-    lines = tuple(f"trial t{number}: broken" for number in range(7))
-    page = report(tmp_path, search(*THREE, malformed=lines))
+    problems = tuple(Problem(f"t{number}", "broken") for number in range(7))
+    page = report(tmp_path, search(*THREE, malformed=problems))
     assert "7 final metrics could not be read" in page
     assert "trial t4: broken" in page
     assert "trial t5: broken" not in page
@@ -441,7 +441,7 @@ def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
 
 def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(search(*THREE, failures=("trial abc: no data in <x>",)), path)
+    write_report(search(*THREE, failures=(Problem("abc", "no data in <x>"),)), path)
     assert "trial abc: no data in &lt;x&gt;" in path.read_text()
     write_report(search(*THREE), path)
     assert "said why" not in path.read_text()
