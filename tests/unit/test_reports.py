@@ -28,7 +28,7 @@ from nni_blockqnn.reports.drawing import (
     draw_image,
     draw_text,
 )
-from nni_blockqnn.reports.report import write_report
+from nni_blockqnn.reports.report import _correlations, write_report
 from nni_blockqnn.results.experiment import Experiment, Problem, Results, TrialResult
 from nni_blockqnn.space.search_space import SearchSpace
 
@@ -405,12 +405,27 @@ def test_stages_go_from_exploration_to_exploitation() -> None:
     assert list(axes.lines[0].get_ydata()) == [20.0, 50.0]
 
 
-def test_rank_correlation_by_hand() -> None:
-    assert charts.rank_correlation([1, 10, 100], [3, 2, 1]) == pytest.approx(-1)
-    # ranks 1, 2, 3 and 1.5, 1.5, 3: covariance 0.75, deviations 1 and sqrt(0.75)
-    assert charts.rank_correlation([1, 2, 3], [5, 5, 9]) == pytest.approx(0.75**0.5)
-    assert charts.rank_correlation([1, 2], [5, 5]) is None
-    assert charts.rank_correlation([1], [5]) is None
+@pytest.mark.parametrize(
+    ("flops", "accuracies", "expected"),
+    [
+        ([1, 10, 10**25], [3.0, 2.0, 1.0], -1),
+        # ranks 1, 2, 3 and 1.5, 1.5, 3: covariance 0.75, deviations 1 and sqrt(0.75)
+        ([1, 2, 3], [5.0, 5.0, 9.0], 0.75**0.5),
+        ([1, 2], [5.0, 5.0], None),
+        ([1], [5.0], None),
+        ([], [], None),
+    ],
+)
+def test_rank_correlations_by_hand(
+    flops: list[int], accuracies: list[float], expected: float | None
+) -> None:
+    trials = [
+        replace(trial(number, ONE_LAYER, 0.0, accuracy), flops=cost)
+        for number, (cost, accuracy) in enumerate(zip(flops, accuracies, strict=True))
+    ]
+    found = _correlations(trials)
+    assert found["flops"] == (None if expected is None else pytest.approx(expected))
+    assert found["density"] is None  # all blocks are the same
 
 
 @pytest.mark.parametrize(
