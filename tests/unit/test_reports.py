@@ -460,3 +460,17 @@ def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
     assert "trial abc: no data in &lt;x&gt;" in path.read_text()
     write_report(search(*THREE), path)
     assert "said why" not in path.read_text()
+
+
+def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(search(*THREE[:1]), path)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
