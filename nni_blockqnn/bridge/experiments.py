@@ -1,6 +1,7 @@
-"""NNI's list of the experiments on this machine, ``~/nni-experiments/.experiment``.
+"""NNI's experiments on this machine.
 
-The file, not NNI's REST server, so that a stopped experiment is as good as a running one.
+Read from NNI's files, not from its REST server, so a stopped experiment is as good as a running
+one: ``~/nni-experiments/.experiment`` lists the experiments, and each has a directory of its own.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.bridge.database import database_in, read_profile
+from nni_blockqnn.bridge.statuses import EXPERIMENT_ENDED
 from nni_blockqnn.common.messages import UserError
 
 _MOST_NAMED = 10
 
 
 class ExperimentNotFoundError(UserError, LookupError):
-    """No such experiment on this machine; the message lists those that there are."""
+    """No such experiment on this machine; the message lists the known ones."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Experiment:
 
     Attributes:
         directory: holds ``db/nni.sqlite``, ``checkpoint`` and ``log``.
-        port: of the web UI when it was last started.
+        port: the web UI's, when the experiment was last started; None if it is not known.
         status: as NNI last wrote it; "UNKNOWN" if NNI's list has lost the experiment.
         config: the experiment's configuration, in NNI's camelCase keys.
     """
@@ -39,6 +41,11 @@ class Experiment:
     port: int | None
     status: str
     config: Mapping[str, Any]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was stopped, is done, or failed."""
+        return self.status in EXPERIMENT_ENDED
 
 
 def find_experiment(experiment_id: str | None = None, home: Path | None = None) -> Experiment:
@@ -55,7 +62,7 @@ def find_experiment(experiment_id: str | None = None, home: Path | None = None) 
     home = Path.home() / "nni-experiments" if home is None else Path(home)
     listed = _listed(home)
     # NNI's list loses entries when two managers write it at once, but the directories stay.
-    # They are found by name only: when such an experiment was started, nothing says.
+    # Such an experiment is found by name only, since nothing says when it was started.
     known: dict[str, Mapping[str, Any]] = {name: {} for name in _directories(home)} | listed
     chosen = max(listed, key=lambda name: _start(listed[name]), default=None)
     if experiment_id is not None:

@@ -73,7 +73,8 @@ def _tell_of_others(source: str, measurements: Measurements) -> None:
     ):
         if problems:
             print(
-                f"{source}: {len(problems)} {what}, without a result; the last one: {problems[-1]}",
+                f"{source}: {len(problems)} {what}, without a result; the last one: "
+                f"{problems[-1].source}: {problems[-1].reason}",
                 file=sys.stderr,
             )
 

@@ -1,4 +1,4 @@
-"""``blockqnn retry``: once more the trials of a final training that ended without a result."""
+"""``blockqnn retry``: run the trials of a final training that ended without a result again."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from typing import Any
 
 from nni_blockqnn.bridge import resuming
 from nni_blockqnn.bridge.customized_trials import add_trials
-from nni_blockqnn.bridge.database import Trial, TrialRequest, read_requests, recorded_trials
-from nni_blockqnn.bridge.experiments import Experiment, find_experiment
+from nni_blockqnn.bridge.database import Trial, TrialRequest, read_requests, read_trials
 from nni_blockqnn.bridge.statuses import ADD_RESUMED, EARLY_STOPPED, SUCCEEDED, UNDER_WAY
 from nni_blockqnn.commands.search import resume_experiment
 from nni_blockqnn.exchange.kept_results import checkpoint_time
 from nni_blockqnn.exchange.parameters import read_task
-from nni_blockqnn.results.experiment import TrialResult, is_block_search, read_results
+from nni_blockqnn.results.experiment import (
+    Experiment,
+    TrialResult,
+    find_experiment,
+    is_blockqnn_search,
+    read_results,
+)
 
 
 def retry(arguments: argparse.Namespace) -> int:
     experiment = find_experiment(arguments.experiment)
-    if is_block_search(experiment):
+    if is_blockqnn_search(experiment):
         raise ValueError(
-            f"experiment {experiment.id} is a search by BlockQNN, whose tuner itself sends again "
-            "the blocks of killed trials; there is nothing to retry"
+            f"experiment {experiment.id} is a search by BlockQNN, whose tuner itself sends the "
+            "blocks of killed trials again; there is nothing to retry"
         )
-    manager = resuming.running(experiment)
+    manager = resuming.running_manager(experiment)
     since = resuming.manager_started(experiment) if manager else None
     lost = find_lost(experiment, since)
     if not lost:
@@ -41,7 +46,7 @@ def retry(arguments: argparse.Namespace) -> int:
         since = resuming.manager_started(experiment)
     parameters = [trial.parameters for trial in lost]
     limit = add_trials(experiment, manager, parameters, since or 0.0)
-    trials = recorded_trials(experiment.directory)
+    trials = read_trials(experiment.directory)
     for trial in lost:
         print(_sent_again(experiment, trial, trials))
     raised = "" if limit is None else f"; maxTrialNumber is {limit} now"
@@ -50,7 +55,9 @@ def retry(arguments: argparse.Namespace) -> int:
 
 
 def find_lost(experiment: Experiment, since: float | None) -> list[Trial]:
-    """The last trial of each parameters that ended without a result, and that no trial will bring.
+    """The trials that ended without a result, where no other trial has one or will bring it.
+
+    Of several trials with the same parameters it is the last one.
 
     Args:
         since: when NNI's manager was started, in seconds since 1970; None if none runs.
@@ -58,7 +65,8 @@ def find_lost(experiment: Experiment, since: float | None) -> list[Trial]:
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    trials = recorded_trials(experiment.directory, with_log=True)
+    trials = read_trials(experiment.directory, with_log=True)
+    trials = [trial for trial in trials if trial.parameters is not None]
     results = {result.trial_id: result for result in read_results(experiment).trials}
     settled = [*_with_result(trials, results)]
     settled += [trial.parameters for trial in trials if _is_settled(trial, since)]
@@ -70,15 +78,16 @@ def find_lost(experiment: Experiment, since: float | None) -> list[Trial]:
 
 def _is_settled(trial: Trial, since: float | None) -> bool:
     """Whether it runs, will run, or was stopped on purpose."""
-    # NNI runs such a trial again only while the manager lives that queued it
     waits = trial.status == ADD_RESUMED and since is not None and trial.taken_up >= since
-    return waits or trial.cancelled or trial.status in UNDER_WAY | {EARLY_STOPPED}
+    stopped = trial.cancelled or trial.status == EARLY_STOPPED
+    return waits or stopped or trial.status in UNDER_WAY
 
 
 def _with_result(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> Iterator[Any]:
-    """The parameters of each result: its trial's, unless those are of another block.
+    """The parameters that have a result.
 
-    On remote machines a trial may train what NNI recorded for another one (docs/nni.md).
+    They are those of the result's trial, unless these name another block: on a remote machine a
+    trial may train what NNI recorded for another trial (docs/nni.md).
     """
     for trial in trials:
         result = results.get(trial.id)
@@ -100,18 +109,18 @@ def _may_be_of(result: TrialResult, parameters: Any) -> bool:
 
 
 def _queued(trials: Sequence[Trial], requests: Iterable[TrialRequest]) -> Iterator[Any]:
-    """The parameters of customized trials that were asked for and not made yet."""
+    """The parameters of requests for which NNI has not made a trial yet."""
     for request in requests:
-        wanted = request.parameters
-        if not any(t.taken_up >= request.asked and t.parameters == wanted for t in trials):
-            yield wanted
+        made = (trial for trial in trials if trial.taken_up >= request.asked)
+        if not any(trial.parameters == request.parameters for trial in made):
+            yield request.parameters
 
 
 def _sent_again(experiment: Experiment, trial: Trial, trials: Sequence[Trial]) -> str:
     same = (one.id for one in trials if one.parameters == trial.parameters)
     times = [checkpoint_time(experiment.directory, trial_id) for trial_id in same]
     written = max((time for time in times if time is not None), default=None)
-    begins = "begins anew, there is no checkpoint of it on this machine"
+    how = "starts from the beginning: this machine has no checkpoint of it"
     if written is not None:
-        begins = f"goes on from its checkpoint of {strftime('%X', localtime(written))}"
-    return f"trial {trial.id} ({trial.status}) is sent again and {begins}"
+        how = f"goes on from its checkpoint of {strftime('%X', localtime(written))}"
+    return f"trial {trial.id} ({trial.status}) is sent again and {how}"

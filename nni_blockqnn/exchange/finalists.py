@@ -16,6 +16,7 @@ from typing import Any
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
@@ -167,7 +168,12 @@ def check_replaceable(path: Path) -> None:
 
 
 def write_finalists(path: Path, space: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(space, indent=1) + "\n", encoding="utf-8")
+    """Write a search space of finalists to a file.
+
+    Raises:
+        OSError: if it cannot be written; the file keeps its old content then.
+    """
+    write_whole(path, json.dumps(space, indent=1) + "\n")
 
 
 def _kernels(blocks: Sequence[Block], paper: tuple[int, ...], kernels: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from nni_blockqnn.blocks.named import name_of
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.reports import _final_charts as final_charts
 from nni_blockqnn.reports import _page as page
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
@@ -95,7 +96,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         top_command=f"blockqnn top {results.experiment.id} --by accuracy --output winners.json",
         train_command=_train_command(words),
     )
-    Path(path).write_text(text, encoding="utf-8")
+    write_whole(Path(path), text)
 
 
 def _ranked(result: TrialResult) -> _Ranked:

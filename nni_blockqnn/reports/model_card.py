@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nni_blockqnn.common.checks import is_number
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import FORMATS, Exported
 from nni_blockqnn.network.cost import estimate_cost
@@ -80,7 +81,7 @@ def write_model_card(exported: Exported, folder: Path) -> None:
         frame=_FRAMES[description.spec.frame],
         files=FORMATS,
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_whole(folder / "README.md", card)
     draw_image(description.block, folder / "block.svg")
 
 

@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.database import Metric, Trial, read_metrics, read_profile, read_trials
-from nni_blockqnn.bridge.experiments import Experiment
+from nni_blockqnn.bridge.database import (
+    ExperimentDatabaseError,
+    Metric,
+    Trial,
+    read_metrics,
+    read_profile,
+    read_trials,
+)
+from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.kept_results import kept_metric
@@ -18,21 +25,37 @@ from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_fina
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 from nni_blockqnn.space.search_space import SearchSpace
 
+__all__ = [
+    "Experiment",
+    "ExperimentDatabaseError",
+    "ExperimentNotFoundError",
+    "Problem",
+    "Results",
+    "TrialResult",
+    "distinct_best",
+    "epsilons",
+    "find_experiment",
+    "is_blockqnn_search",
+    "read_results",
+]
+
 
 @dataclass(frozen=True)
 class TrialResult:
     """The result of one trial.
 
     Attributes:
-        episode: the tuner's number of the block. Tuners other than BlockQNN give none; for them it
-            is the number of the trial.
+        episode: the tuner's number of the block. Other tuners give none; there it is the number of
+            the trial.
         block: as the metric names it, whatever parameters NNI has recorded.
-        accuracy: in percent.
+        reward: the metric's "default".
+        accuracy: on the validation set, in percent.
         flops: multiply-accumulates of the network for one image.
         params: weights of the network, None if the trial did not report them.
-        repeats: N of the network, None if the trial did not report it.
+        density: edges over dots of the block's graph.
+        repeats: the N of the network, None if the trial did not report it.
         seconds: from the trial's start to its end, None if NNI does not know its start.
-        finished: its place in the order in which the results came, from 0.
+        finished: its position in the order in which the results came, from 0.
         metric: the whole final metric.
     """
 
@@ -51,25 +74,26 @@ class TrialResult:
 
 
 @dataclass(frozen=True)
-class TrialProblem:
-    """Why a trial has no result."""
+class Problem:
+    """Why a trial has no result.
+
+    Attributes:
+        reason: what the trial reported, or what is wrong with its metric; one line.
+    """
 
     trial_id: str
     reason: str
 
-    def __str__(self) -> str:
-        return f"trial {self.trial_id}: {self.reason}"
-
 
 @dataclass(frozen=True)
 class Results:
-    """What the trials of an experiment brought.
+    """What the trials of an experiment reported.
 
     Attributes:
         trials: the results that can be read, oldest first.
         statuses: how many trials stand at SUCCEEDED, FAILED, USER_CANCELED, RUNNING and so on.
-        failures: trials that reported why they failed, oldest first.
-        malformed: trials whose final metric cannot be read, and why.
+        failures: the trials that reported why they failed, oldest first.
+        malformed: the trials whose final metric cannot be read, oldest first.
         started: when the experiment was created, in seconds since 1970.
         seconds: how long it has run, over all its resumptions.
     """
@@ -77,8 +101,8 @@ class Results:
     experiment: Experiment
     trials: tuple[TrialResult, ...]
     statuses: Mapping[str, int]
-    failures: tuple[TrialProblem, ...]
-    malformed: tuple[TrialProblem, ...]
+    failures: tuple[Problem, ...]
+    malformed: tuple[Problem, ...]
     started: float | None
     seconds: float | None
 
@@ -90,106 +114,30 @@ class Results:
 
 
 def read_results(experiment: Experiment) -> Results:
-    """The results in the experiment's database and in its trials' folders.
+    """The results in the experiment's database and in the folders of its local trials.
 
-    The block of a result is the one that its metric names: beside many results NNI records the
-    parameters of another trial. Of several final metrics of a trial the first readable one counts.
-    Local trials that a kill kept from reporting have their result in their folder.
+    A result is of the block that its metric names: beside many results NNI records the parameters
+    of another trial. Of several final metrics of a trial the first readable one counts. A local
+    trial that a kill kept from reporting has its result in its folder.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    directory = experiment.directory
-    profile = read_profile(directory)
-    sent = read_trials(directory)
-    reported = read_metrics(directory, "FINAL")
-    reader = _MetricReader(experiment, sent)
-    for metric in [*reported, *_kept(directory, sent, reported)]:
+    profile = read_profile(experiment.directory)
+    metrics = read_metrics(experiment.directory, "FINAL")
+    trials = read_trials(experiment.directory)  # after the metrics, so that it has theirs
+    reader = _MetricReader(experiment, trials)
+    for metric in [*metrics, *_kept_metrics(experiment, trials, metrics)]:
         reader.read(metric)
     return Results(
         experiment=experiment,
         trials=tuple(reader.results.values()),
-        statuses=Counter(trial.status for trial in sent if trial.status is not None),
+        statuses=Counter(trial.status for trial in trials if trial.status is not None),
         failures=tuple(reader.failures),
         malformed=tuple(reader.malformed),
         started=profile.started,
         seconds=profile.seconds,
     )
-
-
-class _MetricReader:
-    """Sorts final metrics into results, failures and what cannot be read."""
-
-    def __init__(self, experiment: Experiment, sent: Sequence[Trial]) -> None:
-        self.results: dict[str, TrialResult] = {}
-        self.failures: list[TrialProblem] = []
-        self.malformed: list[TrialProblem] = []
-        self._encoding = _encoding(experiment)
-        self._sent = {trial.id: trial for trial in sent}
-        # other tuners do not number their blocks, so the trials' own order does
-        self._numbers = (
-            {}
-            if is_block_search(experiment)
-            else {trial.id: number for number, trial in enumerate(sent)}
-        )
-
-    def read(self, metric: Metric) -> None:
-        trial_id, value = metric.trial_id, metric.value
-        if trial_id in self.results:
-            return
-        if metric.error is not None:
-            self.malformed.append(TrialProblem(trial_id, metric.error))
-            return
-        if isinstance(value, Mapping) and trial_id in self._numbers:
-            value = {"episode": self._numbers[trial_id], **value}
-        try:
-            failure = parse_failure(value, self._encoding)
-            if failure is None:
-                self.results[trial_id] = self._result(metric, value)
-            else:
-                self.failures.append(TrialProblem(trial_id, failure.reason))
-        except MetricError as error:
-            self.malformed.append(TrialProblem(trial_id, str(error)))
-
-    def _result(self, metric: Metric, value: Any) -> TrialResult:
-        final = parse_final_metric(value, self._encoding)
-        values = final.values
-        params = values.get("params")
-        return TrialResult(
-            episode=final.episode,
-            block=final.block,
-            reward=final.reward,
-            accuracy=_number("accuracy", values.get("accuracy")),
-            flops=_integer("flops", values.get("flops"), 1),
-            params=None if params is None else _integer("params", params, 0),
-            density=_number("density", values.get("density", final.block.density)),
-            repeats=final.repeats,
-            seconds=self._seconds(metric),
-            trial_id=metric.trial_id,
-            finished=len(self.results),
-            metric=values,
-        )
-
-    def _seconds(self, metric: Metric) -> float | None:
-        trial = self._sent.get(metric.trial_id)
-        if trial is None or trial.started is None:
-            return None
-        return max(0.0, (trial.ended or metric.reported) - trial.started)
-
-
-def epsilons(experiment_directory: Path) -> dict[int, float]:
-    """The epsilon with which each episode's block was drawn, from the tuner's journal.
-
-    Empty if the experiment's tuner was another one.
-    """
-    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.exists():
-        return {}
-    return {
-        int(event["episode"]): float(event["epsilon"])
-        for event in read_events(journal)
-        if event.get("event") == "suggestion"
-    }
 
 
 def distinct_best(
@@ -202,7 +150,7 @@ def distinct_best(
     """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
 
     Two results are of the same network if their blocks have equal keys and equal repeats. A result
-    that does not say its parameters does not pass ``max_params``.
+    without ``params`` does not pass ``max_params``.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
@@ -221,30 +169,109 @@ def distinct_best(
     return list(best.values())
 
 
-def _within(value: int | None, highest: int | None) -> bool:
-    return highest is None or (value is not None and value <= highest)
-
-
-def _kept(directory: Path, sent: Sequence[Trial], reported: Sequence[Metric]) -> Iterator[Metric]:
-    """The final metrics of local trials that could not report them, as if they had."""
-    have = {metric.trial_id for metric in reported}
-    for trial in sent:
-        if trial.id not in have and (kept := kept_metric(directory, trial.id)):
-            yield Metric(trial.id, kept.time, 0, kept.metric)
-
-
-def is_block_search(experiment: Experiment) -> bool:
+def is_blockqnn_search(experiment: Experiment) -> bool:
     """Whether the tuner is BlockQNN, which counts no result that does not name its episode."""
     tuner = experiment.config.get("tuner") or {}
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
 
 
+def epsilons(experiment_directory: Path) -> dict[int, float]:
+    """The epsilon with which each episode's block was drawn; empty for other tuners."""
+    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
+    if not journal.exists():
+        return {}
+    return {
+        int(event["episode"]): float(event["epsilon"])
+        for event in read_events(journal)
+        if event.get("event") == "suggestion"
+    }
+
+
+class _MetricReader:
+    """Sorts final metrics into results, failures and malformed ones."""
+
+    def __init__(self, experiment: Experiment, trials: Sequence[Trial]) -> None:
+        self.results: dict[str, TrialResult] = {}
+        self.failures: list[Problem] = []
+        self.malformed: list[Problem] = []
+        self._trials = {trial.id: trial for trial in trials}
+        self._encoding = _encoding(experiment)
+        # other tuners give no episodes: their trials are numbered as NNI made them
+        self._episodes: dict[str, int] = {}
+        if not is_blockqnn_search(experiment):
+            self._episodes = {trial.id: number for number, trial in enumerate(trials)}
+
+    def read(self, metric: Metric) -> None:
+        """Sort one metric in, unless its trial has a result already."""
+        if metric.trial_id in self.results:
+            return
+        try:
+            value = self._value(metric)
+            failure = parse_failure(value, self._encoding)
+            if failure is not None:
+                self.failures.append(Problem(metric.trial_id, failure.reason))
+            else:
+                self.results[metric.trial_id] = self._result(metric, value)
+        except MetricError as error:
+            self.malformed.append(Problem(metric.trial_id, str(error)))
+
+    def _value(self, metric: Metric) -> Any:
+        if metric.error is not None:
+            raise MetricError(metric.error)
+        if isinstance(metric.value, Mapping) and metric.trial_id in self._episodes:
+            return {"episode": self._episodes[metric.trial_id], **metric.value}
+        return metric.value
+
+    def _result(self, metric: Metric, value: Any) -> TrialResult:
+        final = parse_final_metric(value, self._encoding)
+        params = final.values.get("params")
+        return TrialResult(
+            episode=final.episode,
+            block=final.block,
+            reward=final.reward,
+            accuracy=_number("accuracy", final.values.get("accuracy")),
+            flops=_integer("flops", final.values.get("flops"), 1),
+            params=None if params is None else _integer("params", params, 0),
+            density=_number("density", final.values.get("density", final.block.density)),
+            repeats=final.repeats,
+            seconds=self._seconds(metric),
+            trial_id=metric.trial_id,
+            finished=len(self.results),
+            metric=final.values,
+        )
+
+    def _seconds(self, metric: Metric) -> float | None:
+        """How long the trial has run, to the millisecond."""
+        trial = self._trials.get(metric.trial_id)
+        if trial is None or trial.started is None:
+            return None
+        ended = metric.reported if trial.ended is None else trial.ended
+        return round(max(0.0, ended - trial.started), 3)
+
+
+def _kept_metrics(
+    experiment: Experiment, trials: Sequence[Trial], metrics: Sequence[Metric]
+) -> Iterator[Metric]:
+    """The final metrics of local trials that could not report them, as if they had."""
+    reported = {metric.trial_id for metric in metrics}
+    for trial in trials:
+        if trial.id not in reported and (kept := kept_metric(experiment.directory, trial.id)):
+            yield Metric(trial.id, kept.time, 0, kept.metric)
+
+
 def _encoding(experiment: Experiment) -> str:
-    """The encoding of blocks whose metric does not name it."""
+    """The encoding of blocks whose metric does not name it: the search space's.
+
+    Other tuners' search spaces have none.
+    """
     try:
         return SearchSpace.from_json(experiment.config.get("searchSpace", {})).encoding
-    except ValueError:  # of another tuner's search space
+    except ValueError:
         return "pcc"
+
+
+def _within(value: int | None, highest: int | None) -> bool:
+    return highest is None or (value is not None and value <= highest)
 
 
 def _number(name: str, value: Any) -> float:
@@ -254,6 +281,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def _integer(name: str, value: Any, lowest: int) -> int:
+    # is_number as well: costs are drawn and compared as floats
     if not is_integer(value) or not is_number(value) or value < lowest:
         raise MetricError(
             f'the metric\'s "{name}" must be an integer from {lowest}, got {shown(value)}'

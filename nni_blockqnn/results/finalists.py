@@ -1,21 +1,20 @@
-"""What became of the finalists of a search, each of which an experiment trains to the end."""
+"""What became of the finalists of a search in the experiment that trains them to the end."""
 
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.database import Trial, read_metrics, recorded_trials
-from nni_blockqnn.bridge.experiments import Experiment
+from nni_blockqnn.bridge.database import Metric, Trial, read_metrics, read_trials
 from nni_blockqnn.bridge.statuses import (
     ADD_RESUMED,
     CANCELLED,
     EARLY_STOPPED,
-    EXPERIMENT_ENDED,
     RUNNING,
     SUCCEEDED,
     UNDER_WAY,
@@ -23,7 +22,7 @@ from nni_blockqnn.bridge.statuses import (
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.exchange.finalists import finalist_tasks, is_finalists
 from nni_blockqnn.exchange.parameters import read_task
-from nni_blockqnn.results.experiment import Results
+from nni_blockqnn.results.experiment import Experiment, Results
 
 Curve = tuple[tuple[int, float], ...]
 """Epochs, from 1 and ascending, and the accuracy after each in percent."""
@@ -55,12 +54,13 @@ def is_final_training(config: Mapping[str, Any]) -> bool:
     if not is_finalists(config.get("searchSpace")):
         return False
     words = trial_words(config)
-    ours = "nni_blockqnn.trial" in words
-    return not ours or trial_option(words, "--recipe", "early-stop") != "early-stop"
+    if "nni_blockqnn.trial" not in words:  # a trial of the user's own
+        return True
+    return trial_option(words, "--recipe", "early-stop") != "early-stop"
 
 
 def trial_words(config: Mapping[str, Any]) -> list[str]:
-    """The words of the trial's command, ``--name=value`` as two; none if it is none of a shell."""
+    """The words of the trial's command, ``--name=value`` as two; none if no shell could read it."""
     try:
         words = shlex.split(str(config.get("trialCommand") or ""))
     except ValueError:
@@ -72,37 +72,43 @@ def trial_words(config: Mapping[str, Any]) -> list[str]:
 
 
 def trial_option(words: Sequence[str], name: str, default: str) -> str:
-    """The value of an option of the trial's command, the last one's if it is given twice."""
+    """The value of an option of the trial's command; the last value if it is given twice."""
     values = [value for option, value in pairwise(words) if option == name]
     return values[-1] if values else default
 
 
 def learning_curves(experiment: Experiment) -> dict[str, Curve]:
-    """The intermediate metrics of each trial. Of an epoch that came twice the later one counts.
+    """The accuracy after each epoch, by trial. An epoch that came twice has its later accuracy.
 
-    Metrics without ``epoch`` are counted. A trial that was resumed and does not say its epochs is
-    left out: where it went on is unknown.
+    A metric without ``epoch`` is of the epoch after the last one. A trial that was resumed and does
+    not report its epochs is left out, since nothing says where it went on.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    curves: dict[str, list[tuple[int, float]]] = {}
-    unplaced = set()
+    by_trial: dict[str, list[Metric]] = defaultdict(list)
     for metric in read_metrics(experiment.directory, "PERIODICAL"):
-        epoch, accuracy = _epoch_and_accuracy(metric.value)
-        if accuracy is None:
+        by_trial[metric.trial_id].append(metric)
+    curves = {trial_id: _curve(metrics) for trial_id, metrics in by_trial.items()}
+    return {trial_id: curve for trial_id, curve in curves.items() if curve}
+
+
+def _curve(metrics: Sequence[Metric]) -> Curve:
+    """The learning curve of one trial; empty if it has none or its epochs are not known."""
+    curve: list[tuple[int, float]] = []
+    for metric in metrics:
+        value = metric.value if isinstance(metric.value, Mapping) else {"default": metric.value}
+        epoch, accuracy = value.get("epoch"), value.get("default")
+        if not is_number(accuracy):
             continue
-        curve = curves.setdefault(metric.trial_id, [])
-        if epoch is None:
+        if not is_integer(epoch):
             epoch = metric.sequence + 1
-            if curve and curve[-1][0] >= epoch:
-                unplaced.add(metric.trial_id)
+            if curve and curve[-1][0] >= epoch:  # it was resumed, and its count began anew
+                return ()
         while curve and curve[-1][0] >= epoch:  # the training went back to a checkpoint
             curve.pop()
-        curve.append((epoch, accuracy))
-    return {
-        trial_id: tuple(curve) for trial_id, curve in curves.items() if trial_id not in unplaced
-    }
+        curve.append((epoch, float(accuracy)))
+    return tuple(curve)
 
 
 def untrained(results: Results) -> list[Untrained]:
@@ -117,15 +123,18 @@ def untrained(results: Results) -> list[Untrained]:
     except ValueError:  # a trial of the user's own, with parameters of its own
         return []
     trained = {(trial.block.key, trial.repeats) for trial in results.trials}
-    sent = recorded_trials(experiment.directory, with_log=True)
-    last = {_key(trial.parameters): trial for trial in sent}
+    trials = read_trials(experiment.directory, with_log=True)
+    last = {_network_of(trial.parameters): trial for trial in trials}
     missing = []
     for task in tasks:
-        key = (task.block.key, task.spec.repeats)
-        if key in trained or (task.block.key, None) in trained:
+        network = (task.block.key, task.spec.repeats)
+        if network in trained or (task.block.key, None) in trained:
             continue
-        trial = last.get(key)
-        fate, why = _not_started(results, len(tasks)) if trial is None else _fate(results, trial)
+        trial = last.get(network)
+        if trial is None:
+            fate, why = "not started", _why_not_started(results, len(tasks))
+        else:
+            fate, why = _fate(results, trial)
         trial_id = None if trial is None else trial.id
         missing.append(Untrained(task.block, task.spec.repeats, trial_id, fate, why))
     return missing
@@ -138,15 +147,12 @@ def _fate(results: Results, trial: Trial) -> tuple[str, str]:
             if problem.trial_id == trial.id:
                 return fate, problem.reason
     if trial.status in UNDER_WAY | {ADD_RESUMED}:
-        if experiment.status in EXPERIMENT_ENDED:
+        if experiment.has_ended:
             return "killed", "it was under way when the experiment ended"
         is_running = trial.status == RUNNING
         return ("under way", "it is being trained") if is_running else ("waiting", "it waits")
     if trial.cancelled or trial.status == EARLY_STOPPED:
-        assessor = experiment.config.get("assessor")
-        name = assessor.get("name") or assessor.get("className") if assessor else None
-        by = f"the assessor {name}, " if name else ""
-        return "stopped", f"{by}maxTrialDuration or a user ended it"
+        return "stopped", f"{_assessor(experiment)}maxTrialDuration or a user ended it"
     if trial.status in CANCELLED:
         return "killed", "its process ended by a signal, of the system or a user"
     if trial.status == SUCCEEDED:
@@ -154,28 +160,25 @@ def _fate(results: Results, trial: Trial) -> tuple[str, str]:
     return "failed", "it did not say why; its own log may"
 
 
-def _not_started(results: Results, count: int) -> tuple[str, str]:
+def _assessor(experiment: Experiment) -> str:
+    """'the assessor Medianstop, ', or nothing where there is none."""
+    assessor = experiment.config.get("assessor") or {}
+    name = assessor.get("name") or assessor.get("className")
+    return f"the assessor {name}, " if name else ""
+
+
+def _why_not_started(results: Results, finalists: int) -> str:
     limit = results.experiment.config.get("maxTrialNumber")
-    if isinstance(limit, int) and limit < count:
-        return "not started", f"maxTrialNumber is {limit}, and there are {count} finalists"
-    ended = results.experiment.status in EXPERIMENT_ENDED
-    return "not started", "the experiment ended before" if ended else "its turn has not come"
+    if isinstance(limit, int) and limit < finalists:
+        return f"maxTrialNumber is {limit}, and there are {finalists} finalists"
+    ended = results.experiment.has_ended
+    return "the experiment ended before" if ended else "its turn has not come"
 
 
-def _key(parameters: Any) -> tuple[str, int] | None:
-    """Of the network that a trial was to train."""
+def _network_of(parameters: Any) -> tuple[str, int] | None:
+    """Block and repeats of the network that a trial was to train; None if they are unreadable."""
     try:
         task = read_task(parameters)
     except ValueError:
         return None
     return task.block.key, task.spec.repeats
-
-
-def _epoch_and_accuracy(value: Any) -> tuple[int | None, float | None]:
-    """What an intermediate metric says; a number alone is the accuracy."""
-    metric = value if isinstance(value, Mapping) else {"default": value}
-    epoch, accuracy = metric.get("epoch"), metric.get("default")
-    return (
-        int(epoch) if is_integer(epoch) else None,
-        float(accuracy) if is_number(accuracy) else None,
-    )

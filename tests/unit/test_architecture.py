@@ -42,7 +42,7 @@ ARROWS = {
     "bridge": "common",
     "results": "blocks bridge common exchange record space",
     "trials": "blocks bridge common data exchange export model_space network training",
-    "reports": "blocks common export network results training",
+    "reports": "blocks calibration common export network results training",
     "commands": "blocks bridge calibration common data exchange export model_space network reports "
     "results space training trials",
     "tuner": "common exchange q_learning record space",

@@ -14,10 +14,16 @@ from typing import Any
 import pytest
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.database import ExperimentDatabaseError
-from nni_blockqnn.bridge.experiments import ExperimentNotFoundError, find_experiment
 from nni_blockqnn.exchange.kept_results import ResultFile
-from nni_blockqnn.results.experiment import Results, distinct_best, read_results
+from nni_blockqnn.results.experiment import (
+    ExperimentDatabaseError,
+    ExperimentNotFoundError,
+    Problem,
+    Results,
+    distinct_best,
+    find_experiment,
+    read_results,
+)
 
 NNI_TABLES = """
 create table TrialJobEvent (
@@ -158,10 +164,10 @@ def test_the_block_is_the_metrics_and_not_the_recorded_parameters(tmp_path: Path
         (final(default=float("nan")), "default"),
         (final(accuracy=float("inf")), "accuracy"),
         (final(accuracy=None), "accuracy"),
-        (final(accuracy=10**400), "got 1000"),
+        (final(accuracy=10**400), "accuracy"),
         (final(flops="many"), "flops"),
         (final(flops=0), "flops"),
-        (final(flops=10**400), "got 1000"),
+        (final(flops=10**400), "flops"),
         (final(params=-1), "params"),
         (final(density="x"), "density"),
         (final(block="[[1,9,0,0,0]]"), "block"),
@@ -177,7 +183,6 @@ def test_metrics_that_cannot_be_read_are_counted(tmp_path: Path, metric: Any, na
     (problem,) = results.malformed
     assert problem.trial_id == "trial0"
     assert named in problem.reason
-    assert str(problem) == f"trial trial0: {problem.reason}"
 
 
 def test_params_density_and_repeats_may_be_missing(tmp_path: Path) -> None:
@@ -397,5 +402,4 @@ def test_a_failed_trial_is_no_result_and_its_reason_is_kept(tmp_path: Path) -> N
     }
     results = results_of(tmp_path, failed)
     assert results.trials == () == results.malformed
-    (failure,) = results.failures
-    assert failure.reason == "no data in /x"
+    assert results.failures == (Problem("trial0", "no data in /x"),)

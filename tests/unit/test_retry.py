@@ -14,10 +14,10 @@ from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_exper
 
 from nni_blockqnn.bridge.customized_trials import made_before
 from nni_blockqnn.bridge.database import Trial
-from nni_blockqnn.bridge.experiments import Experiment, find_experiment
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands.retry import find_lost
 from nni_blockqnn.exchange.kept_results import ResultFile
+from nni_blockqnn.results.experiment import Experiment, find_experiment
 from nni_blockqnn.training import Checkpoint
 from nni_blockqnn.trials._files import TrialFiles
 
@@ -157,7 +157,7 @@ def test_a_search_by_blockqnn_is_refused(
     monkeypatch.setenv("HOME", str(tmp_path))
     Recorded(tmp_path / "nni-experiments", OUR_SEARCH).trial("killed", RESIDUAL, "USER_CANCELED")
     assert main(["retry", "abcd1234"]) == 1
-    assert "whose tuner itself sends again" in capsys.readouterr().err
+    assert "whose tuner itself sends the blocks of killed trials again" in capsys.readouterr().err
 
 
 def test_nothing_to_retry_is_said(
@@ -171,13 +171,13 @@ def test_nothing_to_retry_is_said(
 
 def test_what_waits_before_a_copy_is_counted() -> None:
     """A trial beyond maxTrialNumber is never made, and NNI's queue is in order."""
-    old = [Trial(name, number, 10.0, {}, "SUCCEEDED") for number, name in enumerate("ab")]
-    new = Trial("c", 2, 30.0, {}, "RUNNING")
+    old = [Trial(name, number, 10.0) for number, name in enumerate("ab")]
+    new = Trial("c", 2, 30.0)
     assert made_before(3, [*old, new], since=0.0) == 3
     assert made_before(5, [*old, new], since=0.0) == 5  # 3 and 4 wait
     assert made_before(1, old, since=20.0) == 2  # numbers begin anew, at 1, when NNI resumes
     assert made_before(3, old, since=20.0) == 4  # 1 and 2 wait
-    copy = Trial("d", 3, 31.0, {}, "RUNNING")
+    copy = Trial("d", 3, 31.0)
     assert made_before(3, [*old, new, copy], since=0.0) == 3
 
 
@@ -191,7 +191,7 @@ class Trials:
     def files(self, trial: str, block: str = "a") -> TrialFiles:
         folder = self._folder / trial
         folder.mkdir(exist_ok=True)
-        return TrialFiles(folder, {"block": block}, {"dataset": "digits"})
+        return TrialFiles(folder, {"block": block}, ["--dataset", "digits"])
 
     def write(self, trial: str, epoch: int, block: str = "a") -> Path:
         own = self.files(trial, block).checkpoint
