@@ -1,6 +1,6 @@
 """A trial's result in its output folder, which outlives the trial and its manager (no PyTorch).
 
-NNI runs a trial that was under way when its manager died once more after a resume, under the same
+If NNI's manager dies while a trial runs, a resumed experiment runs that trial again, under the same
 ID and in the same folder.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Set
 from glob import escape
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from nni_blockqnn.common.files import write_whole
 
 RESULT_NAME = "blockqnn-result.json"
 CHECKPOINT_NAME = "blockqnn-training.pt"
@@ -51,14 +52,9 @@ class ResultFile:
         """Keep the final metric, on the disk.
 
         Raises:
-            OSError: if there is no room for it, say.
+            OSError: if there is no room for it, for example.
         """
-        scratch = self.path.with_suffix(".tmp")
-        with scratch.open("w", encoding="utf-8") as file:
-            json.dump({"fingerprint": self.fingerprint, "metric": metric}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(self.path)
+        write_whole(self.path, json.dumps({"fingerprint": self.fingerprint, "metric": metric}))
 
 
 class Kept(NamedTuple):
