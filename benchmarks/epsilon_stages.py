@@ -6,8 +6,7 @@ import statistics
 import sys
 from collections import defaultdict
 
-from nni_blockqnn.results.epsilons import epsilons
-from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.results.experiment import epsilons, find_experiment, read_results
 
 
 def main(experiment_id: str | None) -> None:

@@ -1,9 +1,12 @@
-"""The NNI tuner of final trainings: it hands each finalist out once, across stops and kills.
+"""The NNI tuner of final trainings: it hands out each finalist once, across stops and kills.
 
-NNI's own GridSearch learns of the *finished* trials at a resume, and hands those out again that NNI
-runs again by itself; as many are never trained. Here NNI's database says which have a trial.
-It is written before NNI counts a trial and outlives every process, so the tuner keeps no record of
-its own: what it handed out and no trial took has no trial there, and is handed out again.
+At a resume NNI tells its tuner of the *finished* trials only, and runs the interrupted ones again
+by itself. NNI's own GridSearch therefore hands out the interrupted ones twice, and as many others
+never.
+
+This tuner reads in NNI's database which finalists have a trial. NNI writes the database before it
+counts a trial, and it outlives every process, so the tuner needs no record of its own: a finalist
+that was handed out but never became a trial is handed out again.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
-from nni_blockqnn.bridge.sent import sent_trials
+from nni_blockqnn.bridge.database import read_trials
 from nni_blockqnn.exchange.finalists import grid_of
 
 _logger = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ _logger = logging.getLogger(__name__)
 class FinalistsTuner(Tuner):
     """Hands out the grid of a search space of choices, in its order, each point once.
 
-    A finalist whose trial ended without a result is ``blockqnn retry``'s.
+    It does not send a finalist again whose trial ended without a result; ``blockqnn retry`` does.
     """
 
     def __init__(self) -> None:
@@ -39,9 +42,10 @@ class FinalistsTuner(Tuner):
         """Nothing to do yet: :meth:`update_search_space`, which follows, reads NNI's database."""
 
     def update_search_space(self, search_space: dict[str, Any]) -> None:
-        """Begin, or go on with another grid, of which those that were handed out are left out.
+        """Begin with a grid, or go on with another one, without the points handed out before.
 
-        A search space that cannot be used while the experiment runs is logged and the old one kept.
+        If a search space that is changed while the experiment runs cannot be used, that is logged
+        and the old one is kept.
 
         Raises:
             ValueError: at the start, naming the key that is no list of choices.
@@ -74,19 +78,19 @@ class FinalistsTuner(Tuner):
         """Nothing depends on results."""
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
-        """Results of this experiment before a restart, or of another one, are not trained again."""
+        """Do not hand out what has a result, of this experiment or of an imported one."""
         for record in data or ():
             if isinstance(record, Mapping):
                 self._taken.add(_text(record.get("parameter")))
 
     def _read_trials(self) -> None:
         if (checkpoint := self.get_checkpoint_path()) is not None:
-            trials = sent_trials(Path(checkpoint).parent)
+            trials = read_trials(Path(checkpoint).parent)
             self._taken.update(_text(trial.parameters) for trial in trials)
 
 
 def _by_text(search_space: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parameters of each trial of the grid, without repetitions."""
+    """The grid's points by their JSON text, so each point is there once."""
     return {_text(parameters): parameters for parameters in grid_of(search_space)}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from nni_blockqnn.bridge.nni_import import import_nni
 
 ATTEMPTS = 5
-"""The record is there 2 to 44 ms after the trial's start, as a rule."""
+"""NNI usually has the record 2 to 44 ms after the trial's start."""
 
 
 def runs_under_nni() -> bool:
@@ -28,8 +28,8 @@ def runs_under_nni() -> bool:
 def take_parameters() -> dict[str, Any]:
     """The parameters that NNI's records show for this trial.
 
-    To be called once, before anything that can fail or takes time: NNI counts requests, so a trial
-    that ends before its request shifts the parameters of every later one.
+    Call it once, before anything that can fail or take time. NNI counts requests, so a trial that
+    ends before its request shifts the parameters of every later one.
     """
     nni = import_nni()  # not at the top: a trial outside NNI does not wait for it
     given = nni.get_next_parameter()

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
+from nni_blockqnn.bridge.statuses import ERROR
 from nni_blockqnn.common.messages import UserError
 
 FIRST_PORT = 8080
@@ -42,13 +43,13 @@ class Launched(NamedTuple):
 
 
 def free_port(first: int = FIRST_PORT, needs_next: bool = False) -> int:
-    """The first port from ``first`` on that nothing listens on.
+    """The first port at or above ``first`` on which nothing listens.
 
     Args:
         needs_next: the next port must be free too, as for NNI's remote training services.
 
     Raises:
-        LaunchError: if a hundred ports in a row are taken.
+        LaunchError: if a hundred ports are tried in vain.
     """
     for port in range(first, first + _PORTS_TRIED):
         if is_free(port) and (not needs_next or is_free(port + 1)):
@@ -67,7 +68,7 @@ def start(config: Path, port: int, *, loopback: bool) -> Launched:
 
     Args:
         loopback: bind the web server to 127.0.0.1. Only for experiments whose trials all run on
-            this machine, since remote ones have to reach it.
+            this machine: remote ones have to reach the server.
 
     Raises:
         LaunchError: with what NNI or the tuner said.
@@ -100,8 +101,8 @@ def run_nnictl(command: list[str], port: int, *, loopback: bool) -> Launched:
 def _run_to_its_end(command: list[str], loopback: bool) -> tuple[int, str]:
     """Exit code and output of an ``nnictl`` that starts an experiment.
 
-    Ctrl-C does not reach nnictl: it would leave a manager behind that nobody knows of. So it is
-    waited for, and what it has started is stopped.
+    nnictl runs in a session of its own, out of reach of Ctrl-C, which would make it leave a manager
+    behind. At Ctrl-C we wait for nnictl and stop what it has started.
     """
     with TemporaryFile("w+") as written:  # a pipe's text would be lost with the interruption
         process = subprocess.Popen(
@@ -132,7 +133,8 @@ def stop(experiment_id: str) -> None:
 
 
 def status(launched: Launched) -> str:
-    """NNI's word for it: RUNNING, DONE, NO_MORE_TRIAL, ERROR, ...; "GONE" if nobody answers."""
+    """The experiment's status as NNI names it (RUNNING, DONE, ERROR, ...); "GONE" if no manager
+    answers."""
     try:
         return str(_get(launched, "check-status")["status"])
     except (OSError, ValueError, KeyError):
@@ -140,7 +142,7 @@ def status(launched: Launched) -> str:
 
 
 def answering_id(launched: Launched) -> str | None:
-    """The ID of the experiment whose manager answers there, if one does."""
+    """The ID of the experiment whose manager answers at that port, None if none does."""
     try:
         return str(_get(launched, "experiment")["id"])
     except (OSError, ValueError, KeyError):
@@ -153,7 +155,7 @@ def nnictl() -> Path:
 
 
 def environment(*, loopback: bool) -> Mapping[str, str]:
-    """What ``nnictl`` and its trials run in: ``python`` in a trial command is to be this Python."""
+    """The variables for ``nnictl`` and its trials, whose ``python`` is to be this Python."""
     variables = dict(os.environ)
     scripts = str(Path(sys.executable).parent)
     variables["PATH"] = os.pathsep.join([scripts, variables.get("PATH", os.defpath)])
@@ -164,11 +166,12 @@ def environment(*, loopback: bool) -> Mapping[str, str]:
 
 
 def _wait_for_tuner(launched: Launched) -> None:
-    """A tuner that fails at its start is told of by NNI's status alone, after 10 s."""
+    """Return once the tuner has connected. NNI reports a tuner that fails to start only in its
+    status, after 10 s."""
     deadline = time.monotonic() + _TUNER_SECONDS
     while time.monotonic() < deadline:
         state = _state(launched)
-        if state.get("errors") or state.get("status") == "ERROR":
+        if state.get("errors") or state.get("status") == ERROR:
             stop(launched.id)
             raise LaunchError(
                 f"experiment {launched.id} could not start: {'; '.join(state.get('errors', []))}; "
@@ -192,11 +195,11 @@ def _get(launched: Launched, path: str) -> Any:
 
 
 def call(launched: Launched, method: str, path: str, body: Any = None) -> Any:
-    """What NNI's REST server answers, None for nothing.
+    """The answer of NNI's REST server; None if it is empty.
 
     Raises:
-        OSError: if it does not answer, or refuses.
-        ValueError: if the answer is no JSON.
+        OSError: if the server does not answer, or refuses.
+        ValueError: if the answer is not JSON.
     """
     request = urllib.request.Request(
         f"{launched.url}/api/v1/nni/{path}",

@@ -1,9 +1,9 @@
-"""Resuming an experiment, past what NNI stumbles over when its processes were killed.
+"""Resuming an experiment, also after its processes were killed.
 
-``nnictl resume`` alone refuses an experiment that NNI's list still calls running, kills the new run
-with the old dispatcher if that lingers (it does for some 25 s), and ``nnictl stop`` may hit another
-process that has the dead manager's pid by now. So nothing is stopped here that does not answer for
-the experiment itself, or says in its environment that it belongs to it.
+``nnictl resume`` alone refuses an experiment that NNI's list still calls running. If the old
+dispatcher lingers, as it does for some 25 s, the new run dies of it. And ``nnictl stop`` may hit
+another process that has the dead manager's pid by now. So only two kinds of processes are stopped
+here: a manager that answers for the experiment, and processes whose environment names it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from contextlib import suppress
 import psutil
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.files import Experiment
+from nni_blockqnn.bridge.experiments import Experiment
+from nni_blockqnn.bridge.statuses import ERROR
 
 _END_SECONDS = 5.0
 
 
 def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launch.Launched:
-    """Run ``nnictl resume``, once nothing of the experiment runs any more.
+    """Run ``nnictl resume``, after ending what is left of the experiment's last run.
 
     Args:
         port: of the web UI, by default the first free one.
@@ -37,15 +38,18 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
     )
 
 
-def running(experiment: Experiment) -> launch.Launched | None:
-    """The experiment if its manager works."""
+def running_manager(experiment: Experiment) -> launch.Launched | None:
+    """The experiment's manager if it answers and has not failed."""
     manager = launch.Launched(experiment.id, experiment.port or 0)
     answers = launch.answering_id(manager) == experiment.id
-    return manager if answers and launch.status(manager) != "ERROR" else None
+    return manager if answers and launch.status(manager) != ERROR else None
 
 
 def manager_started(experiment: Experiment) -> float:
-    """When, in seconds since 1970: its tuner is as old. 0 if no tuner is to be seen here."""
+    """When the experiment's manager was started, in seconds since 1970: its tuner is as old.
+
+    0 if its tuner does not run on this machine.
+    """
     tuners = [process for process in psutil.process_iter() if _is_tuner(process, experiment)]
     return min((process.create_time() for process in tuners), default=0.0)
 
@@ -56,7 +60,7 @@ def _end_manager(experiment: Experiment) -> None:
     if launch.answering_id(manager) != experiment.id:
         return
     status = launch.status(manager)
-    if status != "ERROR":
+    if status != ERROR:
         raise launch.LaunchError(
             f"experiment {experiment.id} still runs ({status}): {manager.url}; to stop it: "
             f"nnictl stop {experiment.id}"
@@ -67,8 +71,8 @@ def _end_manager(experiment: Experiment) -> None:
 def _end_leftovers(experiment: Experiment) -> None:
     """End the tuner and the local trials that have outlived their manager.
 
-    They cannot report any more. The tuner's journal and the trials' files bear it, and NNI runs the
-    trials again, which go on from their checkpoints.
+    They cannot report any more. Nothing is lost by that: the tuner's journal and the trials' files
+    survive a kill, and NNI runs the trials again, which go on from their checkpoints.
     """
     leftovers = list(_leftovers(experiment))
     for process in leftovers:

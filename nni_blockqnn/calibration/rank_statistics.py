@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """An estimate with its 95 % bootstrap interval; all NaN where nothing can be said."""
+    """An estimate with its 95 % bootstrap interval; all NaN where there is none."""
 
     estimate: float
     low: float
@@ -19,38 +19,24 @@ class Interval(NamedTuple):
         return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks along the last axis, from 1; equal values share the mean of their places.
+def spearman(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation along the last axis; NaN where one side is constant.
+
+    Equal values share the mean of their ranks. SciPy's own ``spearmanr`` does not broadcast: it
+    would correlate every row with every other one.
 
     Args:
         values: (..., n), finite.
+        others: (..., n), finite, broadcast against the values.
 
-    >>> ranks(np.array([5.0, 7.0, 5.0, 9.0])).tolist()
-    [1.5, 3.0, 1.5, 4.0]
+    >>> float(spearman(np.array([1.0, 10.0, 100.0]), np.array([3.0, 2.0, 1.0])))
+    -1.0
     """
-    rows = values.reshape(-1, values.shape[-1])
-    order = np.argsort(rows, axis=1)
-    in_order = np.take_along_axis(rows, order, axis=1)
-    is_new = np.ones(rows.shape, dtype=bool)
-    is_new[:, 1:] = in_order[:, 1:] != in_order[:, :-1]
-    starts = np.flatnonzero(is_new)  # of runs of equal values, row after row
-    lengths = np.diff(starts, append=rows.size)
-    means = starts % rows.shape[1] + (lengths + 1) / 2
-    result = np.empty(rows.shape)
-    np.put_along_axis(result, order, np.repeat(means, lengths).reshape(rows.shape), axis=1)
-    return result.reshape(values.shape)
+    from scipy.stats import rankdata  # takes a second to import, so only where it is needed
 
-
-def spearman(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation along the last axis, NaN where one side is constant.
-
-    Args:
-        values: (..., n)
-        others: (..., n), broadcast against the values.
-    """
-    first, second = ranks(values), ranks(others)
+    # Pearson's correlation of the ranks, whose mean is (n + 1) / 2 whatever the ties
     middle = (values.shape[-1] + 1) / 2
-    first, second = first - middle, second - middle
+    first, second = rankdata(values, axis=-1) - middle, rankdata(others, axis=-1) - middle
     spread = (first**2).sum(axis=-1) * (second**2).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (first * second).sum(axis=-1) / np.sqrt(spread)
@@ -59,11 +45,14 @@ def spearman(values: np.ndarray, others: np.ndarray) -> np.ndarray:
 def bootstrap(
     statistic: Callable[[np.ndarray], np.ndarray], count: int, drawn: np.ndarray
 ) -> Interval:
-    """A statistic of all observations, with percentiles of those of resampled ones.
+    """A statistic of all observations, with the 95 % percentile interval of resampled ones.
+
+    Not ``scipy.stats.bootstrap``: a resample of equal values has no rank correlation, and one such
+    NaN among thousands of resamples would leave no interval.
 
     Args:
-        statistic: of positions (..., count), the values (...).
-        count: of the observations.
+        statistic: maps positions (..., count) to values (...).
+        count: how many observations there are.
         drawn: (resamples, count), positions drawn with replacement.
     """
     estimate = float(statistic(np.arange(count)))
@@ -71,9 +60,12 @@ def bootstrap(
 
 
 def percentiles(estimate: float, resampled: np.ndarray) -> Interval:
-    """Resamples that say nothing (NaN) are left out; if more than half do, there is no interval."""
-    said = resampled[np.isfinite(resampled)]
-    if not np.isfinite(estimate) or 2 * len(said) < len(resampled):
+    """The estimate with the 2.5 and 97.5 percentiles of its resamples.
+
+    Resamples without a value (NaN) are left out; if more than half are, there is no interval.
+    """
+    finite = resampled[np.isfinite(resampled)]
+    if not np.isfinite(estimate) or 2 * len(finite) < len(resampled):
         return Interval(estimate, float("nan"), float("nan"))
-    low, high = np.percentile(said, [2.5, 97.5])
+    low, high = np.percentile(finite, [2.5, 97.5])
     return Interval(estimate, float(low), float(high))

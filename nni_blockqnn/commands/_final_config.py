@@ -1,4 +1,4 @@
-"""The configuration of the experiment that trains finalists, out of a template."""
+"""The configuration of the experiment that trains finalists, made from a template."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ import re
 from pathlib import Path
 
 from nni_blockqnn.commands._templates import template
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import PRESETS
 
 _GENERAL = "cifar100"
-"""Whose template also serves data sets that have none of their own."""
+"""The data set whose template also serves those without a template of their own."""
 
 
 def write_config(finalists: Path, network: str, trials: int) -> Path:
-    """Write it beside the file of finalists; returns its path.
+    """Write the configuration beside the file of finalists; returns its path.
 
-    One that is there already keeps all that it says but for the number of trials.
+    If it exists already, only its number of trials is changed.
 
     Args:
+        finalists: the file of finalists.
         network: a preset's name or JSON text of NetworkSpec's fields.
+        trials: how many finalists there are.
 
     Raises:
-        ValueError: if a file of its name is not the configuration of these finalists.
+        ValueError: if another file has the configuration's name.
         OSError: if it cannot be read or written.
     """
     path = finalists.with_suffix(".yml")
@@ -33,10 +36,10 @@ def write_config(finalists: Path, network: str, trials: int) -> Path:
         text = _from_template(_dataset(network), searched)
     elif searched not in (text := path.read_text(encoding="utf-8")).splitlines():
         raise ValueError(
-            f"{path} would be the finalists' configuration, but it is there and has no line "
-            f"{shown(searched)}: name another file with --output"
+            f"{path} would be the finalists' configuration, but a file of that name is there "
+            f"without the line {shown(searched)}: name another file with --output"
         )
-    path.write_text(_with_line(text, f"maxTrialNumber: {trials}"), encoding="utf-8")
+    write_whole(path, _with_line(text, f"maxTrialNumber: {trials}"))
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +16,14 @@ import numpy as np
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
 from nni_blockqnn.calibration.reward_weights import Pairs
+from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.results.experiment import ExperimentNotFoundError, find_experiment, read_results
+from nni_blockqnn.results.experiment import (
+    ExperimentNotFoundError,
+    Problem,
+    find_experiment,
+    read_results,
+)
 
 _EXPECTED = (
     'a record with "block" (structure codes), "accuracy" (percent) and "flops" (a positive '
@@ -48,17 +53,28 @@ class Measurement(NamedTuple):
         return self.block.key, self.repeats
 
 
+class WithoutResult(NamedTuple):
+    """A training that has no result.
+
+    Attributes:
+        source: its "line 3" of the file or its "trial AbCdE".
+    """
+
+    source: str
+    reason: str
+
+
 class Measurements(NamedTuple):
     """What a file or an experiment holds.
 
     Attributes:
-        failures: of each training that failed, the reason.
-        unreadable: of each result of an experiment that is malformed, what is wrong.
+        failures: the trainings that failed.
+        unreadable: the trainings of an experiment whose final metric is malformed.
     """
 
     results: list[Measurement]
-    failures: tuple[str, ...]
-    unreadable: tuple[str, ...]
+    failures: tuple[WithoutResult, ...]
+    unreadable: tuple[WithoutResult, ...]
 
 
 def read_measurements(source: str) -> Measurements:
@@ -82,7 +98,11 @@ def read_measurements(source: str) -> Measurements:
         Measurement(trial.block, trial.accuracy, float(trial.flops), trial.repeats)
         for trial in read.trials
     ]
-    return Measurements(results, read.failures, read.malformed)
+    return Measurements(results, _trials(read.failures), _trials(read.malformed))
+
+
+def _trials(problems: Iterable[Problem]) -> tuple[WithoutResult, ...]:
+    return tuple(WithoutResult(f"trial {one.trial_id}", one.reason) for one in problems)
 
 
 def paired(early: Sequence[Measurement], final: Sequence[Measurement]) -> Pairs:
@@ -148,7 +168,7 @@ def _read_file(path: Path) -> Measurements:
     try:
         for line, record in records(text):
             if isinstance(record, Mapping) and "failure" in record:
-                failures.append(f"line {line}: {record['failure']}")
+                failures.append(WithoutResult(f"line {line}", str(record["failure"])))
                 continue
             try:
                 measurements.append(_measurement(record))
@@ -227,27 +247,19 @@ def _measurement(record: Any) -> Measurement:
     if not isinstance(record, Mapping):
         raise ValueError(f"got {shown(record)}")
     repeats = record.get("repeats")
-    if repeats is not None and (not _is_integer(repeats) or repeats < 1):
-        raise ValueError(f"repeats is no positive integer but {shown(repeats)}")
+    if repeats is not None and (not is_integer(repeats) or repeats < 1):
+        raise ValueError(f"repeats must be a positive integer, got {shown(repeats)}")
     block = parse_any_block(record.get("block"), record.get("encoding", "pcc"))
     accuracy = _number("accuracy", record.get("accuracy"))
     flops = _number("flops", record.get("flops"))
     if not 0 <= accuracy <= 100:
-        raise ValueError(f"accuracy is no percentage but {shown(accuracy)}")
+        raise ValueError(f"accuracy must be from 0 to 100 percent, got {shown(accuracy)}")
     if flops <= 0:
-        raise ValueError(f"flops is not positive but {shown(flops)}")
+        raise ValueError(f"flops must be positive, got {shown(flops)}")
     return Measurement(block, accuracy, flops, repeats)
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _number(name: str, value: Any) -> float:
-    try:
-        number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{name} is no number but {shown(value)}")
-    return number
+    if not is_number(value):
+        raise ValueError(f"{name} must be a number, got {shown(value)}")
+    return float(value)

@@ -16,19 +16,20 @@ import yaml
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
 from nni_blockqnn.commands._search_display import SearchDisplay
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.common.messages import UserError
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.reports.text_graph import draw_text
-from nni_blockqnn.results.epsilons import epsilons
 from nni_blockqnn.results.experiment import (
     Experiment,
     ExperimentNotFoundError,
     Results,
     TrialResult,
     distinct_best,
+    epsilons,
     find_experiment,
     read_results,
 )
@@ -36,10 +37,8 @@ from nni_blockqnn.results.experiment import (
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 30.0
 """How long NNI may take to write its first records."""
-_RUNNING = ("INITIALIZED", "RUNNING", "NO_MORE_TRIAL", "TUNER_NO_MORE_TRIAL")
-_UNFINISHED = ("WAITING", "RUNNING", "UNKNOWN")
 _IDLE_POLLS = 5
-"""So long without a trial, NNI has none left that it could ask the tuner about."""
+"""After so many polls without a running trial, NNI asks the tuner for no more."""
 
 
 class DemoError(UserError, RuntimeError):
@@ -119,10 +118,10 @@ def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
             results = read_results(experiment)
             display.update(results, epsilons(experiment.directory))
             idle_polls = idle_polls + 1 if _is_given_up(status, results) else 0
-            if status not in _RUNNING or idle_polls == _IDLE_POLLS:
+            if status not in EXPERIMENT_RUNS or idle_polls == _IDLE_POLLS:
                 break
             time.sleep(_POLL_SECONDS)
-    if status not in ("DONE", "TUNER_NO_MORE_TRIAL"):
+    if status not in (DONE, TUNER_NO_MORE_TRIAL):
         raise DemoError(
             f"the experiment ended as {status} after {len(results.trials)} results; "
             f"its logs are in {experiment.directory / 'log'}"
@@ -131,8 +130,8 @@ def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
 
 
 def _is_given_up(status: str, results: Results) -> bool:
-    """The tuner has no more trials and none runs; NNI would stay like this for ever."""
-    return status == "TUNER_NO_MORE_TRIAL" and not any(map(results.statuses.get, _UNFINISHED))
+    """Whether the tuner has no more trials and none runs: NNI would wait for ever."""
+    return status == TUNER_NO_MORE_TRIAL and not any(map(results.statuses.get, UNDER_WAY))
 
 
 def _wait_for_records(experiment_id: str) -> Experiment:
@@ -150,8 +149,7 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
     best = distinct_best(results, 1)
     if not best:
         raise DemoError(
-            f"no trial brought a result ({dict(results.statuses)}): "
-            + (results.failures[-1] if results.failures else "see their stderr in the web UI")
+            f"no trial brought a result ({dict(results.statuses)}): {_why_nothing(results)}"
         )
     winner = best[0]
     experiment = results.experiment
@@ -183,6 +181,13 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
         f"  {_own_command()} create {os.path.relpath(template('blockqnn_fashion_mnist.yml'))}"
     )
     return 0
+
+
+def _why_nothing(results: Results) -> str:
+    if not results.failures:
+        return "see their stderr in the web UI"
+    last = results.failures[-1]
+    return f"trial {last.trial_id}: {last.reason}"
 
 
 def _own_command() -> str:

@@ -1,4 +1,4 @@
-"""``blockqnn retry``: once more the trials of a final training that ended without a result."""
+"""``blockqnn retry``: run the trials of a final training that ended without a result again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from time import localtime, strftime
 from typing import Any
 
 from nni_blockqnn.bridge import resuming
-from nni_blockqnn.bridge.customised import add_trials
-from nni_blockqnn.bridge.sent import SentTrial, added_parameters, sent_trials
+from nni_blockqnn.bridge.customized_trials import add_trials
+from nni_blockqnn.bridge.database import Trial, TrialRequest, read_requests, read_trials
+from nni_blockqnn.bridge.statuses import ADD_RESUMED, EARLY_STOPPED, SUCCEEDED, UNDER_WAY
 from nni_blockqnn.commands.search import resume_experiment
 from nni_blockqnn.exchange.kept_results import checkpoint_time
 from nni_blockqnn.exchange.parameters import read_task
@@ -18,23 +19,19 @@ from nni_blockqnn.results.experiment import (
     Experiment,
     TrialResult,
     find_experiment,
-    is_ours,
+    is_blockqnn_search,
     read_results,
 )
-
-_UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN")
-_FORGOTTEN = "ADD_RESUMED"
-"""NNI runs such a trial again only while the manager lives that was to."""
 
 
 def retry(arguments: argparse.Namespace) -> int:
     experiment = find_experiment(arguments.experiment)
-    if is_ours(experiment):
+    if is_blockqnn_search(experiment):
         raise ValueError(
-            f"experiment {experiment.id} is a search by BlockQNN, whose tuner itself sends again "
-            "the blocks of killed trials; there is nothing to retry"
+            f"experiment {experiment.id} is a search by BlockQNN, whose tuner itself sends the "
+            "blocks of killed trials again; there is nothing to retry"
         )
-    manager = resuming.running(experiment)
+    manager = resuming.running_manager(experiment)
     since = resuming.manager_started(experiment) if manager else None
     lost = find_lost(experiment, since)
     if not lost:
@@ -49,7 +46,7 @@ def retry(arguments: argparse.Namespace) -> int:
         since = resuming.manager_started(experiment)
     parameters = [trial.parameters for trial in lost]
     limit = add_trials(experiment, manager, parameters, since or 0.0)
-    trials = sent_trials(experiment.directory)
+    trials = read_trials(experiment.directory)
     for trial in lost:
         print(_sent_again(experiment, trial, trials))
     raised = "" if limit is None else f"; maxTrialNumber is {limit} now"
@@ -57,8 +54,10 @@ def retry(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def find_lost(experiment: Experiment, since: float | None) -> list[SentTrial]:
-    """The last trial of each parameters that ended without a result, and that no trial will bring.
+def find_lost(experiment: Experiment, since: float | None) -> list[Trial]:
+    """The trials that ended without a result, where no other trial has one or will bring it.
+
+    Of several trials with the same parameters it is the last one.
 
     Args:
         since: when NNI's manager was started, in seconds since 1970; None if none runs.
@@ -66,31 +65,34 @@ def find_lost(experiment: Experiment, since: float | None) -> list[SentTrial]:
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    trials = sent_trials(experiment.directory)
+    trials = read_trials(experiment.directory, with_log=True)
+    trials = [trial for trial in trials if trial.parameters is not None]
     results = {result.trial_id: result for result in read_results(experiment).trials}
     settled = [*_with_result(trials, results)]
     settled += [trial.parameters for trial in trials if _is_settled(trial, since)]
     if since is not None:
-        settled += _queued(trials, added_parameters(experiment.directory, since))
+        settled += _queued(trials, read_requests(experiment.directory, since))
     last = {json.dumps(trial.parameters, sort_keys=True): trial for trial in trials}
     return [trial for trial in last.values() if trial.parameters not in settled]
 
 
-def _is_settled(trial: SentTrial, since: float | None) -> bool:
+def _is_settled(trial: Trial, since: float | None) -> bool:
     """Whether it runs, will run, or was stopped on purpose."""
-    waits = trial.status == _FORGOTTEN and since is not None and trial.began >= since
-    return waits or trial.cancelled or trial.status == "EARLY_STOPPED" or trial.status in _UNDER_WAY
+    waits = trial.status == ADD_RESUMED and since is not None and trial.taken_up >= since
+    stopped = trial.cancelled or trial.status == EARLY_STOPPED
+    return waits or stopped or trial.status in UNDER_WAY
 
 
-def _with_result(trials: Sequence[SentTrial], results: Mapping[str, TrialResult]) -> Iterator[Any]:
-    """The parameters of each result: its trial's, unless those are of another block.
+def _with_result(trials: Sequence[Trial], results: Mapping[str, TrialResult]) -> Iterator[Any]:
+    """The parameters that have a result.
 
-    On remote machines a trial may train what NNI recorded for another one (docs/nni.md).
+    They are those of the result's trial, unless these name another block: on a remote machine a
+    trial may train what NNI recorded for another trial (docs/nni.md).
     """
     for trial in trials:
         result = results.get(trial.id)
         if result is None:
-            if trial.status == "SUCCEEDED":  # with a metric of its own kind
+            if trial.status == SUCCEEDED:  # with a metric of its own kind
                 yield trial.parameters
         elif _may_be_of(result, trial.parameters):
             yield trial.parameters
@@ -106,18 +108,19 @@ def _may_be_of(result: TrialResult, parameters: Any) -> bool:
     return task.block == result.block and result.repeats in (None, task.spec.repeats)
 
 
-def _queued(trials: Sequence[SentTrial], added: Iterable[tuple[float, Any]]) -> Iterator[Any]:
-    """What customised trials were asked for and not made yet."""
-    for asked, parameters in added:
-        if not any(trial.began >= asked and trial.parameters == parameters for trial in trials):
-            yield parameters
+def _queued(trials: Sequence[Trial], requests: Iterable[TrialRequest]) -> Iterator[Any]:
+    """The parameters of requests for which NNI has not made a trial yet."""
+    for request in requests:
+        made = (trial for trial in trials if trial.taken_up >= request.asked)
+        if not any(trial.parameters == request.parameters for trial in made):
+            yield request.parameters
 
 
-def _sent_again(experiment: Experiment, trial: SentTrial, trials: Sequence[SentTrial]) -> str:
+def _sent_again(experiment: Experiment, trial: Trial, trials: Sequence[Trial]) -> str:
     same = (one.id for one in trials if one.parameters == trial.parameters)
     times = [checkpoint_time(experiment.directory, trial_id) for trial_id in same]
     written = max((time for time in times if time is not None), default=None)
-    begins = "begins anew, there is no checkpoint of it on this machine"
+    how = "starts from the beginning: this machine has no checkpoint of it"
     if written is not None:
-        begins = f"goes on from its checkpoint of {strftime('%X', localtime(written))}"
-    return f"trial {trial.id} ({trial.status}) is sent again and {begins}"
+        how = f"goes on from its checkpoint of {strftime('%X', localtime(written))}"
+    return f"trial {trial.id} ({trial.status}) is sent again and {how}"

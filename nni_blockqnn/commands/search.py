@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch, resuming
+from nni_blockqnn.bridge.experiments import Experiment, find_experiment
 from nni_blockqnn.commands._checks import (
     REGISTERED_NAME,
     Finding,
@@ -17,7 +18,6 @@ from nni_blockqnn.commands._checks import (
     load_config,
 )
 from nni_blockqnn.commands._templates import template
-from nni_blockqnn.results.experiment import Experiment, find_experiment
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.bridge.statuses import STOPPED
 from nni_blockqnn.commands._final_config import write_config
 from nni_blockqnn.commands._top_display import show
 from nni_blockqnn.exchange.finalists import (
@@ -23,7 +24,6 @@ from nni_blockqnn.exchange.finalists import (
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.experiment import (
-    Experiment,
     Results,
     TrialResult,
     distinct_best,
@@ -31,25 +31,54 @@ from nni_blockqnn.results.experiment import (
     read_results,
 )
 
-_STOPPED = ("USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+
+@dataclass(frozen=True)
+class _Selection:
+    """Which results are wanted.
+
+    Attributes:
+        k: at most so many.
+        max_params: of the network's weights; None for any number.
+        max_flops: of the network's multiply-accumulates; None for any number.
+        repeats: the network's N; None for any.
+        network: what finalists will be trained in: a preset's name or JSON text of NetworkSpec's
+            fields. The limits are of that network then. None: the network of the experiment.
+    """
+
+    k: int
+    by: Literal["reward", "accuracy"]
+    max_params: int | None
+    max_flops: int | None
+    repeats: int | None
+    network: str | None
 
 
 def top(arguments: argparse.Namespace) -> int:
-    _check_arguments(arguments)
+    output: Path | None = arguments.output
+    selection = _Selection(
+        arguments.k,
+        arguments.by,
+        arguments.max_params,
+        arguments.max_flops,
+        arguments.repeats,
+        arguments.network,
+    )
+    _check_options(selection, output, arguments.references)
     experiment = find_experiment(arguments.experiment)
     results = read_results(experiment)
-    best = _best(results, arguments)
+    best = _best(results, selection)
     title = f"{experiment.name} ({experiment.id})"
     if not best:
+        why_none = _why_none(results, selection)
         is_table = arguments.format == "table"
-        why_none = _why_none(results, arguments)
         print(f"{title}: {why_none}", file=sys.stdout if is_table else sys.stderr)
     show(best, arguments.format, title)
     _tell_of_others(results)
-    if arguments.output is not None:
+    if output is not None:
         if not best:
             raise ValueError(f"there are no finalists: {why_none}")
-        _write_finalists(experiment, best, arguments)
+        search_space = experiment.config.get("searchSpace")
+        _write_finalists(output, search_space, best, selection, arguments.references)
     return 0
 
 
@@ -79,54 +108,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _check_arguments(arguments: argparse.Namespace) -> None:
-    if arguments.k < 1:
-        raise ValueError(f"--k is how many to show, 1 or more, got {arguments.k}")
-    if arguments.output is None and (arguments.references or arguments.network):
+def _check_options(selection: _Selection, output: Path | None, references: bool) -> None:
+    if selection.k < 1:
+        raise ValueError(f"--k is how many to show, 1 or more, got {selection.k}")
+    if output is None and (references or selection.network):
         raise ValueError(
             "--references and --network are of the finalists that --output FILE writes: add it, or "
             "leave them out"
         )
-    if arguments.output is not None:
-        check_replaceable(arguments.output)
+    if output is not None:
+        check_replaceable(output)
 
 
-def _best(results: Results, arguments: argparse.Namespace) -> list[TrialResult]:
-    """Best first; with ``--network`` the limits are those of the networks that will be trained."""
-    fitting = _of_repeats(results, arguments.repeats)
-    limits = (arguments.max_params, arguments.max_flops)
-    if not arguments.network:
-        return distinct_best(fitting, arguments.k, arguments.by, *limits)
-    spec = NetworkSpec.from_parameter(arguments.network)
-    every = distinct_best(fitting, len(fitting.trials), arguments.by)
-    within = (result for result in every if _is_within(result.block, spec, arguments))
-    return list(islice(within, arguments.k))
+def _best(results: Results, selection: _Selection) -> list[TrialResult]:
+    """The selected results, best first."""
+    fitting = _of_repeats(results, selection.repeats)
+    limits = (selection.max_params, selection.max_flops)
+    if not selection.network:
+        return distinct_best(fitting, selection.k, selection.by, *limits)
+    spec = NetworkSpec.from_parameter(selection.network)
+    every = distinct_best(fitting, len(fitting.trials), selection.by)
+    within = (result for result in every if _is_within(result.block, spec, selection))
+    return list(islice(within, selection.k))
 
 
-def _is_within(block: Block, spec: NetworkSpec, arguments: argparse.Namespace) -> bool:
-    if arguments.max_params is None and arguments.max_flops is None:
+def _is_within(block: Block, spec: NetworkSpec, selection: _Selection) -> bool:
+    if selection.max_params is None and selection.max_flops is None:
         return True
     cost = estimate_cost(block, spec)
-    limited = ((cost.params, arguments.max_params), (cost.flops, arguments.max_flops))
+    limited = ((cost.params, selection.max_params), (cost.flops, selection.max_flops))
     return all(highest is None or value <= highest for value, highest in limited)
 
 
 def _of_repeats(results: Results, repeats: int | None) -> Results:
-    """Those of that N; a trial that does not say its N may have had any."""
+    """The results of that N; a trial that does not report its N may have had any."""
     if repeats is None:
         return results
     fitting = tuple(trial for trial in results.trials if trial.repeats in (repeats, None))
     return replace(results, trials=fitting)
 
 
-def _why_none(results: Results, arguments: argparse.Namespace) -> str:
+def _why_none(results: Results, selection: _Selection) -> str:
     count = len(results.trials)
     if not count:
         return "no results yet"
     counted = _counted(count, "result")
-    if not _of_repeats(results, arguments.repeats).trials:
+    if not _of_repeats(results, selection.repeats).trials:
         found = sorted({trial.repeats for trial in results.trials if trial.repeats is not None})
-        return f"{counted}, none with N = {arguments.repeats}, but with {found}"
+        return f"{counted}, none with N = {selection.repeats}, but with {found}"
     return f"{counted}, none within the limits"
 
 
@@ -136,10 +165,19 @@ def _counted(count: int, what: str) -> str:
 
 
 def _tell_of_others(results: Results) -> None:
-    for problems, what in ((results.failures, "failed"), (results.malformed, "are unreadable")):
+    """Say on stderr how many trials have no result, and why the last one has none."""
+    for problems, what, happened in (
+        (results.failures, "trial", "failed"),
+        (results.malformed, "metric", "could not be read"),
+    ):
         if problems:
-            print(f"{len(problems)} {what}, the last one: {problems[-1]}", file=sys.stderr)
-    stopped = sum(results.statuses.get(status, 0) for status in _STOPPED)
+            last = problems[-1]
+            print(
+                f"{_counted(len(problems), what)} {happened}, the last one: "
+                f"trial {last.trial_id}: {last.reason}",
+                file=sys.stderr,
+            )
+    stopped = sum(results.statuses.get(status, 0) for status in STOPPED)
     if stopped:
         print(
             f"{stopped} were stopped (by an assessor, a user or a kill) and rank only if they had "
@@ -149,19 +187,23 @@ def _tell_of_others(results: Results) -> None:
 
 
 def _write_finalists(
-    experiment: Experiment, best: Sequence[TrialResult], arguments: argparse.Namespace
+    path: Path,
+    search_space: Any,
+    best: Sequence[TrialResult],
+    selection: _Selection,
+    with_references: bool,
 ) -> None:
-    search_space = experiment.config.get("searchSpace")
-    network = arguments.network or _network(search_space)
+    """Write the file of finalists and, unless these are trained already, a configuration."""
+    network = selection.network or _network(search_space)
     spec = NetworkSpec.from_parameter(network)
-    repeats = spec.repeats if arguments.network else _repeats(best, arguments.repeats)
+    repeats = spec.repeats if selection.network else _repeats(best, selection.repeats)
     blocks = [result.block for result in best]
-    if arguments.references:
-        blocks += _references(spec.with_repeats(repeats), arguments)
+    if with_references:
+        blocks += _references(spec.with_repeats(repeats), selection)
     space = finalists_space(blocks, repeats, network)
-    path, count = arguments.output, len(space["block"]["_value"])
+    count = len(space["block"]["_value"])
     written = f"wrote {_counted(count, 'block')} to {path}"
-    if is_finalists(search_space) and not arguments.network:  # these were trained to the end
+    if is_finalists(search_space) and not selection.network:  # these were trained to the end
         write_finalists(path, space)
         how = f"the winner on all data: blockqnn train {path} --rank 1 --validation test ..."
     else:
@@ -172,11 +214,11 @@ def _write_finalists(
     print(f"{written}\n{how}", file=sys.stderr)
 
 
-def _references(spec: NetworkSpec, arguments: argparse.Namespace) -> list[Block]:
-    """The hand-made blocks within the limits; of the others it is said that they are left out."""
+def _references(spec: NetworkSpec, selection: _Selection) -> list[Block]:
+    """The hand-made blocks within the limits; prints the names of the others."""
     fitting = []
     for name, block in NAMED_BLOCKS.items():
-        if _is_within(block, spec, arguments):
+        if _is_within(block, spec, selection):
             fitting.append(block)
         else:
             print(f"{name} is over the limits and left out", file=sys.stderr)

@@ -13,11 +13,17 @@ from typing import IO
 def replaced(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of ``path`` once it is written and on the disk.
 
-    If writing fails, ``path`` keeps its old content and nothing is left beside it.
+    If writing fails, ``path`` keeps its old content and nothing is left beside it. A link stays a
+    link, to the new content. What is no file, such as ``/dev/stdout``, is written to as it is.
 
     Raises:
         OSError: if there is no room for it, for example.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
     scratch = path.with_name(f"{path.name}.tmp")
     try:
         with scratch.open("wb") as file:

@@ -1,4 +1,4 @@
-"""A user's own code, named by a string as ``module:name``: a data set, a recipe, a reward, ..."""
+"""Code of a user's own, named by a string as ``module:name``: a data set, a recipe, a reward."""
 
 from __future__ import annotations
 
@@ -54,13 +54,8 @@ def _module(name: str, text: str, what: str) -> Any:
     try:
         return import_module(name)
     except Exception as error:  # whatever a module does while it is imported
-        # a parent package may be what is missing, or one that the module itself imports
-        is_missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(
-            f"{error.name}."
-        )
-        reason = (
-            f"there is no module {error.name} on Python's path or in the current directory"  # type: ignore[attr-defined]
-            if is_missing
-            else f"module {name} cannot be imported: {type(error).__name__}: {error}"
-        )
+        reason = f"module {name} cannot be imported: {type(error).__name__}: {error}"
+        # else the module is there, and what it imports is missing
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            reason = f"there is no module {error.name} on Python's path or in the current directory"
         raise ValueError(f"cannot load {what} from {shown(text)}: {reason}") from error

@@ -1,6 +1,6 @@
-"""A trial's result in its output folder, which outlives the trial and its manager (no PyTorch).
+"""A trial's result in its output folder, which outlives the trial and NNI's manager.
 
-NNI runs a trial that was under way when its manager died once more after a resume, under the same
+If NNI's manager dies while a trial runs, a resumed experiment runs that trial again, under the same
 ID and in the same folder.
 """
 
@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from glob import escape
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nni_blockqnn.common.files import write_whole
+
 RESULT_NAME = "blockqnn-result.json"
 CHECKPOINT_NAME = "blockqnn-training.pt"
-"""Beside it, until there is a result."""
+"""The training's checkpoint, beside the result until there is one."""
 
 
 class ResultFile:
-    """The result of one trial; it only counts for the same task.
+    """The file with a trial's result, which counts only for the same task.
 
     Attributes:
-        fingerprint: of the task.
+        fingerprint: the SHA-256 of the task: parameters and identity.
+        path: the file's.
     """
 
-    def __init__(self, folder: Path, parameters: Any, argv: Sequence[str]) -> None:
+    def __init__(self, folder: Path, parameters: Any, identity: Any) -> None:
         """
         Args:
             folder: the trial's own, as NNI_OUTPUT_DIR names it.
-            parameters: the trial's; with the arguments they say what its result would be.
+            parameters: the trial's.
+            identity: of its arguments, a JSON value; with the parameters it says what the result
+                would be.
         """
-        task = json.dumps([parameters, list(argv)], sort_keys=True)
+        task = json.dumps([parameters, identity], sort_keys=True)
         self.fingerprint = hashlib.sha256(task.encode()).hexdigest()
         self.path = folder / RESULT_NAME
 
@@ -49,18 +53,17 @@ class ResultFile:
         """Keep the final metric, on the disk.
 
         Raises:
-            OSError: if there is no room for it, say.
+            OSError: if there is no room for it, for example.
         """
-        scratch = self.path.with_suffix(".tmp")
-        with scratch.open("w", encoding="utf-8") as file:
-            json.dump({"fingerprint": self.fingerprint, "metric": metric}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(self.path)
+        write_whole(self.path, json.dumps({"fingerprint": self.fingerprint, "metric": metric}))
 
 
 class Kept(NamedTuple):
-    """A final metric in a trial's folder; ``time`` is when it was kept, in seconds since 1970."""
+    """A final metric in a trial's folder.
+
+    Attributes:
+        time: when it was written, in seconds since 1970.
+    """
 
     time: float
     metric: Any
@@ -71,7 +74,7 @@ def kept_metrics(experiment: Path, counted: Set[int] = frozenset()) -> list[dict
 
     Args:
         experiment: the experiment's directory.
-        counted: episodes that are left out.
+        counted: episodes to leave out.
     """
     uncounted = []
     for kept in _kept(experiment, "*"):
@@ -84,7 +87,7 @@ def kept_metrics(experiment: Path, counted: Set[int] = frozenset()) -> list[dict
 
 
 def kept_metric(experiment: Path, trial_id: str) -> Kept | None:
-    """What one local trial has kept, if anything."""
+    """The final metric that one local trial has kept, None if it has not."""
     return next(_kept(experiment, escape(trial_id)), None)
 
 

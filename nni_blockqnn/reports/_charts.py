@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -97,22 +96,6 @@ def scale_flops(axes: Axes, flops: np.ndarray) -> None:
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter("")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """Spearman's, ties at their mean rank; None where one side does not vary."""
-    ranks = [_ranks(values) for values in (xs, ys)]
-    if len(xs) < 2 or any(np.ptp(rank) == 0 for rank in ranks):
-        return None
-    x_ranks, y_ranks = ranks
-    return float(np.corrcoef(x_ranks, y_ranks)[0, 1])
-
-
-def _ranks(values: Sequence[float]) -> Any:
-    _, place, counts = np.unique(
-        np.array(values, dtype=float), return_inverse=True, return_counts=True
-    )
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def empty_chart(x_label: str, y_label: str) -> tuple[Figure, Axes]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from nni_blockqnn.blocks.named import name_of
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.reports import _final_charts as final_charts
 from nni_blockqnn.reports import _page as page
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
@@ -22,7 +23,7 @@ from nni_blockqnn.results.finalists import (
     untrained,
 )
 
-_NOT_OF_TRAIN = ("--mu", "--rho", "--save-dir", "--validation", "--test", "--recipe")
+_NOT_OF_TRAIN = ("--mu", "--rho", "--reward", "--save-dir", "--validation", "--test", "--recipe")
 """Words of a trial's command that `blockqnn train --validation test` has not, or has otherwise."""
 
 
@@ -95,7 +96,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         top_command=f"blockqnn top {results.experiment.id} --by accuracy --output winners.json",
         train_command=_train_command(words),
     )
-    Path(path).write_text(text, encoding="utf-8")
+    write_whole(Path(path), text)
 
 
 def _ranked(result: TrialResult) -> _Ranked:

@@ -8,9 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nni_blockqnn.common.checks import is_number
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import FORMATS, Exported
-from nni_blockqnn.export.description import is_finite
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.training.streaming import shorter_side
@@ -80,7 +81,7 @@ def write_model_card(exported: Exported, folder: Path) -> None:
         frame=_FRAMES[description.spec.frame],
         files=FORMATS,
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_whole(folder / "README.md", card)
     draw_image(description.block, folder / "block.svg")
 
 
@@ -125,7 +126,7 @@ def _settings(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _percent(value: Any) -> str:
-    return f"{value:.2f} %" if is_finite(value) else "not measured"
+    return f"{value:.2f} %" if is_number(value) else "not measured"
 
 
 def _rows(mapping: Any) -> list[tuple[str, Any]]:

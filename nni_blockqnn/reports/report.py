@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from nni_blockqnn.calibration.rank_statistics import spearman
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.reports import _charts as charts
 from nni_blockqnn.reports import _page as page
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
@@ -50,9 +54,9 @@ def write_report(
         most_accurate=next(iter(distinct_best(results, 1, by="accuracy")), None),
         charts=_charts(results, best, epsilon_by_episode or {}),
         legend=page.legend(trial.block for trial in results.trials),
-        correlations=_correlations(results),
+        correlations=_correlations(results.trials),
     )
-    Path(path).write_text(text, encoding="utf-8")
+    write_whole(Path(path), text)
 
 
 def _charts(
@@ -81,9 +85,12 @@ def _charts(
     return [page.chart(figure, caption) for figure, caption in figures]
 
 
-def _correlations(results: Results) -> dict[str, float | None]:
-    accuracy = [trial.accuracy for trial in results.trials]
-    return {
-        name: charts.rank_correlation([getattr(trial, name) for trial in results.trials], accuracy)
-        for name in ("flops", "density")
-    }
+def _correlations(trials: Sequence[TrialResult]) -> dict[str, float | None]:
+    """Rank correlations of FLOPs and density with the accuracy; None where one does not vary."""
+    if len(trials) < 2:
+        return {"flops": None, "density": None}
+    accuracy, flops, density = np.array(
+        [(trial.accuracy, trial.flops, trial.density) for trial in trials], dtype=float
+    ).T
+    found = {"flops": spearman(flops, accuracy), "density": spearman(density, accuracy)}
+    return {name: None if np.isnan(value) else float(value) for name, value in found.items()}

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.files import (
-    Experiment,
+from nni_blockqnn.bridge.database import (
     ExperimentDatabaseError,
-    ExperimentNotFoundError,
-    find_experiment,
-    query,
+    Metric,
+    Trial,
+    read_metrics,
     read_profile,
+    read_trials,
 )
-from nni_blockqnn.bridge.sent import NO_STATUS, STATUS_OF_EVENT
+from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
+from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.kept_results import kept_metric
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
+from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 from nni_blockqnn.space.search_space import SearchSpace
 
 __all__ = [
     "Experiment",
     "ExperimentDatabaseError",
     "ExperimentNotFoundError",
+    "Problem",
     "Results",
     "TrialResult",
     "distinct_best",
+    "epsilons",
     "find_experiment",
-    "is_ours",
+    "is_blockqnn_search",
     "read_results",
 ]
-
-_ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,17 @@ class TrialResult:
     """The result of one trial.
 
     Attributes:
-        episode: the tuner's number of the block. Tuners of others give none; there it is the number
-            of the trial.
+        episode: the tuner's number of the block. Other tuners give none; there it is the number of
+            the trial.
         block: as the metric names it, whatever parameters NNI has recorded.
-        accuracy: in percent.
+        reward: the metric's "default".
+        accuracy: on the validation set, in percent.
         flops: multiply-accumulates of the network for one image.
-        params: of the network, None if the trial did not say it.
-        repeats: the N of the network, None if the trial did not say it.
+        params: weights of the network, None if the trial did not report them.
+        density: edges over dots of the block's graph.
+        repeats: the N of the network, None if the trial did not report it.
         seconds: from the trial's start to its end, None if NNI does not know its start.
-        finished: its place in the order in which the results came, from 0.
+        finished: its position in the order in which the results came, from 0.
         metric: the whole final metric.
     """
 
@@ -71,14 +74,26 @@ class TrialResult:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Why a trial has no result.
+
+    Attributes:
+        reason: what the trial reported, or what is wrong with its metric; one line.
+    """
+
+    trial_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Results:
-    """What the trials of an experiment brought.
+    """What the trials of an experiment reported.
 
     Attributes:
         trials: the results that can be read, oldest first.
         statuses: how many trials stand at SUCCEEDED, FAILED, USER_CANCELED, RUNNING and so on.
-        failures: of each trial that said why it failed, its ID and the reason.
-        malformed: of each final metric that was skipped, the trial and what is wrong.
+        failures: the trials that reported why they failed, oldest first.
+        malformed: the trials whose final metric cannot be read, oldest first.
         started: when the experiment was created, in seconds since 1970.
         seconds: how long it has run, over all its resumptions.
     """
@@ -86,8 +101,8 @@ class Results:
     experiment: Experiment
     trials: tuple[TrialResult, ...]
     statuses: Mapping[str, int]
-    failures: tuple[str, ...]
-    malformed: tuple[str, ...]
+    failures: tuple[Problem, ...]
+    malformed: tuple[Problem, ...]
     started: float | None
     seconds: float | None
 
@@ -99,48 +114,27 @@ class Results:
 
 
 def read_results(experiment: Experiment) -> Results:
-    """The results in the experiment's database, which is opened read-only.
+    """The results in the experiment's database and in the folders of its local trials.
 
-    The block of a result is the one that its metric names: beside many results NNI records the
-    parameters of another trial. Of several final metrics of a trial the first readable one counts.
-    Local trials that a kill kept from reporting have their result in their folder.
+    A result is of the block that its metric names: beside many results NNI records the parameters
+    of another trial. Of several final metrics of a trial the first readable one counts. A local
+    trial that a kill kept from reporting has its result in its folder.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    encoding = _encoding(experiment)
-    profile = read_profile(experiment.database)
-    events, metrics = query(
-        experiment.database,
-        "select trialJobId, event, timestamp from TrialJobEvent order by rowid",
-        "select trialJobId, timestamp, data from MetricData where type = 'FINAL' order by rowid",
-    )
-    statuses, spans = _replay(events)
-    trials: dict[str, TrialResult] = {}
-    failures = []
-    malformed = []
-    numbers = {} if is_ours(experiment) else _numbers(events)
-    for trial_id, reported, data in [*metrics, *_kept(experiment, events, metrics)]:
-        if trial_id in trials:
-            continue
-        start, end = spans.get(trial_id, (None, None))
-        seconds = None if start is None else max(0, (end or reported) - start) / 1000
-        try:
-            value = _decoded(data)
-            if isinstance(value, Mapping) and trial_id in numbers:
-                value = {"episode": numbers[trial_id], **value}
-            if (failed := parse_failure(value, encoding)) is not None:
-                failures.append(f"trial {trial_id}: {failed.reason}")
-                continue
-            trials[trial_id] = _result(value, encoding, trial_id, len(trials), seconds)
-        except (MetricError, OverflowError) as error:  # an integer may be too large for a float
-            malformed.append(f"trial {trial_id}: {error}")
+    profile = read_profile(experiment.directory)
+    metrics = read_metrics(experiment.directory, "FINAL")
+    trials = read_trials(experiment.directory)  # after the metrics, so that it has theirs
+    reader = _MetricReader(experiment, trials)
+    for metric in [*metrics, *_kept_metrics(experiment, trials, metrics)]:
+        reader.read(metric)
     return Results(
         experiment=experiment,
-        trials=tuple(trials.values()),
-        statuses=statuses,
-        failures=tuple(failures),
-        malformed=tuple(malformed),
+        trials=tuple(reader.results.values()),
+        statuses=Counter(trial.status for trial in trials if trial.status is not None),
+        failures=tuple(reader.failures),
+        malformed=tuple(reader.malformed),
         started=profile.started,
         seconds=profile.seconds,
     )
@@ -156,7 +150,7 @@ def distinct_best(
     """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
 
     Two results are of the same network if their blocks have equal keys and equal repeats. A result
-    that does not say its parameters does not pass ``max_params``.
+    without ``params`` does not pass ``max_params``.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
@@ -175,104 +169,121 @@ def distinct_best(
     return list(best.values())
 
 
-def _within(value: int | None, highest: int | None) -> bool:
-    return highest is None or (value is not None and value <= highest)
-
-
-def _replay(
-    events: list[tuple[Any, ...]],
-) -> tuple[Counter[str], dict[str, tuple[int | None, int | None]]]:
-    """How many trials stand at each status, and each trial's last start and end in milliseconds.
-
-    Events give the status as they do in NNI's own data store (``nniDataStore.js``).
-    """
-    statuses: dict[str, str] = {}
-    spans: dict[str, tuple[int | None, int | None]] = {}
-    for trial_id, event, timestamp in events:
-        if not trial_id or event in NO_STATUS:
-            continue
-        statuses[trial_id] = STATUS_OF_EVENT.get(event, event)
-        start, _ = spans.get(trial_id, (None, None))
-        if event == "RUNNING":
-            spans[trial_id] = (timestamp, None)
-        elif event in _ENDED:
-            spans[trial_id] = (start, timestamp)
-    return Counter(statuses.values()), spans
-
-
-def _kept(
-    experiment: Experiment, events: list[tuple[Any, ...]], metrics: list[tuple[Any, ...]]
-) -> Iterator[tuple[str, float, Any]]:
-    """The final metrics of local trials that could not report them, as if they had."""
-    reported = {trial_id for trial_id, *_ in metrics}
-    for trial_id in dict.fromkeys(trial_id for trial_id, *_ in events if trial_id):
-        if trial_id not in reported and (kept := kept_metric(experiment.directory, trial_id)):
-            yield trial_id, 1000 * kept.time, kept.metric
-
-
-def is_ours(experiment: Experiment) -> bool:
-    """Whether the tuner is BlockQNN, who counts no result that does not say its episode."""
+def is_blockqnn_search(experiment: Experiment) -> bool:
+    """Whether the tuner is BlockQNN, which counts no result that does not name its episode."""
     tuner = experiment.config.get("tuner") or {}
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
 
 
-def _numbers(events: list[tuple[Any, ...]]) -> dict[str, int]:
-    """Of the trials, in the order in which NNI made them."""
-    made = dict.fromkeys(trial_id for trial_id, *_ in events if trial_id)
-    return {trial_id: number for number, trial_id in enumerate(made)}
+def epsilons(experiment_directory: Path) -> dict[int, float]:
+    """The epsilon with which each episode's block was drawn; empty for other tuners."""
+    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
+    if not journal.exists():
+        return {}
+    return {
+        int(event["episode"]): float(event["epsilon"])
+        for event in read_events(journal)
+        if event.get("event") == "suggestion"
+    }
+
+
+class _MetricReader:
+    """Sorts final metrics into results, failures and malformed ones."""
+
+    def __init__(self, experiment: Experiment, trials: Sequence[Trial]) -> None:
+        self.results: dict[str, TrialResult] = {}
+        self.failures: list[Problem] = []
+        self.malformed: list[Problem] = []
+        self._trials = {trial.id: trial for trial in trials}
+        self._encoding = _encoding(experiment)
+        # other tuners give no episodes: their trials are numbered as NNI made them
+        self._episodes: dict[str, int] = {}
+        if not is_blockqnn_search(experiment):
+            self._episodes = {trial.id: number for number, trial in enumerate(trials)}
+
+    def read(self, metric: Metric) -> None:
+        """Sort one metric in, unless its trial has a result already."""
+        if metric.trial_id in self.results:
+            return
+        try:
+            value = self._value(metric)
+            failure = parse_failure(value, self._encoding)
+            if failure is not None:
+                self.failures.append(Problem(metric.trial_id, failure.reason))
+            else:
+                self.results[metric.trial_id] = self._result(metric, value)
+        except MetricError as error:
+            self.malformed.append(Problem(metric.trial_id, str(error)))
+
+    def _value(self, metric: Metric) -> Any:
+        if metric.error is not None:
+            raise MetricError(metric.error)
+        if isinstance(metric.value, Mapping) and metric.trial_id in self._episodes:
+            return {"episode": self._episodes[metric.trial_id], **metric.value}
+        return metric.value
+
+    def _result(self, metric: Metric, value: Any) -> TrialResult:
+        final = parse_final_metric(value, self._encoding)
+        params = final.values.get("params")
+        return TrialResult(
+            episode=final.episode,
+            block=final.block,
+            reward=final.reward,
+            accuracy=_number("accuracy", final.values.get("accuracy")),
+            flops=_integer("flops", final.values.get("flops"), 1),
+            params=None if params is None else _integer("params", params, 0),
+            density=_number("density", final.values.get("density", final.block.density)),
+            repeats=final.repeats,
+            seconds=self._seconds(metric),
+            trial_id=metric.trial_id,
+            finished=len(self.results),
+            metric=final.values,
+        )
+
+    def _seconds(self, metric: Metric) -> float | None:
+        """How long the trial has run, to the millisecond."""
+        trial = self._trials.get(metric.trial_id)
+        if trial is None or trial.started is None:
+            return None
+        ended = metric.reported if trial.ended is None else trial.ended
+        return round(max(0.0, ended - trial.started), 3)
+
+
+def _kept_metrics(
+    experiment: Experiment, trials: Sequence[Trial], metrics: Sequence[Metric]
+) -> Iterator[Metric]:
+    """The final metrics of local trials that could not report them, as if they had."""
+    reported = {metric.trial_id for metric in metrics}
+    for trial in trials:
+        if trial.id not in reported and (kept := kept_metric(experiment.directory, trial.id)):
+            yield Metric(trial.id, kept.time, 0, kept.metric)
 
 
 def _encoding(experiment: Experiment) -> str:
-    """Of blocks whose metric does not name it; other tuners' search spaces have none."""
+    """The encoding of blocks whose metric does not name it: the search space's.
+
+    Other tuners' search spaces have none.
+    """
     try:
         return SearchSpace.from_json(experiment.config.get("searchSpace", {})).encoding
     except ValueError:
         return "pcc"
 
 
-def _result(
-    value: Any, encoding: str, trial_id: str, finished: int, seconds: float | None
-) -> TrialResult:
-    final = parse_final_metric(value, encoding)
-    density = final.values.get("density", final.block.density)
-    params = final.values.get("params")
-    return TrialResult(
-        episode=final.episode,
-        block=final.block,
-        reward=final.reward,
-        accuracy=_number("accuracy", final.values.get("accuracy")),
-        flops=_integer("flops", final.values.get("flops"), 1),
-        params=None if params is None else _integer("params", params, 0),
-        density=_number("density", density),
-        repeats=final.repeats,
-        seconds=seconds,
-        trial_id=trial_id,
-        finished=finished,
-        metric=final.values,
-    )
-
-
-def _decoded(data: Any) -> Any:
-    """NNI stores the JSON text of the JSON text that the trial sent."""
-    value = data
-    for _ in range(2):
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError) as error:
-                raise MetricError(f"the metric is no JSON, got {shown(data)}: {error}") from None
-    return value
+def _within(value: int | None, highest: int | None) -> bool:
+    return highest is None or (value is not None and value <= highest)
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_number(value):
         raise MetricError(f'the metric\'s "{name}" must be a finite number, got {shown(value)}')
     return float(value)
 
 
 def _integer(name: str, value: Any, lowest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not float(value) >= lowest:
+    # is_number as well: costs are drawn and compared as floats
+    if not is_integer(value) or not is_number(value) or value < lowest:
         raise MetricError(
             f'the metric\'s "{name}" must be an integer from {lowest}, got {shown(value)}'
         )
-    return value
+    return int(value)

@@ -1,28 +1,31 @@
-"""What became of the finalists of a search, each of which an experiment trains to the end."""
+"""What became of the finalists of a search in the experiment that trains them to the end."""
 
 from __future__ import annotations
 
-import json
-import math
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.files import query
-from nni_blockqnn.bridge.sent import SentTrial, sent_trials
+from nni_blockqnn.bridge.database import Metric, Trial, read_metrics, read_trials
+from nni_blockqnn.bridge.statuses import (
+    ADD_RESUMED,
+    CANCELLED,
+    EARLY_STOPPED,
+    RUNNING,
+    SUCCEEDED,
+    UNDER_WAY,
+)
+from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.exchange.finalists import finalist_tasks, is_finalists
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.results.experiment import Experiment, Results
 
 Curve = tuple[tuple[int, float], ...]
 """Epochs, from 1 and ascending, and the accuracy after each in percent."""
-
-_UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN", "ADD_RESUMED")
-_ENDED = ("STOPPED", "DONE", "ERROR")
-_CANCELLED = ("USER_CANCELED", "SYS_CANCELED")
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,13 @@ def is_final_training(config: Mapping[str, Any]) -> bool:
     if not is_finalists(config.get("searchSpace")):
         return False
     words = trial_words(config)
-    ours = "nni_blockqnn.trial" in words
-    return not ours or trial_option(words, "--recipe", "early-stop") != "early-stop"
+    if "nni_blockqnn.trial" not in words:  # a trial of the user's own
+        return True
+    return trial_option(words, "--recipe", "early-stop") != "early-stop"
 
 
 def trial_words(config: Mapping[str, Any]) -> list[str]:
-    """The words of the trial's command, ``--name=value`` as two; none if it is none of a shell."""
+    """The words of the trial's command, ``--name=value`` as two; none if no shell could read it."""
     try:
         words = shlex.split(str(config.get("trialCommand") or ""))
     except ValueError:
@@ -68,43 +72,43 @@ def trial_words(config: Mapping[str, Any]) -> list[str]:
 
 
 def trial_option(words: Sequence[str], name: str, default: str) -> str:
-    """The value of an option of the trial's command, the last one's if it is given twice."""
+    """The value of an option of the trial's command; the last value if it is given twice."""
     values = [value for option, value in pairwise(words) if option == name]
     return values[-1] if values else default
 
 
 def learning_curves(experiment: Experiment) -> dict[str, Curve]:
-    """The intermediate metrics of each trial. Of an epoch that came twice the later one counts.
+    """The accuracy after each epoch, by trial. An epoch that came twice has its later accuracy.
 
-    Metrics without ``epoch`` are counted. A trial that was resumed and does not say its epochs is
-    left out: where it went on is unknown.
+    A metric without ``epoch`` is of the epoch after the last one. A trial that was resumed and does
+    not report its epochs is left out, since nothing says where it went on.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    (rows,) = query(
-        experiment.database,
-        "select trialJobId, sequence, data from MetricData where type = 'PERIODICAL' "
-        "order by rowid",
-    )
-    curves: dict[str, list[tuple[int, float]]] = {}
-    unplaced = set()
-    for trial_id, sequence, data in rows:
-        metric = _intermediate(data)
-        epoch, accuracy = metric.get("epoch"), metric.get("default")
-        if not isinstance(accuracy, (int, float)) or not math.isfinite(accuracy):
+    by_trial: dict[str, list[Metric]] = defaultdict(list)
+    for metric in read_metrics(experiment.directory, "PERIODICAL"):
+        by_trial[metric.trial_id].append(metric)
+    curves = {trial_id: _curve(metrics) for trial_id, metrics in by_trial.items()}
+    return {trial_id: curve for trial_id, curve in curves.items() if curve}
+
+
+def _curve(metrics: Sequence[Metric]) -> Curve:
+    """The learning curve of one trial; empty if it has none or its epochs are not known."""
+    curve: list[tuple[int, float]] = []
+    for metric in metrics:
+        value = metric.value if isinstance(metric.value, Mapping) else {"default": metric.value}
+        epoch, accuracy = value.get("epoch"), value.get("default")
+        if not is_number(accuracy):
             continue
-        curve = curves.setdefault(trial_id, [])
-        if not isinstance(epoch, int):
-            epoch = sequence + 1
-            if curve and curve[-1][0] >= epoch:
-                unplaced.add(trial_id)
+        if not is_integer(epoch):
+            epoch = metric.sequence + 1
+            if curve and curve[-1][0] >= epoch:  # it was resumed, and its count began anew
+                return ()
         while curve and curve[-1][0] >= epoch:  # the training went back to a checkpoint
             curve.pop()
         curve.append((epoch, float(accuracy)))
-    return {
-        trial_id: tuple(curve) for trial_id, curve in curves.items() if trial_id not in unplaced
-    }
+    return tuple(curve)
 
 
 def untrained(results: Results) -> list[Untrained]:
@@ -119,63 +123,62 @@ def untrained(results: Results) -> list[Untrained]:
     except ValueError:  # a trial of the user's own, with parameters of its own
         return []
     trained = {(trial.block.key, trial.repeats) for trial in results.trials}
-    last = {_key(trial.parameters): trial for trial in sent_trials(experiment.directory)}
+    trials = read_trials(experiment.directory, with_log=True)
+    last = {_network_of(trial.parameters): trial for trial in trials}
     missing = []
     for task in tasks:
-        key = (task.block.key, task.spec.repeats)
-        if key in trained or (task.block.key, None) in trained:
+        network = (task.block.key, task.spec.repeats)
+        if network in trained or (task.block.key, None) in trained:
             continue
-        trial = last.get(key)
-        fate, why = _not_started(results, len(tasks)) if trial is None else _fate(results, trial)
+        trial = last.get(network)
+        if trial is None:
+            fate, why = "not started", _why_not_started(results, len(tasks))
+        else:
+            fate, why = _fate(results, trial)
         trial_id = None if trial is None else trial.id
         missing.append(Untrained(task.block, task.spec.repeats, trial_id, fate, why))
     return missing
 
 
-def _fate(results: Results, trial: SentTrial) -> tuple[str, str]:
+def _fate(results: Results, trial: Trial) -> tuple[str, str]:
     experiment = results.experiment
-    for fate, lines in (("failed", results.failures), ("unreadable", results.malformed)):
-        for line in lines:
-            if line.startswith(f"trial {trial.id}: "):
-                return fate, line.partition(": ")[2]
-    if trial.status in _UNDER_WAY:
-        if experiment.status in _ENDED:
+    for fate, problems in (("failed", results.failures), ("unreadable", results.malformed)):
+        for problem in problems:
+            if problem.trial_id == trial.id:
+                return fate, problem.reason
+    if trial.status in UNDER_WAY | {ADD_RESUMED}:
+        if experiment.has_ended:
             return "killed", "it was under way when the experiment ended"
-        is_running = trial.status == "RUNNING"
+        is_running = trial.status == RUNNING
         return ("under way", "it is being trained") if is_running else ("waiting", "it waits")
-    if trial.cancelled or trial.status == "EARLY_STOPPED":
-        assessor = experiment.config.get("assessor")
-        name = assessor.get("name") or assessor.get("className") if assessor else None
-        by = f"the assessor {name}, " if name else ""
-        return "stopped", f"{by}maxTrialDuration or a user ended it"
-    if trial.status in _CANCELLED:
+    if trial.cancelled or trial.status == EARLY_STOPPED:
+        return "stopped", f"{_assessor(experiment)}maxTrialDuration or a user ended it"
+    if trial.status in CANCELLED:
         return "killed", "its process ended by a signal, of the system or a user"
-    if trial.status == "SUCCEEDED":
+    if trial.status == SUCCEEDED:
         return "unreadable", "it ended without a result"
     return "failed", "it did not say why; its own log may"
 
 
-def _not_started(results: Results, count: int) -> tuple[str, str]:
+def _assessor(experiment: Experiment) -> str:
+    """'the assessor Medianstop, ', or nothing where there is none."""
+    assessor = experiment.config.get("assessor") or {}
+    name = assessor.get("name") or assessor.get("className")
+    return f"the assessor {name}, " if name else ""
+
+
+def _why_not_started(results: Results, finalists: int) -> str:
     limit = results.experiment.config.get("maxTrialNumber")
-    if isinstance(limit, int) and limit < count:
-        return "not started", f"maxTrialNumber is {limit}, and there are {count} finalists"
-    ended = results.experiment.status in _ENDED
-    return "not started", "the experiment ended before" if ended else "its turn has not come"
+    if isinstance(limit, int) and limit < finalists:
+        return f"maxTrialNumber is {limit}, and there are {finalists} finalists"
+    ended = results.experiment.has_ended
+    return "the experiment ended before" if ended else "its turn has not come"
 
 
-def _key(parameters: Any) -> tuple[str, int] | None:
-    """Of the network that a trial was to train."""
+def _network_of(parameters: Any) -> tuple[str, int] | None:
+    """Block and repeats of the network that a trial was to train; None if they are unreadable."""
     try:
         task = read_task(parameters)
     except ValueError:
         return None
     return task.block.key, task.spec.repeats
-
-
-def _intermediate(data: Any) -> Mapping[str, Any]:
-    """NNI stores the JSON text of the JSON text that the trial sent."""
-    try:
-        value = json.loads(json.loads(data))
-    except (TypeError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, Mapping) else {"default": value}

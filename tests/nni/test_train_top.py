@@ -9,8 +9,9 @@ import yaml
 from nni_shell import Nni, Running, Search, write_config
 
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.export.trained import load
-from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.results.experiment import read_results
 
 TRIAL = (
     "python -m nni_blockqnn.trial --dataset digits --limit 300 --recipe final --epochs 2"

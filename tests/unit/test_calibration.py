@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from nni_blockqnn.calibration.judging import Calibration, Criterion, calibrate
-from nni_blockqnn.calibration.rank_statistics import bootstrap, percentiles, ranks, spearman
+from nni_blockqnn.calibration.rank_statistics import bootstrap, percentiles, spearman
 from nni_blockqnn.calibration.reward_weights import Pairs, Weights, best_weights, left_out_places
 
 
@@ -29,11 +29,6 @@ def calibrated(pairs: Pairs, mu: float = 1.0, rho: float = 8.0) -> Calibration:
 def criterion(calibration: Calibration, name: str) -> Criterion:
     (found,) = [one for one in calibration.criteria if one.name == name]
     return found
-
-
-def test_equal_values_share_the_mean_of_their_places() -> None:
-    assert ranks(np.array([10, 20, 20, 5])).tolist() == [2, 3.5, 3.5, 1]
-    assert ranks(np.array([[7, 7, 7], [3, 2, 1]])).tolist() == [[2, 2, 2], [3, 2, 1]]
 
 
 def test_spearman_by_hand() -> None:

@@ -18,6 +18,7 @@ from nni_blockqnn.exchange.kept_results import ResultFile
 from nni_blockqnn.results.experiment import (
     ExperimentDatabaseError,
     ExperimentNotFoundError,
+    Problem,
     Results,
     distinct_best,
     find_experiment,
@@ -163,10 +164,10 @@ def test_the_block_is_the_metrics_and_not_the_recorded_parameters(tmp_path: Path
         (final(default=float("nan")), "default"),
         (final(accuracy=float("inf")), "accuracy"),
         (final(accuracy=None), "accuracy"),
-        (final(accuracy=10**400), "large"),
+        (final(accuracy=10**400), "accuracy"),
         (final(flops="many"), "flops"),
         (final(flops=0), "flops"),
-        (final(flops=10**400), "large"),
+        (final(flops=10**400), "flops"),
         (final(params=-1), "params"),
         (final(density="x"), "density"),
         (final(block="[[1,9,0,0,0]]"), "block"),
@@ -179,9 +180,9 @@ def test_metrics_that_cannot_be_read_are_counted(tmp_path: Path, metric: Any, na
 
     assert [trial.trial_id for trial in results.trials] == ["trial1"]
     assert results.trials[0].finished == 0
-    (reason,) = results.malformed
-    assert reason.startswith("trial trial0: ")
-    assert named in reason
+    (problem,) = results.malformed
+    assert problem.trial_id == "trial0"
+    assert named in problem.reason
 
 
 def test_params_density_and_repeats_may_be_missing(tmp_path: Path) -> None:
@@ -401,5 +402,4 @@ def test_a_failed_trial_is_no_result_and_its_reason_is_kept(tmp_path: Path) -> N
     }
     results = results_of(tmp_path, failed)
     assert results.trials == () == results.malformed
-    (line,) = results.failures
-    assert line.endswith(": no data in /x")
+    assert results.failures == (Problem("trial0", "no data in /x"),)

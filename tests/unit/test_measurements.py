@@ -61,7 +61,7 @@ def test_lines_of_a_pilot_are_read_and_failures_left_out(tmp_path: Path) -> None
     file.write_text("\n".join(map(json.dumps, (line, failed, line))) + "\n")
     read = read_measurements(str(file))
     assert read.results == [measured(RESIDUAL, 62, flops=1e30)] * 2
-    assert read.failures == ("line 2: loss became NaN",)
+    assert read.failures == (("line 2", "loss became NaN"),)
 
 
 GOOD = json.dumps({"block": RESIDUAL, "accuracy": 62.0, "flops": 4_000_000})
@@ -79,11 +79,19 @@ GOOD = json.dumps({"block": RESIDUAL, "accuracy": 62.0, "flops": 4_000_000})
         ("a.json", "[\n" + GOOD + ",\n\n7]", 'line 4: got 7; expected a record with "block"'),
         ("a.jsonl", GOOD + "\n" + GOOD[:20], "line 2: no JSON"),
         ("a.txt", "accuracy,flops,block\n", r"line 1: no JSON .* if it is CSV, name it \.csv"),
-        ("a.jsonl", GOOD.replace("62.0", "620"), "line 1: accuracy is no percentage but 620"),
-        ("a.jsonl", GOOD.replace("62.0", "NaN"), "line 1: accuracy is no number but nan"),
-        ("a.jsonl", GOOD.replace("62.0", '"62"'), "line 1: accuracy is no number but '62'"),
-        ("a.jsonl", GOOD.replace("4000000", "0"), "line 1: flops is not positive but 0"),
-        ("a.jsonl", GOOD.replace("}", ', "repeats": 0}'), "line 1: repeats is no positive integer"),
+        (
+            "a.jsonl",
+            GOOD.replace("62.0", "620"),
+            "line 1: accuracy must be from 0 to 100 percent, got",
+        ),
+        ("a.jsonl", GOOD.replace("62.0", "NaN"), "line 1: accuracy must be a number, got nan"),
+        ("a.jsonl", GOOD.replace("62.0", '"62"'), "line 1: accuracy must be a number, got '62'"),
+        ("a.jsonl", GOOD.replace("4000000", "0"), "line 1: flops must be positive, got 0"),
+        (
+            "a.jsonl",
+            GOOD.replace("}", ', "repeats": 0}'),
+            "line 1: repeats must be a positive integer",
+        ),
         ("a.jsonl", GOOD.replace("[4,5,0,1,3]", "[4,5,0,1,4]"), "line 1: row 4"),
         ("a.jsonl", "[" * 100_000, "line 1: no record that can be read"),
     ],

@@ -28,8 +28,8 @@ from nni_blockqnn.reports.drawing import (
     draw_image,
     draw_text,
 )
-from nni_blockqnn.reports.report import write_report
-from nni_blockqnn.results.experiment import Experiment, Results, TrialResult
+from nni_blockqnn.reports.report import _correlations, write_report
+from nni_blockqnn.results.experiment import Experiment, Problem, Results, TrialResult
 from nni_blockqnn.space.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
@@ -336,7 +336,7 @@ def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:
 def test_strings_from_outside_are_escaped(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     results = search(
-        trial(0, RESIDUAL, 1.0, 1.0, trial_id=attack), malformed=(f"trial x: got {attack}",)
+        trial(0, RESIDUAL, 1.0, 1.0, trial_id=attack), malformed=(Problem("x", f"got {attack}"),)
     )
     experiment = replace(results.experiment, name=attack, config={"trialCommand": attack})
     page = report(
@@ -363,8 +363,8 @@ def test_without_results_the_report_says_so(tmp_path: Path) -> None:
 
 
 def test_metrics_that_could_not_be_read_are_told(tmp_path: Path) -> None:
-    lines = tuple(f"trial t{number}: broken" for number in range(7))
-    page = report(tmp_path, search(*THREE, malformed=lines))
+    problems = tuple(Problem(f"t{number}", "broken") for number in range(7))
+    page = report(tmp_path, search(*THREE, malformed=problems))
     assert "7 final metrics could not be read" in page
     assert "trial t4: broken" in page
     assert "trial t5: broken" not in page
@@ -405,12 +405,27 @@ def test_stages_go_from_exploration_to_exploitation() -> None:
     assert list(axes.lines[0].get_ydata()) == [20.0, 50.0]
 
 
-def test_rank_correlation_by_hand() -> None:
-    assert charts.rank_correlation([1, 10, 100], [3, 2, 1]) == pytest.approx(-1)
-    # ranks 1, 2, 3 and 1.5, 1.5, 3: covariance 0.75, deviations 1 and sqrt(0.75)
-    assert charts.rank_correlation([1, 2, 3], [5, 5, 9]) == pytest.approx(0.75**0.5)
-    assert charts.rank_correlation([1, 2], [5, 5]) is None
-    assert charts.rank_correlation([1], [5]) is None
+@pytest.mark.parametrize(
+    ("flops", "accuracies", "expected"),
+    [
+        ([1, 10, 10**25], [3.0, 2.0, 1.0], -1),
+        # ranks 1, 2, 3 and 1.5, 1.5, 3: covariance 0.75, deviations 1 and sqrt(0.75)
+        ([1, 2, 3], [5.0, 5.0, 9.0], 0.75**0.5),
+        ([1, 2], [5.0, 5.0], None),
+        ([1], [5.0], None),
+        ([], [], None),
+    ],
+)
+def test_rank_correlations_by_hand(
+    flops: list[int], accuracies: list[float], expected: float | None
+) -> None:
+    trials = [
+        replace(trial(number, ONE_LAYER, 0.0, accuracy), flops=cost)
+        for number, (cost, accuracy) in enumerate(zip(flops, accuracies, strict=True))
+    ]
+    found = _correlations(trials)
+    assert found["flops"] == (None if expected is None else pytest.approx(expected))
+    assert found["density"] is None  # all blocks are the same
 
 
 @pytest.mark.parametrize(
@@ -441,7 +456,21 @@ def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
 
 def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(search(*THREE, failures=("trial abc: no data in <x>",)), path)
+    write_report(search(*THREE, failures=(Problem("abc", "no data in <x>"),)), path)
     assert "trial abc: no data in &lt;x&gt;" in path.read_text()
     write_report(search(*THREE), path)
     assert "said why" not in path.read_text()
+
+
+def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(search(*THREE[:1]), path)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

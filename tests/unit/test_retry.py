@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment
 
-from nni_blockqnn.bridge.customised import made_before
-from nni_blockqnn.bridge.sent import SentTrial
+from nni_blockqnn.bridge.customized_trials import made_before
+from nni_blockqnn.bridge.database import Trial
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands.retry import find_lost
 from nni_blockqnn.exchange.kept_results import ResultFile
@@ -157,7 +157,7 @@ def test_a_search_by_blockqnn_is_refused(
     monkeypatch.setenv("HOME", str(tmp_path))
     Recorded(tmp_path / "nni-experiments", OUR_SEARCH).trial("killed", RESIDUAL, "USER_CANCELED")
     assert main(["retry", "abcd1234"]) == 1
-    assert "whose tuner itself sends again" in capsys.readouterr().err
+    assert "whose tuner itself sends the blocks of killed trials again" in capsys.readouterr().err
 
 
 def test_nothing_to_retry_is_said(
@@ -171,15 +171,13 @@ def test_nothing_to_retry_is_said(
 
 def test_what_waits_before_a_copy_is_counted() -> None:
     """A trial beyond maxTrialNumber is never made, and NNI's queue is in order."""
-    old = [
-        SentTrial(name, {}, number, 10.0, "SUCCEEDED", False) for number, name in enumerate("ab")
-    ]
-    new = SentTrial("c", {}, 2, 30.0, "RUNNING", False)
+    old = [Trial(name, number, 10.0) for number, name in enumerate("ab")]
+    new = Trial("c", 2, 30.0)
     assert made_before(3, [*old, new], since=0.0) == 3
     assert made_before(5, [*old, new], since=0.0) == 5  # 3 and 4 wait
     assert made_before(1, old, since=20.0) == 2  # numbers begin anew, at 1, when NNI resumes
     assert made_before(3, old, since=20.0) == 4  # 1 and 2 wait
-    copy = SentTrial("d", {}, 3, 31.0, "RUNNING", False)
+    copy = Trial("d", 3, 31.0)
     assert made_before(3, [*old, new, copy], since=0.0) == 3
 
 

@@ -7,12 +7,14 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 
 from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost, reward
+from nni_blockqnn.bridge import channel
 from nni_blockqnn.model_space._block import BlockModule
 from nni_blockqnn.training import TrainingError
 from nni_blockqnn.training.flops import measure_flops
@@ -31,6 +33,8 @@ def test_the_metrics_outside_nni(capsys: pytest.CaptureFixture[str]) -> None:
     assert (metric["flops"], metric["params"]) == (cost.flops, cost.params)
     assert metric["density"] == block.density == 1.0  # 5 edges, 5 dots
     assert metric["default"] == reward(metric["accuracy"], cost.flops, 1.0, mu=2, rho=3)
+    assert (metric["mu"], metric["rho"]) == (2, 3)
+    assert "reward" not in metric
     assert metric["block"] == block.to_json()
     assert metric["repeats"] == 1
     assert 0 <= metric["test_accuracy"] <= 100
@@ -67,6 +71,10 @@ def test_a_block_of_the_separate_encoding(capsys: pytest.CaptureFixture[str]) ->
         (["--block", CODES, "--network", "cifar11"], "cifar11"),
         (["--block", CODES, "--device", "gpu"], "device must be auto"),
         (["--block", CODES, "--precision", "tf32"], "precision tf32 needs an NVIDIA GPU"),
+        (["--block", CODES, "--recipe", "no_such_module:recipe"], "there is no module no_such"),
+        (["--block", CODES, "--reward", "no_such_module:reward"], "there is no module no_such"),
+        (["--block", CODES, "--mu", "2", "--reward", "a:b"], "mu and rho belong to the paper's"),
+        (["--block", CODES, "--momentum", "0.5"], "momentum is of the optimizer sgd"),
         (["--block", CODES, "--epochs", "0"], "epochs must be at least 1, got 0"),
         (
             ["--block", CODES, "--network", '{"preset": "digits", "filters": [60000, 60000]}'],
@@ -82,6 +90,29 @@ def test_a_failure_is_one_line(
     assert len(errors) == 1
     assert errors[0].startswith("trial failed: ")
     assert message in errors[0]
+
+
+def test_a_failing_reward_costs_no_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(None, [*QUICK, "--block", CODES, "--reward", "json:nothing"]) == 1
+    printed = capsys.readouterr()
+    assert "epoch 1" not in printed.out
+    assert "has no nothing" in printed.err
+
+
+def test_the_optimizer_and_its_schedule_can_be_set(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # the final recipe knows no restart, after which the learning rate would be another one
+    options = ["--recipe", "final", "--optimizer", "adam", "--learning-rate", "0.002"]
+    options += ["--milestones", "1", "--factor", "0.5", "--weight-decay", "0.001"]
+    arguments = [*QUICK, "--block", CODES, "--epochs", "2", "--save-dir", str(tmp_path), *options]
+    assert run(None, arguments) == 0
+    printed = capsys.readouterr().out
+    assert "learning rate 0.002," in printed
+    assert "learning rate 0.001," in printed
+    recipe = json.loads((tmp_path / "network.json").read_text())["recipe"]
+    assert (recipe["optimizer"], recipe["weight_decay"]) == ("adam", 0.001)
+    assert (recipe["milestones"], recipe["factor"]) == ([1], 0.5)
 
 
 def test_missing_data_says_what_is_missing(
@@ -156,3 +187,31 @@ def test_the_metric_names_a_micro_batch(
     metric = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert metric["micro_batch"] == 32  # 256, 128 and 64 failed
     assert 0 <= metric["test_accuracy"] <= 100
+
+
+def test_a_trial_that_runs_again_under_nni_reports_what_it_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With other threads and another order of its options too, but not with another seed."""
+    reported: list[dict[str, Any]] = []
+    monkeypatch.setattr(channel, "report_final", reported.append)
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path))
+    parameters = {"block": CODES, "repeats": 1, "network": "digits", "episode": 7}
+    assert run(parameters, QUICK) == 0
+    assert reported[0]["episode"] == 7
+    trained = "epoch 1:"
+    assert trained in capsys.readouterr().out
+
+    data, value, epochs, one, *rest = QUICK
+    assert run(parameters, [*rest, "--threads", "2", epochs, one, data, value]) == 0
+    assert trained not in capsys.readouterr().out
+    assert run(parameters, [*QUICK, "--seed", "1"]) == 0
+    assert trained in capsys.readouterr().out
+    assert run(parameters | {"episode": 8}, [*QUICK, "--seed", "1"]) == 0
+    assert trained in capsys.readouterr().out
+    assert reported[1] == reported[0]
+    assert [metric["episode"] for metric in reported] == [7, 7, 7, 8]
+
+    assert run({"episode": 9}, QUICK) == 1
+    assert 'must be an object with a "block"' in capsys.readouterr().err
+    assert (reported[4]["failure_of_block"], reported[4]["episode"]) == (False, 9)

@@ -1,4 +1,4 @@
-"""Trials that NNI is asked for from outside, as by "Customize trial" in its web UI."""
+"""Customized trials: those that NNI is asked for from outside, as its web UI does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.files import Experiment
-from nni_blockqnn.bridge.sent import SentTrial, sent_trials
+from nni_blockqnn.bridge.database import Trial, read_trials
+from nni_blockqnn.bridge.experiments import Experiment
 
 
 def add_trials(
@@ -19,11 +19,12 @@ def add_trials(
     parameters: Sequence[Mapping[str, Any]],
     since: float,
 ) -> int | None:
-    """Have NNI make a trial of each of these, one at least, beyond the maxTrialNumber.
+    """Ask NNI for one more trial of each of these parameters, beyond the maxTrialNumber.
 
     NNI makes them one after another, each as soon as the trialConcurrency has room for it.
 
     Args:
+        parameters: at least one trial's.
         since: when NNI's manager was started, in seconds since 1970.
 
     Returns the new maxTrialNumber, None if the experiment has none.
@@ -36,27 +37,35 @@ def add_trials(
     if limit is None:
         _add(manager, parameters)
         return None
-    # NNI refuses a trial that is beyond the limit when it is asked for
-    _set_limit(manager, max(limit, len(sent_trials(experiment.directory))) + len(parameters))
+    # NNI refuses a request for a trial beyond the limit, so the limit is raised first ...
+    _set_limit(manager, max(limit, len(_made(experiment))) + len(parameters))
     first = _add(manager, parameters)
-    # NNI's queue is in order: what the tuner sent, and the old limit kept in the queue, goes first
-    limit = max(limit, made_before(first, sent_trials(experiment.directory), since)) + len(
-        parameters
-    )
+    # ... and again, since NNI's queue is in order: what the tuner sent before, and what the old
+    # limit held back, is made before these.
+    limit = max(limit, made_before(first, _made(experiment), since)) + len(parameters)
     _set_limit(manager, limit)
     return limit
 
 
-def made_before(number: int, trials: Sequence[SentTrial], since: float) -> int:
-    """How many trials there are when the one of that number is made; the others may wait yet."""
-    earlier = [trial for trial in trials if trial.began < since or trial.number < number]
-    # numbers begin anew when a manager resumes; those of what it runs again it leaves out
-    last = max((trial.number for trial in earlier if trial.began >= since), default=0)
+def made_before(number: int, trials: Sequence[Trial], since: float) -> int:
+    """How many trials NNI will have made when it makes the trial of that number.
+
+    Args:
+        trials: those that are made; trials with smaller numbers may still wait.
+        since: when NNI's manager was started, in seconds since 1970.
+    """
+    earlier = [trial for trial in trials if trial.taken_up < since or trial.number < number]
+    # Numbers start again when a manager resumes, and those of trials that it runs again are free.
+    last = max((trial.number for trial in earlier if trial.taken_up >= since), default=0)
     return len(earlier) + max(0, number - last - 1)
 
 
+def _made(experiment: Experiment) -> list[Trial]:
+    return [t for t in read_trials(experiment.directory) if t.parameters is not None]
+
+
 def _add(manager: launch.Launched, parameters: Sequence[Mapping[str, Any]]) -> int:
-    """Returns the number of the first one's trial."""
+    """Ask for the trials; returns the smallest of their numbers."""
     return min(_call(manager, "POST", "trial-jobs", one)["sequenceId"] for one in parameters)
 
 

@@ -1,35 +1,27 @@
-"""NNI's files on this machine: its list of experiments and the database of each.
+"""NNI's experiments on this machine.
 
-Files, not NNI's REST server, so that a stopped experiment is as good as a running one:
-``~/nni-experiments/.experiment`` lists the experiments; ``db/nni.sqlite`` in the directory of each
-holds its profile, its trials and their metrics.
+Read from NNI's files, not from its REST server, so a stopped experiment is as good as a running
+one: ``~/nni-experiments/.experiment`` lists the experiments, and each has a directory of its own.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from nni_blockqnn.bridge.database import database_in, read_profile
+from nni_blockqnn.bridge.statuses import EXPERIMENT_ENDED
 from nni_blockqnn.common.messages import UserError
 
-_LOCK_SECONDS = 10.0
 _MOST_NAMED = 10
 
 
 class ExperimentNotFoundError(UserError, LookupError):
-    """No such experiment on this machine; the message lists those that there are."""
-
-
-class ExperimentDatabaseError(UserError, RuntimeError):
-    """An experiment whose database cannot be read; the message names the file and the cause."""
+    """No such experiment on this machine; the message lists the known ones."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class Experiment:
 
     Attributes:
         directory: holds ``db/nni.sqlite``, ``checkpoint`` and ``log``.
-        port: of the web UI when it was last started.
+        port: the web UI's, when the experiment was last started; None if it is not known.
         status: as NNI last wrote it; "UNKNOWN" if NNI's list has lost the experiment.
         config: the experiment's configuration, in NNI's camelCase keys.
     """
@@ -51,22 +43,9 @@ class Experiment:
     config: Mapping[str, Any]
 
     @property
-    def database(self) -> Path:
-        return database_in(self.directory)
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What NNI's database says about an experiment as a whole.
-
-    Attributes:
-        started: when it was created, in seconds since 1970.
-        seconds: how long it has run, over all its resumptions.
-    """
-
-    config: Mapping[str, Any]
-    started: float | None
-    seconds: float | None
+    def has_ended(self) -> bool:
+        """Whether it was stopped, is done, or failed."""
+        return self.status in EXPERIMENT_ENDED
 
 
 def find_experiment(experiment_id: str | None = None, home: Path | None = None) -> Experiment:
@@ -83,7 +62,7 @@ def find_experiment(experiment_id: str | None = None, home: Path | None = None) 
     home = Path.home() / "nni-experiments" if home is None else Path(home)
     listed = _listed(home)
     # NNI's list loses entries when two managers write it at once, but the directories stay.
-    # They are found by name only: when such an experiment was started, nothing says.
+    # Such an experiment is found by name only, since nothing says when it was started.
     known: dict[str, Mapping[str, Any]] = {name: {} for name in _directories(home)} | listed
     chosen = max(listed, key=lambda name: _start(listed[name]), default=None)
     if experiment_id is not None:
@@ -92,7 +71,7 @@ def find_experiment(experiment_id: str | None = None, home: Path | None = None) 
         raise ExperimentNotFoundError(_not_found(experiment_id, home, known))
     entry = known[chosen]
     directory = _directory(home, chosen, entry)
-    config = read_profile(database_in(directory)).config
+    config = read_profile(directory).config
     port = entry.get("port")
     return Experiment(
         id=chosen,
@@ -102,50 +81,6 @@ def find_experiment(experiment_id: str | None = None, home: Path | None = None) 
         status=str(entry.get("status", "UNKNOWN")),
         config=config,
     )
-
-
-def read_profile(database: Path) -> Profile:
-    """The last revision of the experiment's profile.
-
-    Raises:
-        ExperimentDatabaseError: if the database cannot be read.
-    """
-    (rows,) = query(
-        database,
-        "select params, startTime, execDuration from ExperimentProfile "
-        "order by revision desc limit 1",
-    )
-    if not rows:  # NNI writes it a moment after it has made the tables
-        return Profile({}, None, None)
-    config, started, seconds = rows[0]
-    return Profile(json.loads(config), None if started is None else started / 1000, seconds)
-
-
-def query(database: Path, *statements: str) -> list[list[tuple[Any, ...]]]:
-    """The rows of each statement; the database is opened read-only, a lock waited for.
-
-    Raises:
-        ExperimentDatabaseError: if the database cannot be read.
-    """
-    try:
-        try:
-            return _run(database, "ro", statements)
-        except sqlite3.OperationalError as error:
-            if "readonly" not in str(error):
-                raise
-        # NNI was killed while it wrote. SQLite wants to undo that first: in a copy, it may.
-        with TemporaryDirectory() as scratch:
-            for file in database.parent.glob(f"{database.name}*"):
-                shutil.copy(file, scratch)
-            return _run(Path(scratch) / database.name, "rw", statements)
-    except sqlite3.Error as error:
-        raise ExperimentDatabaseError(f"cannot read NNI's database {database}: {error}") from error
-
-
-def _run(database: Path, mode: str, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
-    uri = f"{database.resolve().as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS)) as connection:
-        return [connection.execute(statement).fetchall() for statement in statements]
 
 
 def _listed(home: Path) -> dict[str, Mapping[str, Any]]:
@@ -178,10 +113,6 @@ def _directories(home: Path) -> list[str]:
 
 def _directory(home: Path, experiment_id: str, entry: Mapping[str, Any]) -> Path:
     return Path(entry.get("logDir") or home).expanduser() / experiment_id
-
-
-def database_in(directory: Path) -> Path:
-    return directory / "db" / "nni.sqlite"
 
 
 def _start(entry: Mapping[str, Any]) -> float:
