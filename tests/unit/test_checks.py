@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.commands._checks import Finding, check_config
+from nni_blockqnn.commands._checks import check_config
+from nni_blockqnn.commands._config_file import Finding
 from nni_blockqnn.exchange.finalists import finalists_space
 
 GRID_SEARCH = {"name": "GridSearch"}
@@ -65,7 +66,7 @@ def test_gpus(
 @pytest.mark.parametrize(
     ("tuner", "space", "level", "said"),
     [
-        (FINALISTS, None, "ok", "hands each finalist out once"),
+        (FINALISTS, None, "ok", "hands out each finalist once"),
         (FINALISTS | {"classArgs": {"k": 3}}, None, "failure", "takes no classArgs, got {'k': 3}"),
         (GRID_SEARCH, None, "warning", "write className: nni_blockqnn.finalists_tuner.Final"),
         ({"name": "Random"}, None, "warning", "not one for finalists"),
