@@ -29,6 +29,7 @@ setup(
         "setuptools<82",  # nnictl imports pkg_resources, which 82 dropped
         "filelock<3.12",  # NNI's own pin
         "numpy>=1.24",
+        "scipy>=1.9.2",
         "torch>=2.1",
         "torchvision>=0.16",
         "ptflops>=0.7.3",

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from nni_blockqnn.q_learning._schedule import EpsilonSchedule
 from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import load_table
 
@@ -28,7 +29,6 @@ from nni_blockqnn import Block, BlockQNNTuner
 from nni_blockqnn.blocks.layer import LayerType
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.q_learning._schedule import EpsilonSchedule
 from nni_blockqnn.q_learning.settings import PRESETS
 
 RESULTS = Path(__file__).with_name("results") / "full_space.jsonl"
@@ -73,8 +73,9 @@ def play(
 ) -> Iterator[Trial]:
     """One trial at a time; ``changed`` are classArgs beside the agent's own."""
     class_args = AGENTS[search.agent] | changed
-    limits = {} if search.max_params is None else {"limits": {"max_params": search.max_params}}
-    tuner = BlockQNNTuner(budget=search.trials, seed=search.seed, **class_args, **limits)
+    if search.max_params is not None:
+        class_args = class_args | {"limits": {"max_params": search.max_params}}
+    tuner = BlockQNNTuner(budget=search.trials, seed=search.seed, **class_args)
     tuner.update_search_space(
         {
             "block": {"_type": "nsc", "_value": {"max_layers": 23}},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nni_blockqnn.network.cost import Cost, estimate_cost
     from nni_blockqnn.network.reward import reward
     from nni_blockqnn.network.spec import NetworkSpec
+    from nni_blockqnn.q_learning.search import BlockSearch
     from nni_blockqnn.space.search_space import SearchSpace
     from nni_blockqnn.tuner import BlockQNNTuner
 
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Block": "blocks.block",
     "BlockQNNTuner": "tuner",
+    "BlockSearch": "q_learning.search",
     "Cost": "network.cost",
     "InvalidBlockError": "blocks.layer",
     "NetworkSpec": "network.spec",
@@ -38,6 +40,7 @@ _HOMES = {
 __all__ = [
     "Block",
     "BlockQNNTuner",
+    "BlockSearch",
     "Cost",
     "InvalidBlockError",
     "NetworkSpec",

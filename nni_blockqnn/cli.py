@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from nni_blockqnn import __version__
 from nni_blockqnn.common.messages import UserError
-from nni_blockqnn.common.torchrun import give_way, leave_for_summary, say_error
+from nni_blockqnn.common.torchrun import leave_for_summary, let_first_process_report, say_error
 
 _ERRORS = (UserError, OSError, ValueError)
 """What a user can put right: shown as one line. Anything else is a bug and keeps its traceback."""
@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with a command once, although all of torchrun's processes read it."""
 
     def error(self, message: str) -> NoReturn:
-        give_way()
+        let_first_process_report()
         leave_for_summary(message)
         super().error(message)
 

@@ -1,10 +1,9 @@
-"""The NNI tuner: the Q-learning agent of BlockQNN behind NNI's callbacks.
+"""The NNI tuner: a :class:`~nni_blockqnn.q_learning.search.BlockSearch` behind NNI's callbacks.
 
-It only adapts: the search itself is :class:`nni_blockqnn.q_learning.search.BlockSearch`. NNI calls
-``generate_parameters``, ``receive_trial_result`` and ``import_data`` on one thread and
-``trial_end`` on another, in either order, and an exception in any of them ends the whole search; so
-every callback takes the lock and logs what it cannot use. Which block and episode a result belongs
-to, its metric says; parameter ids are not trusted, since NNI mixes them up (docs/nni.md).
+It only adapts. NNI calls ``generate_parameters``, ``receive_trial_result`` and ``import_data`` on
+one thread and ``trial_end`` on another, in either order, and an exception in any of them ends the
+whole search. So every callback takes the lock, and logs what it cannot use. A result belongs to the
+block and episode that its metric names: NNI mixes parameter ids up (docs/nni.md).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from nni.tuner import Tuner
 
 from nni_blockqnn.common.garbage import collection_paused
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.exchange.class_args import agent_settings, check_class_args
+from nni_blockqnn.exchange.class_args import check_class_args
 from nni_blockqnn.exchange.kept_results import kept_metrics
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.exchange.parameters import trial_parameters
+from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
 from nni_blockqnn.record.events import (
     failure_event,
@@ -40,35 +41,63 @@ from nni_blockqnn.record.snapshot import (
     load_snapshot,
     save_snapshot,
 )
-from nni_blockqnn.space.limits import Limits
 from nni_blockqnn.space.search_space import SearchSpace
 
 _logger = logging.getLogger(__name__)
 
 
+_PRESETS: Any = type("_Presets", (), {"__repr__": lambda self: "<the preset's>"})()
+"""Default of the arguments that the preset sets; ``None`` is a value like any other there."""
+
+
 class BlockQNNTuner(Tuner):
     """Searches convolutional blocks with Q-learning (arXiv 1708.05552).
 
-    Args (NNI's ``classArgs``; a preset sets the rest, an argument given beside it wins):
-        preset: "tuned" (the default) measures best; "paper" is the paper's agent.
-        budget: trials of the search, to which the epsilon schedule is scaled.
-        seed: drawn and logged if it is not given, so that any search can be repeated.
-        limits: the most that a network may cost: max_params, max_flops (multiply-accumulates of an
-            image), max_activations (elements of the feature maps of an image).
-        repeats_rule: among several numbers of repeats, "largest" takes the largest within the
-            limits, "agent" lets the agent learn it.
-        known_blocks: "replay" never trains a block twice but learns from its known result again,
-            "train" trains it again.
-        optimize_mode: "maximize" or "minimize" the metric's ``default``.
-        others: see :class:`nni_blockqnn.q_learning.settings.AgentSettings`.
-
-    Raises:
-        ValueError: naming the argument, its value and what is allowed.
+    The arguments are NNI's ``classArgs``. ``SearchArguments`` (nni_blockqnn.q_learning.arguments)
+    and ``AgentSettings`` (nni_blockqnn.q_learning.settings) say what each one does. An argument
+    given beside a preset wins.
     """
 
-    def __init__(self, **class_args: Any) -> None:
-        self._class_args = check_class_args(class_args)
-        self._settings = agent_settings(self._class_args)
+    def __init__(
+        self,
+        preset: str = "tuned",
+        budget: int | None = None,
+        seed: int | None = None,
+        *,
+        agent: str = "q",
+        predictor: str | None = None,
+        limits: Mapping[str, int] | None = None,
+        repeats_rule: str = "largest",
+        known_blocks: str = "replay",
+        optimize_mode: str = "maximize",
+        candidates: Mapping[str, float] = _PRESETS,
+        epsilon_schedule: Sequence[Sequence[float]] | None = None,
+        batch_size: int = _PRESETS,
+        learning_rate: float = _PRESETS,
+        step_size: str = _PRESETS,
+        discount: float = _PRESETS,
+        initial_q: float = _PRESETS,
+        replay_updates: int = _PRESETS,
+        replay_capacity: int = _PRESETS,
+        reward_shaping: bool = _PRESETS,
+        standardise: bool = _PRESETS,
+        exploration: str = _PRESETS,
+        **unknown: Any,
+    ) -> None:
+        """
+        Args:
+            seed: drawn and logged if it is not given, so that any search can be repeated.
+            unknown: refused, naming the arguments that there are.
+
+        Raises:
+            ValueError: naming the argument, its value and what is allowed.
+        """
+        arguments = {**locals(), **unknown}
+        for name in ("self", "unknown"):
+            del arguments[name]
+        self._class_args = check_class_args(
+            {name: value for name, value in arguments.items() if value is not _PRESETS}
+        )
         self._lock = threading.RLock()
         self._search: BlockSearch | None = None
         self._journal = Journal(None)
@@ -78,14 +107,14 @@ class BlockQNNTuner(Tuner):
 
     @property
     def history(self) -> list[Result]:
-        """One record a counted result, oldest first; it survives a kill and resume."""
+        """The counted results, oldest first; they survive a kill and resume."""
         with self._lock:
             return list(self._search.history) if self._search else []
 
     def update_search_space(self, search_space: dict[str, Any]) -> None:
-        """Begin, or go on, in this space. What was learnt of blocks within it is kept.
+        """Start, or continue, in this space. What was learnt of blocks within it is kept.
 
-        A search space that cannot be used while a search runs is logged and the old one kept.
+        If a search runs and the space cannot be used, that is logged and the old space stays.
         """
         with self._lock:
             try:
@@ -103,7 +132,7 @@ class BlockQNNTuner(Tuner):
         with self._lock:
             search = self._started()
             self._release_silent(search)
-            suggestion = search.suggest() or self._suggest_inherited(search)
+            suggestion = search.ask() or self._suggest_inherited(search)
             if suggestion is None:
                 reason = search.failures.stop_reason or "all blocks of the space are trained"
                 _logger.error("The search ends: %s", reason)
@@ -124,14 +153,15 @@ class BlockQNNTuner(Tuner):
                     self._journal.append(failure_event(failure), durable=True)
                     return
                 metric = parse_final_metric(value, search.space.encoding)
-                result = search.result(metric.episode, metric.block, metric.reward, metric.values)
+                result = search.check_result(
+                    metric.episode, metric.block, metric.reward, metric.values
+                )
             except (MetricError, UncountableError) as error:
                 _logger.warning("A result does not count: %s; it was %s", error, shown(value, 400))
             else:
                 self._journal.append(result_event(result), durable=True)
                 search.learn(result)
-                if search.guide:
-                    search.guide.prepare()  # here, since a suggestion must not wait for it
+                search.prepare()  # here, so that the next suggestion need not wait for it
                 if len(search.history) % SNAPSHOT_INTERVAL == 0:
                     self._save_snapshot(search)
 
@@ -158,7 +188,7 @@ class BlockQNNTuner(Tuner):
         search = self._started()
         try:
             metric = parse_final_metric(value, search.space.encoding)
-            result = search.adopt(
+            result = search.import_result(
                 metric.episode, metric.block, metric.repeats, metric.reward, metric.values
             )
         except UncountableError as error:
@@ -179,7 +209,9 @@ class BlockQNNTuner(Tuner):
         for value in kept_metrics(self._journal.path.parent.parent, counted):
             try:
                 metric = parse_final_metric(value, search.space.encoding)
-                result = search.result(metric.episode, metric.block, metric.reward, metric.values)
+                result = search.check_result(
+                    metric.episode, metric.block, metric.reward, metric.values
+                )
             except (MetricError, UncountableError):
                 continue
             _logger.info("Episode %d counts by the file that its trial kept", result.episode)
@@ -208,7 +240,7 @@ class BlockQNNTuner(Tuner):
         self._inherited.clear()
         for episode in sorted(lost):
             self._release(search, episode)
-        return search.suggest() if lost else None
+        return search.ask() if lost else None
 
     def _release(self, search: BlockSearch, episode: int, *, failed: bool = False) -> None:
         if episode in search.under_way:
@@ -230,19 +262,11 @@ class BlockQNNTuner(Tuner):
         if restarted and checkpoint:
             self._journal = Journal(Path(checkpoint) / JOURNAL_NAME)
         events = self._journal.events
-        search = BlockSearch(
-            space,
-            self._settings,
-            seed=self._seed(events),
-            budget=self._class_args.get("budget"),
-            limits=Limits(**self._class_args.get("limits", {})),
-            repeats_rule=self._class_args.get("repeats_rule", "largest"),
-            credit_known=self._class_args.get("known_blocks", "replay") == "replay",
-            minimize=self._class_args.get("optimize_mode", "maximize") == "minimize",
-            predictor=self._class_args.get("predictor"),
-        )
-        if snapshot := self._snapshot():
-            load_snapshot(snapshot, search.agent, self._journal, self._learning_of(space))
+        seed = self._seed(events)
+        arguments = {name: v for name, v in self._class_args.items() if name != "seed"}
+        search = BlockSearch(space, seed=seed, **arguments)
+        if (snapshot := self._snapshot()) and isinstance(search.agent, QAgent):
+            load_snapshot(snapshot, search.agent, self._journal, self._learning_of(search))
         for event in events:
             replay_event(event, search)
         self._search = search
@@ -262,13 +286,13 @@ class BlockQNNTuner(Tuner):
         return self._journal.path and self._journal.path.with_name(SNAPSHOT_NAME)
 
     def _save_snapshot(self, search: BlockSearch) -> None:
-        if snapshot := self._snapshot():
-            save_snapshot(snapshot, search.agent, self._journal, self._learning_of(search.space))
+        if (snapshot := self._snapshot()) and isinstance(search.agent, QAgent):
+            save_snapshot(snapshot, search.agent, self._journal, self._learning_of(search))
 
-    def _learning_of(self, space: SearchSpace) -> str:
-        """All but the journal that decides what the agent learns: the seed is in the journal."""
-        mode = self._class_args.get("optimize_mode", "maximize")
-        return f"{space} {self._settings} {mode}"
+    def _learning_of(self, search: BlockSearch) -> str:
+        """All that decides what the agent learns from the journal, which has the seed."""
+        arguments = search.arguments
+        return f"{search.space} {arguments.settings} {arguments.optimize_mode}"
 
     def _seed(self, events: list[dict[str, Any]]) -> int:
         """The journal's, or else the one given, or a new one."""
@@ -276,6 +300,6 @@ class BlockQNNTuner(Tuner):
             if event.get("event") == "start":
                 return int(event["seed"])
         seed = self._class_args.get("seed", secrets.randbelow(2**31))
-        _logger.info("BlockQNN starts with seed %d and %s", seed, self._settings)
+        _logger.info("BlockQNN starts with seed %d and the arguments %s", seed, self._class_args)
         self._journal.append({"event": "start", "seed": seed})
         return seed

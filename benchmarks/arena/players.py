@@ -11,13 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
-from unittest.mock import patch
 
 import numpy as np
 
 from arena.objectives import Objective
-from nni_blockqnn import Block, BlockQNNTuner
-from nni_blockqnn.q_learning import search
+from nni_blockqnn import Block, BlockSearch
 from nni_blockqnn.space.mutation import mutate
 
 _ATTEMPTS = 1_000
@@ -133,48 +131,40 @@ class LocalSearch(_Distinct):
         self._known.append((value, block))
 
 
-class Tuner:
-    """BlockQNN's tuner through the methods that NNI calls."""
+class Search:
+    """A search of the package, by ask and tell.
 
-    def __init__(self, objective: Objective, seed: int, budget: int, **class_args: Any) -> None:
+    ``arguments`` are :class:`nni_blockqnn.BlockSearch`'s, an agent of one's own among them.
+    """
+
+    def __init__(self, objective: Objective, seed: int, budget: int, **arguments: Any) -> None:
         if objective.max_flops is not None:
-            class_args["limits"] = {"max_flops": objective.max_flops}
-        space = objective.space
-        self._tuner = BlockQNNTuner(seed=seed, budget=budget, **class_args)
-        self._tuner.update_search_space(
-            {
-                "block": {"_type": "nsc", "_value": {"max_layers": space.max_layers}},
-                "repeats": {"_type": "choice", "_value": list(space.repeats)},
-                "network": {"_type": "choice", "_value": [space.network]},
-            }
-        )
-        self._ids: dict[str, tuple[int, dict[str, Any]]] = {}
-        self._next_id = 0
+            arguments["limits"] = {"max_flops": objective.max_flops}
+        self._search = BlockSearch(objective.space, seed=seed, budget=budget, **arguments)
+        self._episodes: dict[str, int] = {}
 
     def ask(self) -> Block | None:
-        sent = self._tuner.generate_multiple_parameters([self._next_id])
-        if not sent:
+        suggestion = self._search.ask()
+        if suggestion is None:
             return None
-        self._ids[sent[0]["block"]] = (self._next_id, sent[0])
-        self._next_id += 1
-        return Block.parse(sent[0]["block"])
+        self._episodes[suggestion.block.to_json()] = suggestion.episode
+        return suggestion.block
 
     def tell(self, block: Block, value: float) -> None:
-        number, parameters = self._ids.pop(block.to_json())
-        metric = {name: parameters[name] for name in ("episode", "block")} | {"default": value}
-        self._tuner.receive_trial_result(number, parameters, metric)
-        self._tuner.trial_end(number, True)
+        self._search.tell(self._episodes.pop(block.to_json()), value)
 
 
-class Guided(Tuner):
-    """The predictor-guided tuner with another share of mutants among its candidates."""
+class Guided(Search):
+    """The predictor-guided search with another share of mutants among its candidates."""
 
     def __init__(
         self, objective: Objective, seed: int, budget: int, mutants: float, **class_args: Any
     ) -> None:
-        super().__init__(objective, seed, budget, predictor="wl", **class_args)
-        self._mutants = mutants
-
-    def ask(self) -> Block | None:
-        with patch.object(search, "MUTANT_SHARE", self._mutants):
-            return super().ask()
+        super().__init__(
+            objective,
+            seed,
+            budget,
+            predictor="wl",
+            candidates={"mutant_share": mutants},
+            **class_args,
+        )

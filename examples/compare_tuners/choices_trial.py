@@ -15,8 +15,9 @@ choices = channel.take_parameters()  # first of all: it says why
 import nni  # noqa: E402
 
 from nni_blockqnn import SearchSpace  # noqa: E402
+from nni_blockqnn.exchange.parameters import read_task  # noqa: E402
 from nni_blockqnn.space.choices import block_of  # noqa: E402
-from nni_blockqnn.trials.arguments import trial_parser  # noqa: E402
+from nni_blockqnn.trials.arguments import trial_arguments, trial_parser  # noqa: E402
 from nni_blockqnn.trials.run import train_and_measure  # noqa: E402
 
 space = SearchSpace.from_json(json.loads(Path(__file__).with_name("space.json").read_text()))
@@ -27,5 +28,6 @@ parameters = {
     "episode": nni.get_sequence_id(),
 }
 # What fails exits without a metric: NNI's Evolution breaks if a failed trial has reported one.
-metric = train_and_measure(parameters, trial_parser(under_nni=True).parse_args())
+arguments = trial_arguments(trial_parser(under_nni=True).parse_args())
+metric = train_and_measure(read_task(parameters), arguments)
 channel.report_final(metric)

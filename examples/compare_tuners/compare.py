@@ -15,7 +15,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nni_blockqnn.results.experiment import Results, find_experiment, read_results
+from nni_blockqnn.bridge.experiments import find_experiment
+from nni_blockqnn.results.experiment import Results, read_results
 
 
 def main() -> None:

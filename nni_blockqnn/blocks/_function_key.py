@@ -1,7 +1,7 @@
-"""The function that a block computes, as text: what identities and nested concats add is taken out.
+"""A block's function as text, without its identities and nested concats.
 
-Two structures that differ in nothing else train to the same accuracy, but their density differs, so
-a search may credit one with the accuracy of the other and must compute its density anew.
+Two structures that differ in these alone train to the same accuracy but differ in density. So a
+search may credit one with the accuracy of the other, with its own density.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _OUTPUT = (7, 0)
 FunctionNode = tuple[tuple[int, int] | None, tuple[int, ...]]
 """A layer's label and the 1-based positions of its predecessors, 0 being the block's input.
 
-The label ``None`` marks a layer that only hands on what it reads: an identity, or a concat.
+The label ``None`` marks a layer that passes on what it reads: an identity or a concat.
 """
 
 
 def function_key(nodes: Sequence[FunctionNode], leaves: Sequence[int]) -> str:
-    """Equal for graphs that are isomorphic once their layers of label ``None`` are taken out.
+    """Equal for graphs that are isomorphic once their layers of label ``None`` are removed.
 
     Exact, as :func:`~nni_blockqnn.blocks.canonical.canonical_key` is. Arguments as in
     :func:`function_graph`.
@@ -39,8 +39,8 @@ def function_key(nodes: Sequence[FunctionNode], leaves: Sequence[int]) -> str:
 def function_graph(nodes: Sequence[FunctionNode], leaves: Sequence[int]) -> list[LabelledNode]:
     """The graph without its layers of label ``None``: the input first, the output last.
 
-    What a layer reads becomes a multiset of layers with a label: a concat of a layer with itself is
-    not that layer, and the order of channels does not count.
+    What a layer reads becomes a multiset of layers with a label: a concat of a layer with itself
+    differs from that layer, and the order of channels does not count.
 
     Args:
         nodes: the layers, each after its predecessors.
@@ -59,12 +59,13 @@ def function_graph(nodes: Sequence[FunctionNode], leaves: Sequence[int]) -> list
 
 
 def function_fingerprint(nodes: Sequence[FunctionNode], leaves: Sequence[int]) -> int:
-    """Equal where :func:`function_key` is and seldom elsewhere; ten times quicker.
+    """Equal where :func:`function_key` is, rarely elsewhere; ten times faster.
 
-    What each layer reads, identities and concats taken out: labels without their own predecessors.
+    It covers each layer's label and the labels that it reads through identities and concats, but
+    not how these continue.
     """
     labels = [_INPUT]
-    sources = [{0}]  # of each node, the layers that it computes or hands on
+    sources = [{0}]  # of each node, the layers whose outputs it passes on, or itself
     rows = []
     for position, (label, predecessors) in enumerate(nodes, 1):
         read = set().union(*(sources[predecessor] for predecessor in predecessors))
@@ -80,7 +81,7 @@ def function_fingerprint(nodes: Sequence[FunctionNode], leaves: Sequence[int]) -
 class _FunctionGraph:
     """Layers that compute something, and one concat for each multiset of them that is read.
 
-    Multisets are counted and not written out: nested concats double them, row after row.
+    Multisets are kept as counts: nested concats can double their size with every row.
     """
 
     def __init__(self) -> None:

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from nni_blockqnn.blocks.kind_table import space_kinds
 from nni_blockqnn.blocks.layer import LAYER_LIMIT, InvalidBlockError, Layer, LayerType
+from nni_blockqnn.blocks.layer_kind import LayerKind
+from nni_blockqnn.common.checks import is_integer
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import alternatives, shown
 
-_HIGHEST_TYPE = {"pcc": LayerType.TERMINAL.value, "separate": LayerType.BN.value}
-
 
 class Rules:
-    """Which kernels and types a row may have. Made by :func:`rules_of`, equal only to itself."""
+    """Which types and kernels a row may have. Made by :func:`rules_of`, equal only to itself.
+
+    Attributes:
+        kinds: the kinds that a block may have, by type.
+        kernels: the kernel sizes of each, by type.
+        types: the types in words, such as "1 to 7".
+    """
 
     def __init__(
-        self, conv_kernels: tuple[int, ...], pool_kernels: tuple[int, ...], encoding: str
+        self,
+        conv_kernels: tuple[int, ...],
+        pool_kernels: tuple[int, ...],
+        encoding: str,
+        extra_kinds: tuple[str, ...] = (),
     ) -> None:
-        self.highest_type = _HIGHEST_TYPE[encoding]
-        self.kernels = {
-            LayerType.CONV: conv_kernels,
-            LayerType.MAX_POOL: pool_kernels,
-            LayerType.AVG_POOL: pool_kernels,
-        }
+        self.kinds: dict[int, LayerKind] = {}
+        self.kernels: dict[int, tuple[int, ...]] = {}
+        for kind in space_kinds(encoding, extra_kinds):
+            kernels = kind.kernel_sizes(conv_kernels, pool_kernels)
+            if kernels:
+                self.kinds[kind.type] = kind
+                self.kernels[kind.type] = kernels
+        self.types = _ranges(sorted(self.kinds))
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """'1 to 7 or 11'"""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1] = [ranges[-1][0], number]
+        else:
+            ranges.append([number])
+    return alternatives([" to ".join(map(str, ends)) for ends in ranges])
 
 
 rules_of = lru_cache(maxsize=64)(Rules)
@@ -76,8 +99,10 @@ def _rows_of(codes: Any) -> list[Any]:
 
 
 def _array_rows(array: Any) -> Any:
-    """Checks the shape first: a view of a thousand million rows takes no memory, but their list
-    does."""
+    """The array's rows as lists.
+
+    The shape is checked first: a view of a billion rows takes no memory, but their list does.
+    """
     shape = tuple(getattr(array, "shape", ()))
     if not shape:
         return array.tolist()
@@ -104,7 +129,7 @@ def _integers(position: int, row: Any) -> tuple[int, ...]:
     if set(map(type, row)) == {int}:  # much faster than the full check, and thousands are resumed
         return tuple(row)
     for name, value in zip(Layer._fields, row, strict=True):
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        if not is_integer(value):
             raise InvalidBlockError(
                 f"row {position}: {name} must be an integer, got {shown(value)}"
             )
@@ -118,25 +143,22 @@ def _checked_layer(position: int, values: tuple[int, ...], rules: Rules) -> Laye
         raise _row_error(
             position, f"the layer index must count the rows and be {position}", "index", layer.index
         )
-    if not 1 <= layer.type <= rules.highest_type:
-        raise _row_error(
-            position, f"the layer type must be 1 to {rules.highest_type}", "type", layer.type
-        )
-    layer_type = LayerType(layer.type)
-    allowed = rules.kernels.get(layer_type, (0,))
+    if layer.type not in rules.kinds:
+        raise _row_error(position, f"the layer type must be {rules.types}", "type", layer.type)
+    kind, allowed = rules.kinds[layer.type], rules.kernels[layer.type]
     if layer.kernel not in allowed:
-        name = layer_type.name.lower()
         raise _row_error(
             position,
-            f"the kernel of {name} must be {alternatives(allowed)}",
+            f"the kernel of {kind.name} must be {alternatives(allowed)}",
             "kernel",
             layer.kernel,
         )
-    return _check_predecessors(layer, layer_type)
+    return _with_checked_predecessors(layer, kind)
 
 
-def _check_predecessors(layer: Layer, layer_type: LayerType) -> Layer:
-    count = layer_type.predecessors
+def _with_checked_predecessors(layer: Layer, kind: LayerKind) -> Layer:
+    """The layer, its predecessors in ascending order."""
+    count = kind.predecessors
     lowest = 0 if layer.index == 1 else 1
     if count == 2 and layer.index < 3:
         raise _row_error(
@@ -155,14 +177,12 @@ def _check_predecessors(layer: Layer, layer_type: LayerType) -> Layer:
             raise _row_error(layer.index, f"{name}: {rule}", name, value)
     for name, value in (("pred1", layer.pred1), ("pred2", layer.pred2))[count:]:
         if value != 0:
-            raise _row_error(
-                layer.index, f"{name} of {layer_type.name.lower()} must be 0", name, value
-            )
+            raise _row_error(layer.index, f"{name} of {kind.name} must be 0", name, value)
     if count == 2:
         if layer.pred1 == layer.pred2:
             raise _row_error(
                 layer.index,
-                f"the predecessors of {layer_type.name.lower()} must differ",
+                f"the predecessors of {kind.name} must differ",
                 "pred2",
                 layer.pred2,
             )

@@ -18,7 +18,9 @@ T counts the rows from 1 and K is any earlier row; layer 1 alone reads the block
 0. All layers that no other layer reads are concatenated as the block's output. This is the encoding
 "pcc". In the encoding "separate" (the paper's Fig. 9 compares the two) ReLU and batch norm are
 layers of their own, with the types 8 and 9 (ours), a kernel of 0 and one predecessor, and type 1 is
-the convolution alone. The residual block of Fig. 2:
+the convolution alone. Further kinds of layers, such as type 11, the depthwise-separable
+convolution, have to be asked for (:mod:`nni_blockqnn.blocks.kind_table`). The residual block of
+Fig. 2:
 
 >>> block = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
 >>> block.codes[-1]  # the Terminal row may be left out and is put back
@@ -40,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 from nni_blockqnn.blocks._function_key import FunctionNode, function_fingerprint, function_graph
 from nni_blockqnn.blocks._rows import read_layers, rules_of
 from nni_blockqnn.blocks.canonical import LabelledNode, canonical_key
+from nni_blockqnn.blocks.kind_table import kind_address, kinds_of, optional_names
 from nni_blockqnn.blocks.layer import (
     CONV_KERNELS,
     ENCODINGS,
@@ -48,15 +51,11 @@ from nni_blockqnn.blocks.layer import (
     Layer,
     LayerType,
 )
+from nni_blockqnn.blocks.layer_kind import IDENTITY_LABEL, LayerKind
 from nni_blockqnn.common.messages import shown
 
 if TYPE_CHECKING:
     import networkx as nx
-
-_HANDED_ON = {(LayerType.IDENTITY.value, 0), (LayerType.CONCAT.value, 0)}
-"""Layers that compute nothing: what reads them might read what they read."""
-_BARE_CONV = 10
-"""In keys, the type of a convolution alone: it computes another function than a PCC."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +77,32 @@ class Block:
         conv_kernels: Sequence[int] = CONV_KERNELS,
         pool_kernels: Sequence[int] = POOL_KERNELS,
         encoding: str = "pcc",
+        extra_kinds: Sequence[str] = (),
     ) -> Block:
         """Read rows of five integers, or their JSON text; the Terminal row may be left out.
 
         The two predecessors of an add or concat are put in ascending order. A block is returned as
         it is.
 
+        Args:
+            conv_kernels: allowed kernel sizes of convolutions.
+            pool_kernels: allowed kernel sizes of poolings.
+            encoding: "pcc" or "separate".
+            extra_kinds: optional kinds of layers that the block may have: "separable", or
+                "module:NAME" for one of your own.
+
         Raises:
             InvalidBlockError: naming the row, the rule and the value.
-            ValueError: if the encoding is neither "pcc" nor "separate".
+            ValueError: if the encoding is neither "pcc" nor "separate", or there is no such kind.
         """
         if isinstance(codes, Block):
             return codes
-        rules = rules_of(tuple(conv_kernels), tuple(pool_kernels), checked_encoding(encoding))
+        rules = rules_of(
+            tuple(conv_kernels),
+            tuple(pool_kernels),
+            checked_encoding(encoding),
+            tuple(extra_kinds),
+        )
         return cls(read_layers(codes, rules), encoding)
 
     @property
@@ -108,6 +120,17 @@ class Block:
         return json.dumps(self.codes, separators=(",", ":"))
 
     @cached_property
+    def kinds(self) -> tuple[LayerKind, ...]:
+        """What each of the layers is."""
+        table = kinds_of(self.encoding)
+        return tuple(table[layer.type] for layer in self.layers)
+
+    @property
+    def extra_kinds(self) -> list[str]:
+        """Optional kinds among the layers, as :meth:`parse` takes them."""
+        return sorted({kind_address(kind) for kind in self.kinds if kind.optional})
+
+    @cached_property
     def leaves(self) -> tuple[int, ...]:
         """Indices of the layers that no layer reads, ascending; concatenated they are the
         output."""
@@ -121,7 +144,7 @@ class Block:
         Nodes carry ``label``, the pair of type and kernel; the input's is (0, 0), the output's
         the Terminal's.
         """
-        import networkx as nx  # takes longer than all else that a trial reads of its block
+        import networkx as nx  # here: slow to import, and a trial does without
 
         output = len(self.layers) + 1
         graph = nx.DiGraph()
@@ -148,13 +171,13 @@ class Block:
         one; a PCC and a convolution alone are different layers.
         """
         return canonical_key(
-            [(self._function_label(layer), layer.predecessors) for layer in self.layers]
+            list(zip(self._labels, [layer.predecessors for layer in self.layers], strict=True))
         )
 
     @cached_property
     def fingerprint(self) -> int:
-        """Equal for isomorphic blocks and seldom for others; ten times quicker than :attr:`key`."""
-        labels = [(0, 0), *map(self._function_label, self.layers)]
+        """Equal for isomorphic blocks, rarely for others; ten times faster than :attr:`key`."""
+        labels = [(0, 0), *self._labels]
         return hash(
             tuple(
                 sorted(
@@ -166,59 +189,72 @@ class Block:
 
     @cached_property
     def function_key(self) -> str:
-        """Equal for blocks that compute the same function, whatever their identities and concats.
+        """Equal for blocks that are isomorphic once what computes nothing is removed.
 
-        Identities (and poolings of kernel 1) are taken out, and a concat that is read by a concat
-        or by the output dissolves into it; blocks that are isomorphic then have one key, all others
-        different ones. So equal functions are not all found: two poolings of one layer, say, stay
-        two. Blocks of equal key have equal function keys; their density may differ.
+        Identities (and poolings of kernel 1) are removed, and a concat that a concat or the output
+        reads is replaced by its operands. Other equal functions are not found: two equal poolings
+        of one layer remain two. Blocks of equal key have equal function keys, but blocks of equal
+        function keys may differ in density.
         """
         return canonical_key(self.function_graph)
 
     @cached_property
     def function_graph(self) -> list[LabelledNode]:
-        """What :attr:`function_key` is the canonical form of: input, layers and output."""
+        """Input, layers and output, as :attr:`function_key` makes its canonical form of them."""
         return function_graph(self._function_nodes, self.leaves)
 
     @cached_property
     def function_fingerprint(self) -> int:
-        """Equal for blocks of one :attr:`function_key` and seldom for others; much quicker."""
+        """Equal for blocks of one :attr:`function_key`, rarely for others; much faster."""
         return function_fingerprint(self._function_nodes, self.leaves)
 
     @cached_property
     def computing_layers(self) -> tuple[tuple[int, int], ...]:
-        """Types and kernels, sorted, without what :attr:`function_key` takes out: equal for blocks
-        of one function, and much quicker."""
-        labels = map(self._function_label, self.layers)
-        return tuple(sorted(label for label in labels if label not in _HANDED_ON))
+        """Types and kernels of the layers that :attr:`function_key` keeps, sorted.
+
+        Equal for blocks of one function key, and much faster.
+        """
+        labels = zip(self._labels, self.kinds, strict=True)
+        return tuple(sorted(label for label, kind in labels if _computes(label, kind)))
 
     def __str__(self) -> str:
         return self.to_json()
 
     @property
     def _function_nodes(self) -> list[FunctionNode]:
-        labels = map(self._function_label, self.layers)
         return [
-            (None if label in _HANDED_ON else label, layer.predecessors)
-            for label, layer in zip(labels, self.layers, strict=True)
+            (label if _computes(label, kind) else None, layer.predecessors)
+            for label, kind, layer in zip(self._labels, self.kinds, self.layers, strict=True)
         ]
 
-    def _function_label(self, layer: Layer) -> tuple[int, int]:
-        if layer.type == LayerType.CONV and self.encoding == "separate":
-            return (_BARE_CONV, layer.kernel)
-        if layer.type in (LayerType.MAX_POOL, LayerType.AVG_POOL) and layer.kernel == 1:
-            return (LayerType.IDENTITY.value, 0)
-        return (layer.type, layer.kernel)
+    @cached_property
+    def _labels(self) -> list[tuple[int, int]]:
+        """Type and kernel of each layer as keys have them."""
+        layers = zip(self.kinds, self.layers, strict=True)
+        return [kind.key_label(layer.kernel) for kind, layer in layers]
+
+
+def _computes(label: tuple[int, int], kind: LayerKind) -> bool:
+    """Whether the layer changes what it reads: it is neither an identity nor a concat."""
+    return label != IDENTITY_LABEL and kind.joins != "concat"
 
 
 def parse_any_block(codes: Any, encoding: str = "pcc") -> Block:
-    """A block of any search space: kernels may be any odd number up to ``KERNEL_LIMIT``.
+    """A block of any search space.
+
+    Kernels may be any odd number up to ``KERNEL_LIMIT``, and layers of any kind that is registered.
 
     Raises:
         InvalidBlockError, ValueError: as :meth:`Block.parse`.
     """
     kernels = range(1, KERNEL_LIMIT + 1, 2)
-    return Block.parse(codes, conv_kernels=kernels, pool_kernels=kernels, encoding=encoding)
+    return Block.parse(
+        codes,
+        conv_kernels=kernels,
+        pool_kernels=kernels,
+        encoding=encoding,
+        extra_kinds=optional_names(checked_encoding(encoding)),
+    )
 
 
 def checked_encoding(value: Any) -> str:

@@ -5,7 +5,7 @@ of convolutions and adds from two triangles. So where refinement leaves nodes of
 parts of the graph that they form are ordered on their own, and within a connected part one node is
 singled out and refinement goes on, as in McKay's and Piperno's "Practical graph isomorphism, II"
 (arXiv 1301.1493). All choices would have to be tried; those that a symmetry carries into each other
-lead to the same form and are tried once.
+lead to the same form, so one of them is tried.
 """
 
 from __future__ import annotations

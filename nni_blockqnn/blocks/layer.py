@@ -5,12 +5,14 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+import nni_blockqnn.blocks.kinds  # noqa: F401, fills the table of layer kinds
+from nni_blockqnn.blocks.kind_table import PREDECESSORS
+from nni_blockqnn.blocks.layer_kind import ENCODINGS as ENCODINGS
+
 CONV_KERNELS = (1, 3, 5)
 """Kernel sizes of convolutions in the paper (Table 1)."""
 POOL_KERNELS = (1, 3)
 """Kernel sizes of poolings in the paper (Table 1)."""
-ENCODINGS = ("pcc", "separate")
-"""What a convolution's row stands for: ReLU, convolution and batch norm, or the convolution."""
 KERNEL_LIMIT = 99
 """The largest kernel that a search space may ask for."""
 LAYER_LIMIT = 200
@@ -18,11 +20,18 @@ LAYER_LIMIT = 200
 
 
 class InvalidBlockError(ValueError):
-    """Structure codes that are no block; the message names the row, the rule and the value."""
+    """Structure codes that do not describe a block.
+
+    The message names the row, the rule and the value.
+    """
 
 
 class LayerType(IntEnum):
-    """Column 2 of Table 1; ReLU and batch norm are ours, for the encoding "separate"."""
+    """Column 2 of Table 1; ReLU and batch norm are ours, for the encoding "separate".
+
+    Names for numbers, no more: what a layer does is in its
+    :class:`~nni_blockqnn.blocks.layer_kind.LayerKind`.
+    """
 
     CONV = 1
     MAX_POOL = 2
@@ -33,24 +42,6 @@ class LayerType(IntEnum):
     TERMINAL = 7
     RELU = 8
     BN = 9
-
-    @property
-    def predecessors(self) -> int:
-        """How many layers it reads."""
-        return _PREDECESSORS[self]
-
-
-_PREDECESSORS: dict[int, int] = {
-    LayerType.CONV: 1,
-    LayerType.MAX_POOL: 1,
-    LayerType.AVG_POOL: 1,
-    LayerType.IDENTITY: 1,
-    LayerType.ADD: 2,
-    LayerType.CONCAT: 2,
-    LayerType.TERMINAL: 0,
-    LayerType.RELU: 1,
-    LayerType.BN: 1,
-}
 
 
 class Layer(NamedTuple):
@@ -65,7 +56,7 @@ class Layer(NamedTuple):
     @property
     def predecessors(self) -> tuple[int, ...]:
         """Indices of the layers that it reads; 0 is the block's input."""
-        return (self.pred1, self.pred2)[: _PREDECESSORS[self.type]]
+        return (self.pred1, self.pred2)[: PREDECESSORS[self.type]]
 
     @classmethod
     def terminal(cls, index: int) -> Layer:

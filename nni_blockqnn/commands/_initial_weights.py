@@ -18,10 +18,11 @@ from nni_blockqnn.training.weights import CarriedOver, carry_over
 
 @dataclass(frozen=True)
 class Origin:
-    """Another training's network.
+    """The network of another training.
 
     Attributes:
-        facts: what the ``network.json`` of a network that begins with it says of it.
+        weights: its state dict.
+        facts: for ``init_from`` in the ``network.json`` of a network that begins with it.
     """
 
     weights: Mapping[str, Tensor]
@@ -29,7 +30,8 @@ class Origin:
 
     @classmethod
     def of(cls, folder: Path) -> Origin:
-        """
+        """The network that a training left in a folder.
+
         Raises:
             ExportError: if the folder holds no network that fits together.
         """
@@ -42,10 +44,10 @@ class Origin:
         return cls(network.state_dict(), facts)
 
     def initialise(self, network: nn.Module) -> CarriedOver:
-        """As :func:`carry_over`."""
+        """Give a network the weights that fit, as :func:`carry_over` does."""
         return carry_over(self.weights, network)
 
     def try_on(self, task: TrialTask) -> CarriedOver:
-        """So that weights of which none fits are refused before the data is read."""
+        """Carry the weights over to a scratch network, to refuse them before the data is read."""
         with torch.random.fork_rng(devices=[]):
             return self.initialise(build_network(task.block, task.spec))

@@ -1,4 +1,4 @@
-"""The folder of a pilot, which says whose it is and which blocks that has (no PyTorch, no NNI)."""
+"""The folder of a pilot, which holds its settings and its blocks (no PyTorch, no NNI)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 
-_PLAN_NAME, _SCRATCH_NAME, _LOCK_NAME = "pilot.json", "pilot.tmp", "pilot.lock"
+_PLAN_NAME, _SCRATCH_NAME, _LOCK_NAME = "pilot.json", "pilot.json.tmp", "pilot.lock"
+_HARMLESS = {_LOCK_NAME, _SCRATCH_NAME, "pilot.tmp"}
+"""What a kill before the first plan leaves behind; the last one by an earlier version."""
 _REMEDY = "name another folder with --output, or delete this one"
 
 
@@ -20,15 +23,18 @@ class PilotFolder:
     """Where a pilot keeps its blocks and results, so that the same command goes on there.
 
     Attributes:
-        blocks: codes of the blocks that it has, none if the folder is new.
+        blocks: their codes; empty if the folder is new.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+    ) -> None:
         """
         Args:
-            path: need not be there, nor its parents.
+            path: need not exist, nor its parents.
             settings: all but the blocks that the results depend on, as JSON values, under the
                 names that a user knows.
+            defaults: the values of those settings that are left out.
 
         Raises:
             ValueError: if it is the folder of another pilot, naming what differs, of something
@@ -37,13 +43,15 @@ class PilotFolder:
         """
         self.path = path
         self._settings = json.loads(json.dumps(settings))
+        self._defaults = json.loads(json.dumps(defaults or {}))
         self.blocks = self._checked_blocks()
 
     @contextmanager
     def claimed(self, blocks: Sequence[str]) -> Iterator[None]:
-        """Make it this pilot's with these blocks, and keep others out meanwhile.
+        """Make the folder this pilot's, with these blocks, and keep others out meanwhile.
 
-        Call it once all is there that the pilot needs. The folder and its parents are made.
+        Call it once everything that the pilot needs has been found. The folder and its parents are
+        made.
 
         Args:
             blocks: codes, those that it has first.
@@ -67,10 +75,8 @@ class PilotFolder:
             yield
 
     def _write(self, blocks: Sequence[str]) -> None:
-        scratch = self.path / _SCRATCH_NAME
         plan = {"settings": self._settings, "blocks": list(blocks)}
-        scratch.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-        scratch.replace(self.path / _PLAN_NAME)
+        write_whole(self.path / _PLAN_NAME, json.dumps(plan, indent=1) + "\n")
 
     def _checked_blocks(self) -> list[str]:
         file = self.path / _PLAN_NAME
@@ -84,19 +90,21 @@ class PilotFolder:
             raise ValueError(
                 f"{file} is damaged or of another version of this package; {_REMEDY}"
             ) from None
-        difference = _difference(settings, self._settings)
+        difference = _difference(self._completed(settings), self._completed(self._settings))
         if difference is not None:
             raise ValueError(f"{self.path} holds another pilot: its {difference}; {_REMEDY}")
         return blocks
+
+    def _completed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """With the defaults at their end, so that a difference is named by what was given first."""
+        return {**settings, **{n: v for n, v in self._defaults.items() if n not in settings}}
 
     def _check_is_free(self) -> None:
         for place in (self.path, *self.path.parents):
             if place.exists() and not place.is_dir():
                 inside = "" if place == self.path else f", so that {self.path} cannot be made"
                 raise ValueError(f"{place} is no folder{inside}; name another one with --output")
-        if self.path.exists() and any(
-            entry.name not in (_LOCK_NAME, _SCRATCH_NAME) for entry in self.path.iterdir()
-        ):
+        if self.path.exists() and any(entry.name not in _HARMLESS for entry in self.path.iterdir()):
             raise ValueError(f"{self.path} is no folder of a pilot and not empty; {_REMEDY}")
 
 
@@ -110,8 +118,8 @@ def _difference(found: Any, wanted: Any, name: str = "") -> str | None:
         return next((leaf for leaf in leaves if leaf is not None), None)
     if found == wanted:
         return None
-    return f"{name} is {_said(found)}, not {_said(wanted)}"
+    return f"{name} is {_in_words(found)}, not {_in_words(wanted)}"
 
 
-def _said(value: Any) -> str:
+def _in_words(value: Any) -> str:
     return "unset" if value is None else value if isinstance(value, str) else shown(value)

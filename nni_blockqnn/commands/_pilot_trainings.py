@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +78,15 @@ def run_pilot(
     on_epoch: Callable[[PilotTraining, EpochResult], None],
     on_end: Callable[[PilotTraining, dict[str, Any]], None],
 ) -> None:
-    """Train what the folder has no line of.
+    """Run the trainings that have no line in the folder yet.
 
     A block that cannot be trained (its loss diverges, or memory does not suffice) gets a line with
     the reason as ``failure``. A training that was killed goes on from its last checkpoint.
 
     Args:
-        folder: is there.
-        on_epoch: is told of each epoch.
-        on_end: is told of each finished training and its line, those of earlier runs first.
+        folder: must exist.
+        on_epoch: called after each epoch.
+        on_end: called with each finished training and its line, those of earlier runs first.
 
     Raises:
         OSError: if a line cannot be written.
@@ -112,7 +112,7 @@ def _trained(
     """The line of a training."""
     block, spec, cost = training.block, training.spec, training.cost
     line = {"block": block.to_json(), "encoding": block.encoding, "repeats": spec.repeats}
-    identity = json.dumps([line, training.log, asdict(training.recipe), training.seed])
+    identity = json.dumps([line, training.log, training.recipe.identity, training.seed])
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()
     batch_size = training.recipe.batch_size
     try:

@@ -17,7 +17,7 @@ class TrainingDisplay(ProgressBar):
     def __init__(self, console: Console, epochs: int, measured_on: str) -> None:
         """
         Args:
-            measured_on: the images that the accuracy is of: "validation", say.
+            measured_on: the images that the accuracy is of, such as "validation".
         """
         super().__init__(console, "epochs", epochs)
         self._measured_on = measured_on

@@ -10,32 +10,34 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import ExportError, load_described
-from nni_blockqnn.training import Checkpoint
-from nni_blockqnn.training.weights import DESCRIPTION_NAME, write_whole
+from nni_blockqnn.training import Checkpoint, TrainingArguments
+from nni_blockqnn.training.weights import DESCRIPTION_NAME
 
 _IDENTITY_NAME = "training.json"
 _CHECKPOINT_NAME = "blockqnn-training.pt"
 _LOCK_NAME = "training.lock"
 _DATA = "data"
 _NOT_COMPARED = {_DATA, "data_dir", "device", "test"}
-"""The data is compared once it is read; the others do not matter to the weights, but stand in
-files of earlier versions, of whose text a checkpoint's fingerprint was made."""
+"""The data is compared once it is read. The others do not affect the weights, but files of earlier
+versions have them, and a checkpoint's fingerprint is that of such a file's text."""
 
 
 class TrainingFolder:
     """Where a training keeps what it is, its checkpoint, and at its end its network.
 
     Attributes:
-        checkpoint: of this very training.
+        checkpoint: of this training.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         """
         Args:
-            path: need not be there.
-            identity: all that the weights depend on but for the data, as JSON values.
+            path: need not exist.
+            identity: all that the weights depend on but for the data, as JSON values. Fields that
+                it leaves out have the values of `TrainingArguments.DEFAULTS`.
 
         Raises:
             ValueError: if it is the folder of another training, or of something else.
@@ -51,7 +53,7 @@ class TrainingFolder:
         self.checkpoint = Checkpoint(path / _CHECKPOINT_NAME, fingerprint)
 
     def claim(self, data: Mapping[str, Any]) -> None:
-        """Make it this training's alone, once that has all that it needs.
+        """Reserve the folder for this training; call it once everything has been found.
 
         Args:
             data: what identifies the data, as JSON values.
@@ -74,7 +76,7 @@ class TrainingFolder:
         write_whole(self.path / _IDENTITY_NAME, _text(own))
 
     def check_data(self, data: Mapping[str, Any]) -> None:
-        """Refuse other data than that which the training began with.
+        """Check that the data is what the training began with.
 
         Raises:
             ValueError: naming what differs.
@@ -89,7 +91,7 @@ class TrainingFolder:
                 )
 
     def finish(self) -> None:
-        """Leave the network alone, which is complete."""
+        """Remove what a complete network does not need."""
         self.checkpoint.remove()
         # before the lock is released: whoever gets it sees that the training is over
         (self.path / _LOCK_NAME).unlink(missing_ok=True)
@@ -126,11 +128,13 @@ class TrainingFolder:
                 raise ValueError(f"{self.path} is no folder of a training and not empty: {_REMEDY}")
             return None
         found = json.loads(file.read_text(encoding="utf-8"))
-        for name in sorted({*found, *self._wanted} - _NOT_COMPARED):
-            if found.get(name) != self._wanted.get(name):
+        # earlier versions wrote out the defaults, which may be left out on either side
+        before, wanted = ({**TrainingArguments.DEFAULTS, **one} for one in (found, self._wanted))
+        for name in sorted({*before, *wanted} - _NOT_COMPARED):
+            if before.get(name) != wanted.get(name):
                 raise ValueError(
-                    f"{self.path} holds another training: its {name} is {shown(found.get(name))}, "
-                    f"not {shown(self._wanted.get(name))}: {_REMEDY}"
+                    f"{self.path} holds another training: its {name} is {shown(before.get(name))}, "
+                    f"not {shown(wanted.get(name))}: {_REMEDY}"
                 )
         return found
 

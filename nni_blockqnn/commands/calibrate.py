@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -19,16 +19,47 @@ from nni_blockqnn.commands._measurements import Measurements, paired, read_measu
 from nni_blockqnn.trials.number_types import reward_weight, seed
 
 
-def calibrate(arguments: argparse.Namespace) -> int:
-    sources = arguments.search, arguments.final
+class CalibrationOptions(NamedTuple):
+    """What ``blockqnn pilot`` is told about its calibration, too.
+
+    Attributes:
+        mu: of the reward that is judged; default 1.
+        rho: likewise; default 8.
+        format: "table" (default) or "json".
+        seed: of everything that is drawn; default 0.
+    """
+
+    mu: float = 1.0
+    rho: float = 8.0
+    format: str = "table"
+    seed: int = 0
+
+
+def calibrate(namespace: argparse.Namespace) -> int:
+    return calibrate_results(namespace.search, namespace.final, calibration_options(namespace))
+
+
+def calibration_options(namespace: argparse.Namespace) -> CalibrationOptions:
+    """What a parser with :func:`add_calibration` has read."""
+    return CalibrationOptions(*(getattr(namespace, name) for name in CalibrationOptions._fields))
+
+
+def calibrate_results(search: str, final_results: str, options: CalibrationOptions) -> int:
+    """Print how well early-stop results stand for final ones; returns the exit code.
+
+    Args:
+        search: an experiment's ID, or a file of early-stop results.
+        final_results: likewise, of final ones.
+    """
+    sources = search, final_results
     early, final = map(read_measurements, sources)
     for source, measurements in zip(sources, (early, final), strict=True):
         _tell_of_others(source, measurements)
     pairs = paired(early.results, final.results)
     _tell_of_unpaired(early, final, len(pairs.final))
-    rng = np.random.default_rng(arguments.seed)
-    calibration = calibrate_pairs(pairs, arguments.mu, arguments.rho, rng=rng)
-    if arguments.format == "json":
+    rng = np.random.default_rng(options.seed)
+    calibration = calibrate_pairs(pairs, options.mu, options.rho, rng=rng)
+    if options.format == "json":
         print(json.dumps(_jsonable(calibration), indent=1))
     else:
         show(calibration)

@@ -22,7 +22,9 @@ def export(arguments: argparse.Namespace) -> int:
     from nni_blockqnn.reports.model_card import write_model_card
 
     with new_folder(arguments.output) as folder:
-        exported = export_network(arguments.folder, folder, arguments.formats, _tell)
+        exported = export_network(
+            arguments.folder, folder, arguments.formats, _tell, arguments.extra_kinds
+        )
         write_model_card(exported, folder)
     print(f"wrote {arguments.output}")
     for name, what in _CONTENTS.items():
@@ -49,4 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FORMAT",
         help="out of python, program, onnx (default: all, onnx only if the extra is installed)",
+    )
+    parser.add_argument(
+        "--extra-kinds",
+        nargs="+",
+        default=[],
+        metavar="MODULE:NAME",
+        help="layer kinds of your own that the network has; their modules are imported",
     )

@@ -5,57 +5,71 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import TaskProgressColumn
 
-from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.calibration.judging import FEWEST_PAIRS
-from nni_blockqnn.calibration.pilot_blocks import spread_blocks
 from nni_blockqnn.commands._pilot_folder import PilotFolder
+from nni_blockqnn.commands._pilot_plan import PilotPlan
 from nni_blockqnn.commands._pilot_trainings import (
     EARLY_NAME,
     FINAL_NAME,
     PilotTraining,
-    pilot_trainings,
     run_pilot,
 )
 from nni_blockqnn.commands._progress_bar import ProgressBar, time_left
-from nni_blockqnn.commands.calibrate import add_calibration, calibrate
+from nni_blockqnn.commands.calibrate import (
+    add_calibration,
+    calibrate_results,
+    calibration_options,
+)
 from nni_blockqnn.data import DataError
-from nni_blockqnn.data.load import DATASETS, VALIDATIONS
+from nni_blockqnn.data.load import VALIDATIONS
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.limits import Limits
 from nni_blockqnn.space.search_space import SearchSpace
-from nni_blockqnn.training import PRECISIONS, RECIPES, EpochResult, Recipe, pick_device
+from nni_blockqnn.training import (
+    PRECISIONS,
+    RECIPES,
+    EpochResult,
+    TrainingArguments,
+    pick_device,
+)
+from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR
 from nni_blockqnn.trials.arguments import (
-    DEFAULT_DATA_DIR,
+    add_dataset,
     add_workers,
     default_network,
-    load_data,
+    name_or_reference,
 )
 from nni_blockqnn.trials.number_types import integer_from
 
+_MAX_LAYERS = 23
+_SHARED = (
+    *("dataset", "data_dir", "validation", "limit", "workers"),
+    *("batch_size", "seed", "device", "precision", "threads"),
+)
+"""The options that both trainings have in common."""
 
-def pilot(arguments: argparse.Namespace) -> int:
+
+def pilot(namespace: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint."""
-    plan = _plan(arguments)
-    folder = PilotFolder(arguments.output, plan.settings(arguments))
+    plan = _plan(namespace)
+    folder = PilotFolder(namespace.output, plan.settings(), PilotPlan.defaults())
     try:
-        _run(folder, plan, arguments)
+        _run(folder, plan)
     except DataError as error:
         raise ValueError(str(error)) from None
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on in {folder.path}", file=sys.stderr)
         return 130
-    arguments.search, arguments.final = str(folder.path / EARLY_NAME), str(folder.path / FINAL_NAME)
-    return calibrate(arguments)
+    early, final = str(folder.path / EARLY_NAME), str(folder.path / FINAL_NAME)
+    return calibrate_results(early, final, calibration_options(namespace))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data, as of a trial")
-    group.add_argument("--dataset", required=True, choices=DATASETS)
+    add_dataset(group)
     group.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
     group.add_argument("--validation", choices=VALIDATIONS, default="holdout")
     group.add_argument("--limit", type=int, help="train on so many images only, stratified")
@@ -94,7 +108,10 @@ def _add_space(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--repeats", type=int, help="N, blocks a stage (default: the network's)")
     group.add_argument(
-        "--max-layers", type=int, default=23, help="of a block, Terminal included (default: 23)"
+        "--max-layers",
+        type=int,
+        default=_MAX_LAYERS,
+        help="of a block, Terminal included (default: %(default)s)",
     )
     group.add_argument("--max-params", type=int, help="only networks of at most so many weights")
     group.add_argument("--max-flops", type=int, help="only networks of at most so many FLOPs")
@@ -107,81 +124,61 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--final-epochs", type=int, help="of the final recipe (300), its schedule moved with them"
     )
-    group.add_argument("--final-recipe", choices=RECIPES, default="final")
+    group.add_argument(
+        "--final-recipe",
+        type=name_or_reference(tuple(RECIPES)),
+        default="final",
+        help=f"{', '.join(RECIPES)}, or module:function of your own (default: %(default)s)",
+    )
     group.add_argument("--batch-size", type=int, help="of both (default: each recipe's)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument("--precision", choices=PRECISIONS, default="fp32")
     group.add_argument("--threads", type=integer_from(1), help="CPU threads")
 
 
-class _Plan(NamedTuple):
-    """What is trained, but for the blocks.
-
-    Attributes:
-        space: with the single N of ``spec``.
-    """
-
-    spec: NetworkSpec
-    space: SearchSpace
-    limits: Limits
-    early: Recipe
-    final: Recipe
-
-    def settings(self, arguments: argparse.Namespace) -> dict[str, Any]:
-        """All that the results depend on, under the options' names; not where the data lies, nor
-        the device, threads and workers, as of a search's trials."""
-        names = ("dataset", "validation", "limit", "seed", "precision", "max_layers")
-        settings = {name: getattr(arguments, name) for name in names}
-        settings |= self.limits._asdict()
-        settings["network"] = asdict(self.spec)
-        settings["final-recipe"] = arguments.final_recipe
-        for kind, recipe in (("early", self.early), ("final", self.final)):
-            settings |= {f"{kind}-{name}": value for name, value in asdict(recipe).items()}
-        return {name.replace("_", "-"): value for name, value in settings.items()}
-
-    def trainings(self, found: Sequence[str], count: int, seed: int) -> list[PilotTraining]:
-        """Those of the blocks that the pilot has, and of as many new ones as are wanted."""
-        kept = [Block.parse(codes, encoding=self.space.encoding) for codes in found]
-        rng = np.random.default_rng([seed, len(kept)] if kept else seed)
-        blocks = spread_blocks(self.space, count, rng, self.limits, kept)
-        return pilot_trainings(blocks, self.spec, self.early, self.final, seed)
-
-
-def _plan(arguments: argparse.Namespace) -> _Plan:
-    network = arguments.network or default_network(arguments.dataset)
-    spec = NetworkSpec.from_parameter(network, arguments.repeats)
+def _plan(namespace: argparse.Namespace) -> PilotPlan:
+    network = namespace.network or default_network(namespace.dataset)
+    spec = NetworkSpec.from_parameter(network, namespace.repeats)
     space = SearchSpace.from_json(
         {
-            "block": {"_type": "nsc", "_value": {"max_layers": arguments.max_layers}},
+            "block": {"_type": "nsc", "_value": {"max_layers": namespace.max_layers}},
             "network": {"_type": "choice", "_value": [spec.to_json()]},
         }
     )
-    limits = Limits(arguments.max_params, arguments.max_flops, arguments.max_activations)
-    early = _recipe("early-stop", arguments.early_epochs, arguments.batch_size)
-    final = _recipe(arguments.final_recipe, arguments.final_epochs, arguments.batch_size)
-    return _Plan(spec, space, limits, early, final)
+    early = TrainingArguments(
+        **{name: getattr(namespace, name) for name in _SHARED},
+        recipe="early-stop",
+        epochs=namespace.early_epochs,
+    )
+    final = replace(early, recipe=namespace.final_recipe, epochs=namespace.final_epochs)
+    return PilotPlan(
+        namespace.blocks,
+        spec,
+        space,
+        Limits(namespace.max_params, namespace.max_flops, namespace.max_activations),
+        early,
+        early.chosen_recipe(),
+        final.chosen_recipe(),
+        final.recipe,
+    )
 
 
-def _recipe(name: str, epochs: int | None, batch_size: int | None) -> Recipe:
-    recipe = RECIPES[name] if epochs is None else RECIPES[name].shortened(epochs)
-    return recipe if batch_size is None else replace(recipe, batch_size=batch_size)
-
-
-def _run(folder: PilotFolder, plan: _Plan, arguments: argparse.Namespace) -> None:
-    if arguments.blocks < len(folder.blocks):
+def _run(folder: PilotFolder, plan: PilotPlan) -> None:
+    if plan.blocks < len(folder.blocks):
         raise ValueError(
             f"the pilot in {folder.path} has {len(folder.blocks)} blocks, and --blocks is "
-            f"{arguments.blocks}: give as many or more, or another folder with --output"
+            f"{plan.blocks}: give as many or more, or another folder with --output"
         )
-    trainings = plan.trainings(folder.blocks, arguments.blocks, arguments.seed)
+    arguments = plan.training
+    trainings = plan.trainings(folder.blocks)
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     device = pick_device(arguments.device)
-    data = load_data(arguments, plan.spec)
+    data = arguments.load_data(plan.spec)
     # on stderr, since stdout is for the calibration
     console = Console(highlight=False, soft_wrap=True, stderr=True)
     with folder.claimed([training.block.to_json() for training in trainings[::2]]):
-        console.print(_announcement(folder, plan, arguments, f"{len(data.train)} images, {device}"))
+        console.print(_announcement(folder, plan, f"{len(data.train)} images, {device}"))
         with _Display(console, trainings) as display:
             run_pilot(
                 folder.path,
@@ -194,13 +191,11 @@ def _run(folder: PilotFolder, plan: _Plan, arguments: argparse.Namespace) -> Non
             )
 
 
-def _announcement(
-    folder: PilotFolder, plan: _Plan, arguments: argparse.Namespace, where: str
-) -> str:
-    had, count = len(folder.blocks), arguments.blocks
+def _announcement(folder: PilotFolder, plan: PilotPlan, where: str) -> str:
+    had, count = len(folder.blocks), plan.blocks
     added = f" ({count - had} more than before)" if 0 < had < count else ""
     return (
-        f"{count} blocks{added} on {arguments.dataset}, {where}: "
+        f"{count} blocks{added} on {plan.training.dataset}, {where}: "
         f"{plan.early.epochs} and {plan.final.epochs} epochs each"
     )
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch, resuming
+from nni_blockqnn.bridge.experiments import Experiment, find_experiment
 from nni_blockqnn.commands._checks import check_config
 from nni_blockqnn.commands._config_file import Finding, is_local, load_config
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.commands._tuner_checks import REGISTERED_NAME
-from nni_blockqnn.results.experiment import Experiment, find_experiment
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,34 @@ from nni_blockqnn.commands._training_folder import TrainingFolder
 from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.training import TrainingError, World, joined
+from nni_blockqnn.training import TrainingArguments, TrainingError, World, joined
 from nni_blockqnn.trials.arguments import (
     add_data,
     add_training,
-    default_final_recipe,
     default_network,
+    training_arguments,
 )
 from nni_blockqnn.trials.late_test import read_test_set_of
 from nni_blockqnn.trials.training import (
     Trained,
-    chosen_recipe,
     data_facts,
     run_training,
 )
 
-_NOT_OF_THE_TRAINING = {
-    *("block", "rank", "encoding", "repeats", "network"),  # the task says them all
-    *("output", "command", "threads", "workers", "device", "data_dir", "test", "init_from"),
-}
+
+@dataclass(frozen=True)
+class _Job:
+    """What one call of the command is to do.
+
+    Attributes:
+        output: folder of the training.
+        init_from: folder of the network whose weights it begins with, if any.
+    """
+
+    task: TrialTask
+    training: TrainingArguments
+    output: Path
+    init_from: Path | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,41 +84,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def train(arguments: argparse.Namespace) -> int:
+def train(namespace: argparse.Namespace) -> int:
     """Train, or go on; Ctrl-C ends it at its last checkpoint.
 
     Under torchrun each of its processes calls it. The first one prints, and it alone needs and
     sees the output folder, which is on its machine.
     """
+    arguments = training_arguments(namespace)
+    job = _Job(_task(namespace), arguments, namespace.output, namespace.init_from)
     try:
         with joined(arguments.device) as (world, device):
-            own = argparse.Namespace(**{**vars(arguments), "device": device})
+            own = replace(job, training=replace(arguments, device=device))
             return _train_in(world, own, arguments.device)
     except (DataError, TrainingError) as error:
         raise ValueError(str(error)) from error
 
 
-def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -> int:
+def _train_in(world: World, job: _Job, device_of_all: str) -> int:
     console = Console(highlight=False, soft_wrap=True, quiet=not world.first)
-    arguments.recipe = arguments.recipe or default_final_recipe(arguments.dataset)
-    task = _task(arguments)
-    origin = None if arguments.init_from is None else Origin.of(arguments.init_from)
-    identity = _identity(task, arguments) | {
-        "init_from": None if origin is None else origin.facts["weights_sha256"]
-    }
-    run = {"device": device_of_all, "test": arguments.test}
+    origin = None if job.init_from is None else Origin.of(job.init_from)
+    identity = _identity(job, origin)
+    run = {"device": device_of_all, "test": job.training.test}
     versions = {"the version of nni-blockqnn": __version__, "that of PyTorch": torch.__version__}
-    world.check_same(identity | run | versions)
-    folder = TrainingFolder(arguments.output, identity) if world.first else None
+    world.check_same({**TrainingArguments.DEFAULTS, **identity} | run | versions)
+    folder = TrainingFolder(job.output, identity) if world.first else None
     facts = world.of_first(None if folder is None else folder.result)
     if facts is None:
         if origin is not None:
-            carried = origin.try_on(task)
-            console.print(
-                f"{carried.fitting} of {carried.of} weights come from {arguments.init_from}"
-            )
+            carried = origin.try_on(job.task)
+            console.print(f"{carried.fitting} of {carried.of} weights come from {job.init_from}")
         try:
-            _train(task, arguments, folder, origin, console, world)
+            _train(job, folder, origin, console, world)
         except KeyboardInterrupt:
             console.print(_stopped(folder))
             raise
@@ -116,24 +122,23 @@ def _train_in(world: World, arguments: argparse.Namespace, device_of_all: str) -
             if folder is not None:
                 folder.release()
         facts = world.of_first(None if folder is None else folder.result)
-    elif arguments.test and facts.get("test_accuracy") is None:
+    elif job.training.test and facts.get("test_accuracy") is None:
         if folder is not None:
-            _test_later(task, arguments, folder, console)
+            _test_later(job, folder, console)
         facts = world.of_first(None if folder is None else folder.result)
-    _show(facts or {}, arguments.output, console)
+    _show(facts or {}, job.output, console)
     return 0
 
 
 def _train(
-    task: TrialTask,
-    arguments: argparse.Namespace,
+    job: _Job,
     folder: TrainingFolder | None,
     origin: Origin | None,
     console: Console,
     world: World,
 ) -> None:
-    on_test = arguments.validation == "test"
-    measured_on = "training" if on_test else "validation"
+    task, arguments = job.task, job.training
+    measured_on = "training" if arguments.validation == "test" else "validation"
 
     def on_start(data: ImageData, device: torch.device) -> None:
         goes_on = ""
@@ -146,7 +151,7 @@ def _train(
             f"{machines}{goes_on}"
         )
 
-    with TrainingDisplay(console, chosen_recipe(arguments).epochs, measured_on) as display:
+    with TrainingDisplay(console, arguments.chosen_recipe().epochs, measured_on) as display:
         trained = run_training(
             task,
             arguments,
@@ -164,16 +169,14 @@ def _train(
         folder.finish()
 
 
-def _test_later(
-    task: TrialTask, arguments: argparse.Namespace, folder: TrainingFolder, console: Console
-) -> None:
+def _test_later(job: _Job, folder: TrainingFolder, console: Console) -> None:
     """The first process alone, since it alone has the weights."""
 
     def on_start(data: ImageData, device: torch.device) -> None:
         folder.check_data(data_facts(data))
         console.print(f"reads the test set, {len(data.test):,} images, {device}")
 
-    read_test_set_of(folder.path, task, arguments, on_start=on_start)
+    read_test_set_of(folder.path, job.task, job.training, on_start=on_start)
 
 
 def _stopped(folder: TrainingFolder | None) -> str:
@@ -190,15 +193,15 @@ def _accuracies(trained: Trained) -> Mapping[str, float | None]:
     return {**trained.accuracies, "test_accuracy": None, **tested}
 
 
-def _task(arguments: argparse.Namespace) -> TrialTask:
+def _task(namespace: argparse.Namespace) -> TrialTask:
     given = block_argument.block_parameters(
-        arguments.block, arguments.rank, arguments.encoding or "pcc"
+        namespace.block, namespace.rank, namespace.encoding or "pcc"
     )
     space = json.loads(given.get("space", "{}"))
-    encoding = arguments.encoding or space.get("encoding", "pcc")
-    network = arguments.network or given.get("network") or default_network(arguments.dataset)
-    repeats = arguments.repeats
-    if repeats is None and arguments.network is None:  # which would bring its own N
+    encoding = namespace.encoding or space.get("encoding", "pcc")
+    network = namespace.network or given.get("network") or default_network(namespace.dataset)
+    repeats = namespace.repeats
+    if repeats is None and namespace.network is None:  # which would bring its own N
         repeats = given.get("repeats")
     return TrialTask(
         parse_any_block(given["block"], encoding),
@@ -207,17 +210,18 @@ def _task(arguments: argparse.Namespace) -> TrialTask:
     )
 
 
-def _identity(task: TrialTask, arguments: argparse.Namespace) -> dict[str, Any]:
+def _identity(job: _Job, origin: Origin | None) -> dict[str, Any]:
     """All that the weights depend on, but for the data, the machine and the versions."""
-    names = vars(arguments).keys() - _NOT_OF_THE_TRAINING
-    values = {name: getattr(arguments, name) for name in names}
-    return {
-        name: str(value) if isinstance(value, Path) else value for name, value in values.items()
-    } | {
-        "block": task.block.to_json(),
-        "encoding": task.block.encoding,
-        "network": json.loads(task.spec.to_json()),
-    }
+    begun = {} if origin is None else {"init_from": origin.facts["weights_sha256"]}
+    return (
+        job.training.identity
+        | begun
+        | {
+            "block": job.task.block.to_json(),
+            "encoding": job.task.block.encoding,
+            "network": json.loads(job.task.spec.to_json()),
+        }
+    )
 
 
 def _show(facts: Mapping[str, Any], folder: Path, console: Console) -> None:

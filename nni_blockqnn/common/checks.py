@@ -10,6 +10,11 @@ import math
 import numbers
 from typing import Any, TypeGuard
 
+from nni_blockqnn.common.messages import shown
+
+LARGEST_SEED = 2**32 - 1
+"""Of a training or a search."""
+
 
 def is_integer(value: Any) -> TypeGuard[int]:
     """Whether it is an integer of Python or NumPy; true and false are none."""
@@ -24,3 +29,16 @@ def is_number(value: Any) -> TypeGuard[float]:
         return math.isfinite(float(value))
     except OverflowError:  # an integer of hundreds of digits
         return False
+
+
+def checked_integer(name: str, value: Any, lowest: int, highest: int) -> int:
+    """The value as Python's integer.
+
+    Raises:
+        ValueError: naming the value and the bounds, if it is no integer or outside of them.
+    """
+    if not is_integer(value) or not lowest <= value <= highest:
+        raise ValueError(
+            f"{name} must be an integer from {lowest} to {highest}, got {shown(value)}"
+        )
+    return int(value)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-_TURN = 3.0
-"""Seconds in which the first process may say an error: torchrun then ends the others."""
+_HEAD_START = 3.0
+"""Seconds that the first process has to report an error: torchrun then ends the others."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,27 @@ class Place:
 
 
 def own_place() -> Place:
-    """As torchrun says it in the environment."""
+    """This process's place, from the environment that torchrun sets."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # WORLD_SIZE may be of something else
         return Place()
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     return Place(*(int(os.environ[name]) for name in names))
 
 
-def give_way() -> None:
-    """Let this machine's first process speak: if it says the same, torchrun ends this one."""
+def let_first_process_report() -> None:
+    """Wait for this machine's first process: if it fails too, torchrun ends this one."""
     if own_place().local_rank:
-        time.sleep(_TURN)
+        time.sleep(_HEAD_START)
 
 
 def wait_for_the_end() -> None:
     """Another process has ended, so torchrun is about to end this one."""
-    time.sleep(_TURN)
+    time.sleep(_HEAD_START)
 
 
 def say_error(message: str) -> None:
     """One line on stderr, of several processes' one; torchrun's summary shows it as well."""
-    give_way()
+    let_first_process_report()
     rank = own_place().rank
     speaker = f"blockqnn, process {rank}" if rank else "blockqnn"
     print(f"{speaker}: {message}", file=sys.stderr, flush=True)
@@ -86,7 +86,7 @@ def end_with(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except Exception as error:
-        give_way()
+        let_first_process_report()
         leave_for_summary(f"{type(error).__name__}: {error}")
         traceback.print_exc()
         code = 1

@@ -2,6 +2,7 @@
 
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.load import DATASETS, load_dataset
+from nni_blockqnn.data.own import ImageArrays
 from nni_blockqnn.data.streamed import StreamedSplit
 from nni_blockqnn.data.types import AnySplit, ImageData, Split
 
@@ -9,6 +10,7 @@ __all__ = [
     "DATASETS",
     "AnySplit",
     "DataError",
+    "ImageArrays",
     "ImageData",
     "Split",
     "StreamedSplit",

@@ -27,7 +27,7 @@ class Decoded:
     train: LabelledImages
     test: LabelledImages
     valid: LabelledImages | None
-    """A validation set that the data set brings along; most do not."""
+    """The data set's own validation set; most have none."""
     class_names: tuple[str, ...]
     moments: np.ndarray
     """`channel_moments` of the training images."""
@@ -48,10 +48,10 @@ class Source:
     """A data set found on disk but not read yet.
 
     Attributes:
-        name: the data set's, for messages and for the cache.
-        location: where it lies and what of the decoding may vary: two sources that differ here are
-            cached side by side.
-        stamps: the source's files as they are now: when they change, what is cached is out of date.
+        name: name of the data set, for messages and for the cache.
+        location: where it lies, and whatever else changes what is decoded. Two sources that differ
+            here are cached side by side.
+        stamps: state of the source's files now. When it changes, the cached arrays are out of date.
         decode: reads them.
     """
 
@@ -68,8 +68,8 @@ def stamps_of(files: Iterable[Path]) -> list[FileStamp]:
 def channel_moments(images: np.ndarray) -> np.ndarray:
     """Sum and sum of squares of each image's channels, (N, C, 2) int64.
 
-    Kept for each image, so that mean and deviation of any selection follow exactly without reading
-    a pixel again.
+    With a row for each image, mean and deviation of any selection follow exactly, without reading a
+    pixel again.
     """
     count, channels = images.shape[:2]
     moments = np.empty((count, channels, 2), np.int64)

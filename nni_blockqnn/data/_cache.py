@@ -29,7 +29,7 @@ def cache_root() -> Path:
     """$NNI_BLOCKQNN_CACHE, otherwise nni-blockqnn in $XDG_CACHE_HOME or ~/.cache.
 
     Raises:
-        RuntimeError: if none of them is set and the user has no home.
+        RuntimeError: if neither is set and the user has no home directory.
     """
     if own := os.environ.get(CACHE_VARIABLE):
         return Path(own).expanduser()

@@ -31,7 +31,7 @@ class ClassFolders:
         """The classes of the first folder.
 
         Raises:
-            DataError: if it has none, or another folder has not the same.
+            DataError: if it has none, or another folder has other classes.
         """
         first, *others = folders
         expected = self._classes(first)
@@ -44,7 +44,7 @@ class ClassFolders:
                 )
             if extra := sorted(set(found) - set(expected)):
                 raise DataError(
-                    f"{self.name}: {folder} has a class {extra[0]!r} that {first} has not "
+                    f"{self.name}: {folder} has a class {extra[0]!r} that {first} does not have "
                     f"({len(extra)} too many): give every split the same class folders"
                 )
         return expected

@@ -27,7 +27,7 @@ def find_or_download(
     """What `look` finds, if need be after a download.
 
     Args:
-        name: the data set's.
+        name: name of the data set, for messages.
         data_dir: where it belongs.
         look: the data set's files, None if they are not all there.
         fetch: downloads them, using the empty folder that it is given for what is not whole yet.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nni_blockqnn.common.messages import alternatives, shown
+from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data._arrays import Decoded, LabelledImages, mean_and_std
 from nni_blockqnn.data._cache import cached
 from nni_blockqnn.data._cifar import CIFAR10, CIFAR100, find_cifar
@@ -19,10 +20,23 @@ from nni_blockqnn.data._image_folder import find_image_folder
 from nni_blockqnn.data._splits import stratified_sample
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.imagenet import IMAGENET, MEAN, STD, find_imagenet
+from nni_blockqnn.data.own import load_own
 from nni_blockqnn.data.types import ImageData, Split
 from nni_blockqnn.network.spec import PRESETS
 
-DATASETS = ("digits", "fashion_mnist", "cifar10", "cifar100", "image-folder", IMAGENET)
+_Decode = Callable[[Path, tuple[int, int, int] | None], Decoded]
+"""From the data's directory and the (C, H, W) that the network takes."""
+
+_DECODED: dict[str, _Decode] = {
+    "digits": lambda data_dir, shape: load_digits(),
+    "fashion_mnist": lambda data_dir, shape: cached(find_fashion_mnist(data_dir)),
+    "cifar10": lambda data_dir, shape: cached(find_cifar(CIFAR10, data_dir)),
+    "cifar100": lambda data_dir, shape: cached(find_cifar(CIFAR100, data_dir)),
+    "image-folder": lambda data_dir, shape: cached(find_image_folder(data_dir, shape)),
+}
+"""The data sets that are decoded once; ImageNet is streamed."""
+
+DATASETS = (*_DECODED, IMAGENET)
 VALIDATIONS = ("holdout", "test")
 
 
@@ -43,7 +57,7 @@ def load_dataset(
     ImageNet is only looked for; a training decodes its images anew whenever it uses them.
 
     Args:
-        name: one of `DATASETS`.
+        name: one of `DATASETS`, or "module:function" (:mod:`nni_blockqnn.data.own`).
         data_dir: where the data lies, or is downloaded to; digits need none.
         image_shape: (channels, height, width) that the network takes. Image folders and ImageNet
             are brought to it; any other data set must have it.
@@ -62,8 +76,10 @@ def load_dataset(
         DataError: naming what is missing, broken, not allowed or does not suit the network, and
             what to do.
     """
-    if name not in DATASETS:
-        raise DataError(f"dataset must be {alternatives(DATASETS)}, got {shown(name)}")
+    if name not in DATASETS and not is_reference(name):
+        raise DataError(
+            f"dataset must be {alternatives([*DATASETS, 'module:function'])}, got {shown(name)}"
+        )
     if validation not in VALIDATIONS:
         raise DataError(f"validation must be {alternatives(VALIDATIONS)}, got {shown(validation)}")
     if not 0 < validation_fraction < 1:
@@ -77,7 +93,10 @@ def load_dataset(
         data = _streamed(directory, image_shape, workers, choice)
         _check_network(name, data.image_shape, data.classes, image_shape, classes)
         return data
-    decoded = _decoded(name, directory, image_shape)
+    if decode := _DECODED.get(name):
+        decoded = decode(directory, image_shape)
+    else:
+        decoded = load_own(name, directory)
     names = decoded.class_names
     found_shape = decoded.train.images.shape[1:]
     _check_network(name, found_shape, len(names), image_shape, classes)
@@ -127,22 +146,12 @@ class _Choice:
 
 
 def _directory(name: str, data_dir: Path | None) -> Path:
-    """Digits come with the installation and look at none."""
-    if data_dir is None and name != "digits":
+    """Digits come with the installation, and a function may do without."""
+    if data_dir is None and name in DATASETS and name != "digits":
         raise DataError(
             f"{name}: data_dir is missing (--data-dir of a trial): say where the data lies"
         )
     return Path(data_dir or ".").expanduser().resolve()
-
-
-def _decoded(name: str, data_dir: Path, image_shape: tuple[int, int, int] | None) -> Decoded:
-    if name == "digits":
-        return load_digits()
-    if name == "fashion_mnist":
-        return cached(find_fashion_mnist(data_dir))
-    if name == "image-folder":
-        return cached(find_image_folder(data_dir, image_shape))
-    return cached(find_cifar(CIFAR10 if name == "cifar10" else CIFAR100, data_dir))
 
 
 def _check_network(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS, LayerType
+from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
@@ -46,9 +46,10 @@ def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict
     for block in blocks:
         distinct.setdefault(block.key, block.to_json())
     space = SearchSpace(
-        conv_kernels=_kernels(blocks, CONV_KERNELS, LayerType.CONV),
-        pool_kernels=_kernels(blocks, POOL_KERNELS, LayerType.MAX_POOL, LayerType.AVG_POOL),
+        conv_kernels=_kernels(blocks, CONV_KERNELS, "conv"),
+        pool_kernels=_kernels(blocks, POOL_KERNELS, "pool"),
         encoding=encodings.pop(),
+        extra_kinds=tuple(sorted({name for block in blocks for name in block.extra_kinds})),
     )
     values: dict[str, list[Any]] = {
         "block": [*distinct.values()],
@@ -177,10 +178,12 @@ def write_finalists(path: Path, space: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(space, indent=1) + "\n")
 
 
-def _kernels(blocks: Sequence[Block], paper: tuple[int, ...], *types: LayerType) -> tuple[int, ...]:
-    """The paper's kernels and all others of the blocks' layers of these types."""
-    layers = (layer for block in blocks for layer in block.layers)
-    return tuple(sorted({*paper, *(layer.kernel for layer in layers if layer.type in types)}))
+def _kernels(blocks: Sequence[Block], paper: tuple[int, ...], kernels: str) -> tuple[int, ...]:
+    """The paper's kernels and those of the layers whose kinds have "conv" or "pool" kernels."""
+    layers = (pair for block in blocks for pair in zip(block.layers, block.kinds, strict=True))
+    return tuple(
+        sorted({*paper, *(layer.kernel for layer, kind in layers if kind.kernels == kernels)})
+    )
 
 
 def _choices(search_space: Mapping[str, Any], name: str) -> list[Any]:

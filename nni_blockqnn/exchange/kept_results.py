@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from glob import escape
 from operator import attrgetter
 from pathlib import Path
@@ -29,14 +29,15 @@ class ResultFile:
         path: the file's.
     """
 
-    def __init__(self, folder: Path, parameters: Any, argv: Sequence[str]) -> None:
+    def __init__(self, folder: Path, parameters: Any, identity: Any) -> None:
         """
         Args:
             folder: the trial's own, as NNI_OUTPUT_DIR names it.
             parameters: the trial's.
-            argv: the trial's command line. With the parameters it determines the result.
+            identity: of its arguments, a JSON value; with the parameters it says what the result
+                would be.
         """
-        task = json.dumps([parameters, list(argv)], sort_keys=True)
+        task = json.dumps([parameters, identity], sort_keys=True)
         self.fingerprint = hashlib.sha256(task.encode()).hexdigest()
         self.path = folder / RESULT_NAME
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import numbers
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.q_learning.search import Suggestion
 from nni_blockqnn.space.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from nni_blockqnn.q_learning.search import Suggestion
 
 
 class TrialTask(NamedTuple):
@@ -26,8 +28,8 @@ def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, An
     """A suggestion as NNI sends it.
 
     ``block`` is JSON text, since NNI's web UI mangles nested lists. ``space`` is there only if the
-    search space has other kernels than the paper's, which a trial would refuse otherwise, or
-    another encoding than "pcc", which the codes do not tell.
+    search space has other kernels than the paper's or extra kinds of layers, which a trial would
+    refuse otherwise, or another encoding than "pcc", which the codes do not tell.
     """
     parameters = {
         "block": suggestion.block.to_json(),
@@ -45,6 +47,8 @@ def space_parameter(space: SearchSpace) -> dict[str, str]:
         fields = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
     if space.encoding != "pcc":
         fields["encoding"] = space.encoding
+    if space.extra_kinds:
+        fields["extra_kinds"] = space.extra_kinds
     return {"space": json.dumps(fields)} if fields else {}
 
 
@@ -65,6 +69,7 @@ def read_task(parameters: Any) -> TrialTask:
         conv_kernels=space.conv_kernels,
         pool_kernels=space.pool_kernels,
         encoding=space.encoding,
+        extra_kinds=space.extra_kinds,
     )
     spec = NetworkSpec.from_parameter(
         parameters.get("network", "cifar100"), parameters.get("repeats")

@@ -1,7 +1,6 @@
 """From a training's folder to a network in use."""
 
-from nni_blockqnn.export.description import Description
-from nni_blockqnn.export.errors import ExportError
+from nni_blockqnn.export.description import Description, ExportError
 from nni_blockqnn.export.folder import FORMATS, Exported, export_network
 from nni_blockqnn.export.new_folder import new_folder
 from nni_blockqnn.export.source import network_source

@@ -10,19 +10,11 @@ from collections import Counter
 from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.blocks.layer import Layer
+from nni_blockqnn.blocks.layer_kind import LayerKind
 
 Channels = Counter[str]
 
-_NAMES = {
-    LayerType.CONV: "conv",
-    LayerType.MAX_POOL: "max",
-    LayerType.AVG_POOL: "avg",
-    LayerType.ADD: "sum",
-    LayerType.CONCAT: "concat",
-    LayerType.RELU: "relu",
-    LayerType.BN: "norm",
-}
 _LINE_LENGTH, _INDENTATION = 100, 8
 
 
@@ -34,12 +26,18 @@ class BlockSource(NamedTuple):
         outputs: an expression, the channels that leave the block.
         forward: those of ``forward``, from the feature map ``x`` to the return.
         adds: whether a sum needs the class ``Add``.
+        definitions: classes that the layers need beside those of every network.
     """
 
     layers: list[str]
     outputs: str
     forward: list[str]
     adds: bool
+    definitions: list[str]
+
+    def names(self, name: str) -> bool:
+        """Whether a layer or a definition uses the class of this name."""
+        return any(f"{name}(" in text for text in (*self.layers, *self.definitions))
 
 
 class _Value(NamedTuple):
@@ -50,55 +48,55 @@ class _Value(NamedTuple):
 
 
 def block_source(block: Block, project_input: bool) -> BlockSource:
-    """The statements, made from the block's integers and nothing else."""
-    writer = _Writer(block.encoding)
+    """The statements, made from the block's integers and its kinds of layers."""
+    writer = _Writer()
     values = [_Value("x", Counter(["filters" if project_input else "inputs"]))]
-    for layer in block.layers:
-        values.append(writer.write(layer, [values[read] for read in layer.predecessors]))
+    for layer, kind in zip(block.layers, block.kinds, strict=True):
+        values.append(writer.write(layer, kind, [values[read] for read in layer.predecessors]))
     leaves = [values[leaf] for leaf in block.leaves]
     outputs = sum((leaf.channels for leaf in leaves), Counter())
     result = _call("return ", [leaf.variable for leaf in leaves])
-    return BlockSource(writer.layers, _text(outputs), [*writer.forward, *result], writer.adds)
+    definitions = [kind.definitions.strip("\n") for kind in block.kinds if kind.definitions]
+    return BlockSource(
+        writer.layers,
+        _text(outputs),
+        [*writer.forward, *result],
+        writer.adds,
+        list(dict.fromkeys(definitions)),
+    )
 
 
 class _Writer:
     """Collects the statements, layer by layer."""
 
-    def __init__(self, encoding: str) -> None:
-        self._pcc = encoding == "pcc"
+    def __init__(self) -> None:
         self.layers: list[str] = []
         self.forward: list[str] = []
         self.adds = False
 
-    def write(self, layer: Layer, read: list[_Value]) -> _Value:
+    def write(self, layer: Layer, kind: LayerKind, read: list[_Value]) -> _Value:
         """The layer's output. Layers that compute nothing hand on their input."""
         first = read[0]
-        pooling = layer.type in (LayerType.MAX_POOL, LayerType.AVG_POOL)
-        if layer.type == LayerType.IDENTITY or (pooling and layer.kernel == 1):
+        if kind.passes_on(layer.kernel):
             return first
-        name = f"{_NAMES[LayerType(layer.type)]}{layer.index}"
-        arguments = ", ".join(value.variable for value in read)
-        if layer.type == LayerType.ADD:
+        name = f"{kind.variable or kind.name}{layer.index}"
+        if kind.joins == "add":
             return self._add(layer, name, read)
-        if layer.type == LayerType.CONCAT:
+        if kind.joins == "concat":
             self.forward += _call(f"{name} = ", [value.variable for value in read])
             return _Value(name, first.channels + read[1].channels)
-        if layer.type in (LayerType.CONV, LayerType.BN):
-            self.layers.append(f"self.layers[{_key(layer)}] = {self._module(layer, first)}")
-            self.forward.append(f"{name} = self.layers[{_key(layer)}]({arguments})")
-            convolves = layer.type == LayerType.CONV
-            return _Value(name, Counter(["filters"]) if convolves else first.channels)
-        self.forward.append(f"{name} = {_function(layer, arguments)}")
-        return _Value(name, first.channels)
+        outputs = Counter(["filters"]) if kind.outputs == "filters" else first.channels
+        self.forward.append(f"{name} = {self._applied(layer, kind, first, outputs)}")
+        return _Value(name, outputs)
 
-    def _module(self, layer: Layer, read: _Value) -> str:
-        channels = _text(read.channels)
-        if layer.type == LayerType.BN:
-            return f"nn.BatchNorm2d({channels})"
-        if self._pcc:
-            return f"ReLUConvBN({channels}, filters, {layer.kernel})"
-        padding = f", padding={layer.kernel // 2}" if layer.kernel > 1 else ""
-        return f"nn.Conv2d({channels}, filters, {layer.kernel}{padding}, bias=False)"
+    def _applied(self, layer: Layer, kind: LayerKind, read: _Value, outputs: Channels) -> str:
+        """The layer's function of what it reads, as an expression."""
+        if kind.function_source is not None:
+            return kind.function_source(read.variable, layer.kernel)
+        assert kind.module_source is not None, kind.name
+        module = kind.module_source(_text(read.channels), _text(outputs), layer.kernel)
+        self.layers.append(f"self.layers[{_key(layer)}] = {module}")
+        return f"self.layers[{_key(layer)}]({read.variable})"
 
     def _add(self, layer: Layer, name: str, read: list[_Value]) -> _Value:
         first, second = read
@@ -119,15 +117,6 @@ class _Writer:
 
 def _key(layer: Layer) -> str:
     return f'"{layer.index}"'
-
-
-def _function(layer: Layer, argument: str) -> str:
-    if layer.type == LayerType.RELU:
-        return f"F.relu({argument})"
-    size = f"{layer.kernel}, stride=1, padding={layer.kernel // 2}"
-    if layer.type == LayerType.MAX_POOL:
-        return f"F.max_pool2d({argument}, {size})"
-    return f"F.avg_pool2d({argument}, {size}, count_include_pad=False)"
 
 
 def _text(channels: Channels) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.kind_table import is_known
+from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.export.errors import ExportError
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
 
@@ -21,15 +21,22 @@ _BYTES_LIMIT = 16 * 2**20
 """Names of hundreds of thousands of classes, and still read at once."""
 
 
+class ExportError(ValueError):
+    """Why a training's folder does not become a network in use.
+
+    One line that names the file or value that is wrong and says what to do.
+    """
+
+
 @dataclass(frozen=True)
 class Description:
     """A network, how its images are normalised, and whatever else its training kept.
 
     Attributes:
         class_names: a name for each output.
-        mean: subtracted from the images, a number a channel, on the scale 0 to 1.
-        std: what the difference is divided by; likewise, positive.
-        weights_sha256: of ``weights.safetensors``, in hexadecimal digits.
+        mean: what is subtracted from the images, one number for each channel, on the scale 0 to 1.
+        std: what the difference is divided by, one positive number for each channel.
+        weights_sha256: SHA-256 of ``weights.safetensors``, in hexadecimal digits.
         facts: all that the file holds: "dataset", "recipe", "accuracy" and others, unchecked.
     """
 
@@ -51,19 +58,20 @@ def read_description(folder: Path) -> Description:
     path = folder / DESCRIPTION_NAME
     facts = _read_object(path)
     try:
+        _check_kinds(facts.get("extra_kinds", []))
         spec = NetworkSpec.from_parameter(_mapping(facts, "network"), facts.get("repeats"))
         channels = spec.input_shape[0]
         return Description(
             block=parse_any_block(_given(facts, "block"), _given(facts, "encoding")),
             spec=spec,
             class_names=_names(facts, spec.classes),
-            mean=_numbers(facts, "mean", channels, -math.inf),
-            std=_numbers(facts, "std", channels, 0.0),
+            mean=_numbers(facts, "mean", channels),
+            std=_numbers(facts, "std", channels, positive=True),
             weights_sha256=_text(facts, "weights_sha256"),
             facts=facts,
         )
     except ValueError as error:
-        raise ExportError(f"{path} describes no network: {error}") from None
+        raise ExportError(f"{path} does not describe a network: {error}") from None
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ExportError(f"{path} is no JSON: {error}; copy it from the training again") from None
+        raise ExportError(f"{path} is not JSON: {error}; copy it from the training again") from None
     if not isinstance(facts, dict):
         raise ExportError(f"{path} must hold a JSON object, got {shown(facts)}")
     return facts
@@ -101,6 +109,18 @@ def _given(facts: Mapping[str, Any], name: str) -> Any:
     if name not in facts:
         raise ValueError(f'it has no "{name}"')
     return facts[name]
+
+
+def _check_kinds(names: Any) -> None:
+    """Refuses kinds of layers that are not registered: what is read must not run code."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f'"extra_kinds" must be a list of texts, got {shown(names)}')
+    for name in names:
+        if not is_known(name):
+            raise ValueError(
+                f"it has layers of the kind {shown(name)}, whose code is imported only if you name "
+                f"it: load(folder, extra_kinds=[{shown(name)}])"
+            )
 
 
 def _mapping(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -128,17 +148,13 @@ def _names(facts: Mapping[str, Any], classes: int) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _numbers(facts: Mapping[str, Any], name: str, channels: int, above: float) -> tuple[float, ...]:
+def _numbers(
+    facts: Mapping[str, Any], name: str, channels: int, positive: bool = False
+) -> tuple[float, ...]:
     value = _given(facts, name)
     if not isinstance(value, list) or len(value) != channels:
         raise ValueError(f'"{name}" must be a list of {channels} numbers, got {shown(value)}')
-    if not all(is_finite(number) and number > above for number in value):
-        least = "" if above == -math.inf else f" above {above:g}"
+    if not all(is_number(number) and (number > 0 or not positive) for number in value):
+        least = " above 0" if positive else ""
         raise ValueError(f'"{name}" must be finite numbers{least}, got {shown(value)}')
     return tuple(map(float, value))
-
-
-def is_finite(value: Any) -> bool:
-    """Whether it is a number that a float can hold; true and false are none."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and abs(value) <= 1e300  # an integer may be too large for a float

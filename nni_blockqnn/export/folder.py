@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export._programs import (
     export_program,
@@ -21,8 +22,7 @@ from nni_blockqnn.export._programs import (
     write_onnx,
     write_program,
 )
-from nni_blockqnn.export.description import Description
-from nni_blockqnn.export.errors import ExportError
+from nni_blockqnn.export.description import Description, ExportError
 from nni_blockqnn.export.source import network_source
 from nni_blockqnn.export.trained import load_described
 from nni_blockqnn.training.weights import DESCRIPTION_NAME, WEIGHTS_NAME
@@ -39,10 +39,10 @@ class Exported(NamedTuple):
     """A folder that :func:`export_network` filled.
 
     Attributes:
-        differences: of each form by name, the largest one between its logits and the network's, for
-            three random images; divided by the largest logit if that is more than 1.
-        rounding: the same between the network in single and in double precision.
-        left_out: why a form is missing, a line each.
+        differences: for each form by name, the largest difference between its logits and the
+            network's over three random images, divided by the largest logit if that exceeds 1.
+        rounding: the same difference between the network in single and in double precision.
+        left_out: a line for each form that is missing, saying why.
     """
 
     description: Description
@@ -56,14 +56,16 @@ def export_network(
     output: Path,
     formats: Sequence[str] | None = None,
     tell: Callable[[str], None] = lambda step: None,
+    extra_kinds: Sequence[str] = (),
 ) -> Exported:
-    """Write the network in the forms that are asked for, its weights and its description.
+    """Write the network in the chosen forms, with its weights and its description.
 
     Args:
         source: a folder that `blockqnn train` or `blockqnn export` wrote.
         output: a folder that exists and is empty.
         formats: names out of `FORMATS`. By default all, ONNX only if its packages are installed.
-        tell: is called with each step before it begins, "writes model.onnx", say.
+        tell: called with each step before it begins, such as "writes model.onnx".
+        extra_kinds: "module:NAME" of each kind of layer of your own that the network has.
 
     Raises:
         ExportError: if the source holds no network that fits together, a format is not known or
@@ -71,7 +73,7 @@ def export_network(
     """
     names, left_out = _chosen(formats)
     tell(f"reads {source}")
-    description, network = load_described(source)
+    description, network = load_described(source, extra_kinds)
     for name in (WEIGHTS_NAME, DESCRIPTION_NAME):
         shutil.copyfile(source / name, output / name)
     for name in names:
@@ -100,7 +102,7 @@ def _chosen(formats: Sequence[str] | None) -> tuple[list[str], list[str]]:
 
 def _write(name: str, path: Path, description: Description, network: nn.Module) -> None:
     if name == "python":
-        path.write_text(network_source(description.block, description.spec), encoding="utf-8")
+        write_whole(path, network_source(description.block, description.spec))
         return
     program = export_program(network, description.spec)
     (write_program if name == "program" else write_onnx)(program, path)

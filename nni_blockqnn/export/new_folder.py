@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
-from nni_blockqnn.export.errors import ExportError
+from nni_blockqnn.export.description import ExportError
 
 _LOCK_NAME = "export.lock"
 """In the scratch folder, held as long as somebody fills it."""

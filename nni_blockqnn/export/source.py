@@ -5,7 +5,6 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import LayerType
 from nni_blockqnn.export._block_source import block_source
 from nni_blockqnn.network.spec import NetworkSpec
 
@@ -15,7 +14,8 @@ def network_source(block: Block, spec: NetworkSpec) -> str:
 
     It has a class ``Network``, whose state dict has the names and shapes of that of
     `build_network(block, spec)`, a function ``load`` that gives it the weights beside it, and
-    ``preprocess``. Only integers of block and spec get into it, and no text.
+    ``preprocess``. Of block and spec only integers get into it, and no text; what the kinds of
+    layers add is in their code.
     """
     environment = Environment(
         loader=PackageLoader("nni_blockqnn.export", "templates"),
@@ -35,9 +35,8 @@ def network_source(block: Block, spec: NetworkSpec) -> str:
         width=width,
         stem_size=f"H/{2**spec.stem_pools}, W/{2**spec.stem_pools}" if spec.stem_pools else "H, W",
         needs_projection=projects,
-        needs_relu_conv=projects or spec.stem_convs > 1 or spec.frame == "nin" or _has_pcc(block),
+        needs_relu_conv=projects
+        or spec.stem_convs > 1
+        or spec.frame == "nin"
+        or source.names("ReLUConvBN"),
     )
-
-
-def _has_pcc(block: Block) -> bool:
-    return block.encoding == "pcc" and any(layer.type == LayerType.CONV for layer in block.layers)

@@ -1,9 +1,12 @@
-"""Reading a trained network back: nothing that is read can run code."""
+"""Reading a trained network back: nothing that is read can run code.
+
+Layers of a user's own kind need code of theirs, which runs only if the caller names it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -11,33 +14,40 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from nni_blockqnn.blocks.kind_table import find_kind
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.export.description import Description, read_description
-from nni_blockqnn.export.errors import ExportError
+from nni_blockqnn.export.description import Description, ExportError, read_description
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.training.weights import WEIGHTS_NAME
 
 _REMEDY = "copy both files from one training"
 
 
-def load(folder: str | Path) -> nn.Module:
+def load(folder: str | Path, extra_kinds: Sequence[str] = ()) -> nn.Module:
     """The trained network that `blockqnn train` or `blockqnn export` left in the folder.
 
     It is on the CPU, in evaluation mode, and maps normalised float32 images (B, C, H, W) to logits
     (B, classes): see "mean", "std" and "class_names" in ``network.json``.
 
+    Args:
+        extra_kinds: "module:NAME" of each kind of layer of your own that the network has. Their
+            modules are imported.
+
     Raises:
         ExportError: a ValueError that names the file that is missing, damaged or does not fit.
+        ValueError: if there is no such kind.
     """
-    return load_described(Path(folder))[1]
+    return load_described(Path(folder), extra_kinds)[1]
 
 
-def load_described(folder: Path) -> tuple[Description, nn.Module]:
+def load_described(folder: Path, extra_kinds: Sequence[str] = ()) -> tuple[Description, nn.Module]:
     """What the training says of its network, and the network as :func:`load` returns it.
 
     Raises:
-        ExportError: as :func:`load`.
+        ExportError, ValueError: as :func:`load`.
     """
+    for name in extra_kinds:
+        find_kind(name)
     description = read_description(folder)
     weights = _read_weights(folder / WEIGHTS_NAME, description.weights_sha256)
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced
@@ -60,8 +70,8 @@ def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
         )
     try:
         return safetensors.torch.load(content)
-    except (SafetensorError, KeyError) as error:  # a KeyError: of a type that PyTorch has not
-        raise ExportError(f"{path} is no safetensors file: {error}; {_REMEDY}") from None
+    except (SafetensorError, KeyError) as error:  # a KeyError: a type that PyTorch lacks
+        raise ExportError(f"{path} is not a safetensors file: {error}; {_REMEDY}") from None
 
 
 def _check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
@@ -76,7 +86,7 @@ def _check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: 
     for name in found:
         if name not in wanted:
             raise ExportError(
-                f"{path} has {shown(name)}, which network.json's network has not; {_REMEDY}"
+                f"{path} has {shown(name)}, which network.json's network lacks; {_REMEDY}"
             )
 
 

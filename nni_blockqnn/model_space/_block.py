@@ -7,17 +7,19 @@ import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor, nn
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.blocks.kinds.table1 import conv_bn
+from nni_blockqnn.blocks.layer import Layer
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.model_space._dataflow import Dataflow, Read
-from nni_blockqnn.model_space._layers import Add, ConvBN, convolution, projection
+from nni_blockqnn.model_space._layers import Add, projection
 from nni_blockqnn.network.widths import BlockWidths
 
 
 class BlockModule(nn.Module):
     """A block at one place of a network: (B, widths.input, H, W) -> (B, widths.output, H, W).
 
-    `layers` holds those layers that compute something. A PCC is there without its ReLU, which the
-    block applies once for all PCCs that read the same map.
+    `layers` holds the layers that compute something. A PCC is there without its ReLU, which the
+    block applies once for all layers that read the same map rectified.
     """
 
     def __init__(self, block: Block, widths: BlockWidths) -> None:
@@ -27,7 +29,7 @@ class BlockModule(nn.Module):
         flow = Dataflow(block, widths)
         self.layers = nn.ModuleDict(
             {
-                str(index): _layer(block.layers[index - 1], block.encoding, widths, flow)
+                str(index): _layer(block.layers[index - 1], block.kinds[index - 1], widths, flow)
                 for index in flow.reads
             }
         )
@@ -59,25 +61,18 @@ class BlockModule(nn.Module):
         return done[read]
 
 
-def _layer(layer: Layer, encoding: str, widths: BlockWidths, flow: Dataflow) -> nn.Module:
-    kernel, filters = layer.kernel, widths.filters
-    if layer.type == LayerType.CONV:
-        conv = ConvBN if encoding == "pcc" else convolution
-        return conv(widths.channels[layer.pred1], filters, kernel)
-    if layer.type == LayerType.RELU:
-        return nn.ReLU()  # not in place: other layers may read the same input
-    if layer.type == LayerType.BN:
-        return nn.BatchNorm2d(widths.channels[layer.index])
-    if layer.type == LayerType.MAX_POOL:
-        return nn.MaxPool2d(kernel, stride=1, padding=kernel // 2)
-    if layer.type == LayerType.AVG_POOL:
-        return nn.AvgPool2d(kernel, stride=1, padding=kernel // 2, count_include_pad=False)
-    return _add(layer, widths, flow)
+def _layer(layer: Layer, kind: LayerKind, widths: BlockWidths, flow: Dataflow) -> nn.Module:
+    if kind.joins:
+        return _add(layer, widths, flow)
+    inputs, outputs = widths.channels[layer.pred1], widths.channels[layer.index]
+    return kind(inputs, outputs, layer.kernel)
 
 
 def _add(layer: Layer, widths: BlockWidths, flow: Dataflow) -> Add:
     pred1, pred2 = (
-        ConvBN(widths.channels[predecessor], widths.filters, 1) if read.rectified else nn.Identity()
+        conv_bn(widths.channels[predecessor], widths.filters, 1)
+        if read.rectified
+        else nn.Identity()
         for predecessor, read in zip(layer.predecessors, flow.reads[layer.index], strict=True)
     )
     ours = [read.rectified or flow.overwritable(read) for read in flow.reads[layer.index]]

@@ -1,8 +1,8 @@
 """What each layer of a block reads, so that nothing is computed or copied twice.
 
-Identities and poolings of kernel 1 write no map of their own, and a concat writes none either: who
-reads it reads the maps that it puts side by side, which are copied together where they are needed
-as one, and only once for all who need the same.
+Identities and poolings of kernel 1 write no map of their own. A concat writes none either: its
+readers read the maps that it puts side by side. These are copied together only where a layer needs
+them as one map, and once for all layers that need the same one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
 from nni_blockqnn.network.widths import BlockWidths
-
-_POOLINGS = (LayerType.MAX_POOL, LayerType.AVG_POOL)
 
 
 class Read(NamedTuple):
@@ -31,25 +28,25 @@ class Dataflow:
     """Who reads what in a block.
 
     Attributes:
-        reads: of each layer that computes something, by its number: what it reads, operand by
-            operand. The ReLU of a PCC is one of the read and not of the layer.
-        output: what leaves the block.
+        reads: for each layer that computes something, by its number, the reads of its operands. The
+            ReLU of a PCC belongs to the read, not to the layer.
+        output: the read that leaves the block.
     """
 
     def __init__(self, block: Block, widths: BlockWidths) -> None:
         self._input_is_ours = widths.input != widths.channels[0]  # written by the projection
-        self._relus = {layer.index for layer in block.layers if layer.type == LayerType.RELU}
+        layers = list(zip(block.layers, block.kinds, strict=True))
+        self._kept = {layer.index for layer, kind in layers if not kind.overwritable}
         self.reads: dict[int, tuple[Read, ...]] = {}
         maps: list[tuple[int, ...]] = [(0,)]  # maps[t]: what layer t's output consists of
-        for layer, projected in zip(block.layers, widths.projected, strict=True):
-            if layer.type == LayerType.CONCAT:
+        for (layer, kind), projected in zip(layers, widths.projected, strict=True):
+            if kind.joins == "concat":
                 maps.append(maps[layer.pred1] + maps[layer.pred2])
-            elif _passes_on(layer):
+            elif kind.passes_on(layer.kernel):
                 maps.append(maps[layer.pred1])
             else:
-                is_pcc = layer.type == LayerType.CONV and block.encoding == "pcc"
                 self.reads[layer.index] = tuple(
-                    Read(maps[predecessor], is_pcc or predecessor in projected)
+                    Read(maps[predecessor], kind.reads_rectified or predecessor in projected)
                     for predecessor in layer.predecessors
                 )
                 maps.append((layer.index,))
@@ -70,11 +67,6 @@ class Dataflow:
         if len(maps) > 1:
             return True  # a copy
         (number,) = maps
-        if number in self._relus or (number == 0 and not self._input_is_ours):
-            return False  # a ReLU's gradient needs its output; others may read the block's input
+        if number in self._kept or (number == 0 and not self._input_is_ours):
+            return False  # its gradient needs it; or it is the block's input, which others may read
         return not any(number in read.maps and read.maps != maps for read in self._all)
-
-
-def _passes_on(layer: Layer) -> bool:
-    """An identity, or a pooling of kernel 1, which is one."""
-    return layer.type == LayerType.IDENTITY or (layer.type in _POOLINGS and layer.kernel == 1)

@@ -1,29 +1,16 @@
-"""The layers that a block is made of (paper, Section 3.1), and their MSRA initialisation.
+"""Modules around the layers of a block, and the MSRA initialisation of all weights.
 
-All keep the feature map's height and width: stride 1, and padding of half the kernel.
+The layers themselves are built by their kinds (:mod:`nni_blockqnn.blocks.kinds`).
 """
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
-
-def convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """(B, inputs, H, W) -> (B, outputs, H, W), without a bias.
-
-    A batch normalisation behind it would take the bias out again; and so, in the encoding
-    "separate", ReLU, convolution and batch norm in a row are exactly a PCC.
-    """
-    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-
-
-class ConvBN(nn.Sequential):
-    """Convolution and batch normalisation: (B, inputs, H, W) -> (B, outputs, H, W)."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__()
-        self.conv = convolution(inputs, outputs, kernel)
-        self.bn = nn.BatchNorm2d(outputs)
+from nni_blockqnn.blocks.kinds.table1 import convolution
 
 
 class PCC(nn.Sequential):
@@ -39,13 +26,14 @@ class PCC(nn.Sequential):
 class Add(nn.Module):
     """Sum of two feature maps, each after its projection, named as the columns of the codes.
 
-    The ReLU of a projection's PCC is not in here: the maps to project come rectified.
+    The ReLU of a projection's PCC is not in here: the maps to project arrive rectified.
     """
 
     def __init__(self, pred1: nn.Module, pred2: nn.Module, overwritten: int | None) -> None:
         """
         Args:
-            overwritten: which operand, 0 or 1, nobody reads afterwards; ``None`` if there is none.
+            overwritten: the operand, 0 or 1, that the sum may be written over because nobody reads
+                it afterwards; ``None`` for neither.
         """
         super().__init__()
         self.pred1 = pred1
@@ -85,6 +73,9 @@ def initialise(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.groups > 1:  # PyTorch's fan_out counts the outputs of all groups
+                with torch.no_grad():
+                    module.weight.mul_(math.sqrt(module.groups))
         elif isinstance(module, nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         else:

@@ -7,8 +7,9 @@ from collections import OrderedDict
 from torch import nn
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kinds.table1 import conv_bn
 from nni_blockqnn.model_space._block import BlockModule
-from nni_blockqnn.model_space._layers import PCC, ConvBN, Residual, initialise, projection
+from nni_blockqnn.model_space._layers import PCC, Residual, initialise, projection
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.network.widths import StageWidths, network_widths
 
@@ -37,7 +38,7 @@ def _stem(spec: NetworkSpec) -> nn.Module:
     stem = nn.Sequential()
     for number in range(1, spec.stem_convs + 1):
         # the first convolution reads the image itself: a ReLU before it would cut off half of it
-        conv = ConvBN(spec.input_shape[0], filters, 3) if number == 1 else PCC(filters, filters, 3)
+        conv = conv_bn(spec.input_shape[0], filters, 3) if number == 1 else PCC(filters, filters, 3)
         stem.add_module(f"conv{number}", conv)
         if number <= spec.stem_pools:
             stem.add_module(f"pool{number}", nn.MaxPool2d(2))

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.blocks.costs import Cost, map_cost, total_cost
+from nni_blockqnn.blocks.kinds.table1 import PCC, conv_bn_cost
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.network.widths import BlockWidths, StageWidths, network_widths
 
-_WRITING = (LayerType.ADD, LayerType.CONCAT, LayerType.RELU)
-
-
-class Cost(NamedTuple):
-    """Cost of a network or a part of it: Python integers, which a growing width cannot overflow.
-
-    Attributes:
-        flops: multiply-accumulates of the convolution and linear layers for one image, plus one
-            for each output of a layer with bias: what ptflops counts with its aten backend.
-        params: weights and biases that are trained.
-        activations: elements of all feature maps that the layers write for one image, each layer by
-            itself: the outputs of every ReLU, convolution, batch normalisation, pooling, add and
-            concat, the global average pooling and the logits. Identities, poolings of kernel 1 and
-            the "concat" of a single leaf write nothing. `build_network` writes no more, and less
-            where PCCs read the same map or concats read each other.
-    """
-
-    flops: int
-    params: int
-    activations: int
-
-
-_NOTHING = Cost(0, 0, 0)
+__all__ = ["Cost", "block_cost", "estimate_cost"]
 
 
 def estimate_cost(block: Block, spec: NetworkSpec) -> Cost:
     """Cost of the whole network that `build_network(block, spec)` builds, equal to the unit."""
     stages = network_widths(block, spec)
-    frame = _total(_frame_costs(stages, spec))
-    return _total((_stem_cost(spec), _blocks_cost(block, stages, spec), frame, _head(stages, spec)))
+    blocks = _blocks_cost(block, stages, spec)
+    return total_cost(_stem_cost(spec), blocks, *_frame_costs(stages, spec), _head(stages, spec))
 
 
 def block_cost(block: Block, spec: NetworkSpec) -> Cost:
@@ -52,79 +31,74 @@ def block_cost(block: Block, spec: NetworkSpec) -> Cost:
 
 
 def _blocks_cost(block: Block, stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
-    return _total(
-        _stage_cost(block, stage.blocks, area)
-        for stage, area in zip(stages, _stage_areas(spec), strict=True)
+    return total_cost(
+        *(
+            _stage_cost(block, stage.blocks, area)
+            for stage, area in zip(stages, _stage_areas(spec), strict=True)
+        )
     )
 
 
 def _stage_cost(block: Block, blocks: tuple[BlockWidths, ...], area: int) -> Cost:
-    """Blocks that differ in their input's channels alone are worked out once."""
     costs = []
-    inner = {}
+    inner: dict[int, Cost] = {}  # by the channels that the block's layers see
     for widths in blocks:
         if widths.input != widths.channels[0]:
             costs.append(_pcc(widths.input, widths.filters, 1, area))
         if widths.channels[0] not in inner:
             inner[widths.channels[0]] = _layers_cost(block, widths, area)
         costs.append(inner[widths.channels[0]])
-    return _total(costs)
+    return total_cost(*costs)
 
 
 def _layers_cost(block: Block, widths: BlockWidths, area: int) -> Cost:
     costs = []
-    for layer, projected in zip(block.layers, widths.projected, strict=True):
+    channels = widths.channels
+    for layer, kind, projected in zip(block.layers, block.kinds, widths.projected, strict=True):
         for predecessor in projected:
-            costs.append(_pcc(widths.channels[predecessor], widths.filters, 1, area))
-        costs.append(_layer(layer, block.encoding, widths, area))
+            costs.append(_pcc(channels[predecessor], widths.filters, 1, area))
+        if not kind.passes_on(layer.kernel):
+            inputs, outputs = channels[layer.pred1], channels[layer.index]
+            costs.append(_layer_cost(kind, inputs, outputs, layer.kernel, area))
     if len(block.leaves) > 1:
-        costs.append(_written(widths.output, area))
-    return _total(costs)
+        costs.append(map_cost(widths.output, area))
+    return total_cost(*costs)
 
 
 @lru_cache(maxsize=16_384)
+def _layer_cost(kind: LayerKind, inputs: int, outputs: int, kernel: int, area: int) -> Cost:
+    """Cached, since a network has hundreds of layers but a few different ones."""
+    return kind.cost(inputs, outputs, kernel, area)
+
+
 def _pcc(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
-    """ReLU, convolution, batch normalisation. Cached, since a network has hundreds of a few."""
-    flops, params, activations = _conv_bn(inputs, outputs, kernel, area)
-    return Cost(flops, params, activations + inputs * area)
-
-
-def _layer(layer: Layer, encoding: str, widths: BlockWidths, area: int) -> Cost:
-    channels = widths.channels[layer.index]
-    if layer.type == LayerType.CONV:
-        convolution = _pcc if encoding == "pcc" else _conv
-        return convolution(widths.channels[layer.pred1], channels, layer.kernel, area)
-    if layer.type == LayerType.BN:
-        return _batch_norm(channels, area)
-    if layer.type in _WRITING or layer.kernel > 1:  # a real pooling
-        return _written(channels, area)
-    return _NOTHING
+    return _layer_cost(PCC, inputs, outputs, kernel, area)
 
 
 def _stem_cost(spec: NetworkSpec) -> Cost:
     channels, height, width = spec.input_shape
     filters = spec.filters[0]
-    costs = [_conv_bn(channels, filters, 3, height * width)]
+    costs = [conv_bn_cost(channels, filters, 3, height * width)]
     for number in range(1, spec.stem_convs):
         halvings = min(number, spec.stem_pools)
         area = (height >> halvings) * (width >> halvings)
         costs.append(_pcc(filters, filters, 3, area))
     for halvings in range(1, spec.stem_pools + 1):
-        costs.append(_written(filters, (height >> halvings) * (width >> halvings)))
-    return _total(costs)
+        costs.append(map_cost(filters, (height >> halvings) * (width >> halvings)))
+    return total_cost(*costs)
 
 
 def _frame_costs(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Iterator[Cost]:
     areas = _stage_areas(spec)
     for stage, pooled_area in zip(stages, areas[1:], strict=False):  # none follows the last stage
-        yield _written(stage.output, pooled_area)
+        yield map_cost(stage.output, pooled_area)
     for stage, area in zip(stages, areas, strict=True):
         if spec.frame == "nin":
             yield _pcc(stage.blocks[-1].output, stage.filters, 1, area)
             yield _pcc(stage.filters, stage.filters, 1, area)
         elif spec.frame == "residual":
             for widths in stage.blocks:
-                yield _written(widths.output, area)  # the sum with the short-cut
+                yield map_cost(widths.output, area)  # the sum with the short-cut
                 if widths.input != widths.output:
                     yield _pcc(widths.input, widths.output, 1, area)
 
@@ -138,27 +112,5 @@ def _head(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
     return Cost(params, params, channels * area + channels + classes)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
-    """Without a bias."""
-    weights = inputs * outputs * kernel * kernel
-    return Cost(weights * area, weights, outputs * area)
-
-
-def _batch_norm(channels: int, area: int) -> Cost:
-    return Cost(0, 2 * channels, channels * area)
-
-
-def _conv_bn(inputs: int, outputs: int, kernel: int, area: int) -> Cost:
-    return _total((_conv(inputs, outputs, kernel, area), _batch_norm(outputs, area)))
-
-
-def _written(channels: int, area: int) -> Cost:
-    return Cost(0, 0, channels * area)
-
-
 def _stage_areas(spec: NetworkSpec) -> list[int]:
     return [height * width for height, width in spec.stage_sizes]
-
-
-def _total(costs: Iterable[Cost]) -> Cost:
-    return Cost(*map(sum, zip(_NOTHING, *costs, strict=True)))

@@ -1,14 +1,13 @@
-"""What surrounds the block: image size, classes, widths, repeats and the way blocks are stacked
-(paper, Section 3.1)."""
+"""What surrounds the block: images, classes, widths, repeats, frame (paper, Section 3.1)."""
 
 from __future__ import annotations
 
 import json
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 
@@ -52,14 +51,15 @@ class NetworkSpec:
     Attributes:
         input_shape: (channels, height, width) of an image.
         classes: outputs of the network.
-        filters: output channels of the convolutions, a number a stage; a 2x2 max pooling halves the
-            map between stages.
-        repeats: N, how often the block follows itself within a stage.
+        filters: output channels of the convolutions, one number for each stage; a 2x2 max pooling
+            halves the map between stages.
+        repeats: N, the number of blocks in each stage.
         stem_convs: 3x3 convolutions before the first block.
-        stem_pools: how many of the stem's convolutions, from the first on, a 2x2 max pooling
-            follows.
-        project_input: a 1x1 PCC before a block whose input has not the stage's number of filters
-            (ours); False is the bare reading of the paper, whose width grows from block to block.
+        stem_pools: how many of the stem's convolutions, counted from the first, are followed by a
+            2x2 max pooling.
+        project_input: whether a 1x1 PCC precedes each block whose input channels differ from the
+            stage's filters (ours). False is the bare reading of the paper, in which the width grows
+            from block to block.
         frame: "stack" puts blocks in sequence, "residual" adds a short-cut around each, "nin"
             follows each stage with the two 1x1 convolutions of a Network-in-Network and classifies
             without a linear layer.
@@ -87,8 +87,7 @@ class NetworkSpec:
         project_input: bool | None = None,
         frame: str | None = None,
     ) -> None:
-        """Fields of the preset (CIFAR-10's if none is named), each replaced by the argument that is
-        given.
+        """Fields of the preset (default: CIFAR-10's), each replaced by the argument of its name.
 
         Raises:
             ValueError: naming the field, its value and what is allowed.
@@ -117,10 +116,15 @@ class NetworkSpec:
     def from_parameter(
         cls, network: str | Mapping[str, Any], repeats: int | None = None
     ) -> NetworkSpec:
-        """The `network` of a trial's parameters: a preset's name, or JSON text (or a dict) of the
-        fields.
+        """The spec that the `network` of a trial's parameters describes.
 
-        In JSON, "preset" may name the preset whose fields the others replace.
+        Args:
+            network: a preset's name, or the fields as JSON text or a dict; "preset" among them
+                names the preset whose fields the others replace.
+            repeats: replaces the network's own number.
+
+        Raises:
+            ValueError: naming the field, its value and what is allowed.
         """
         if isinstance(network, str) and not network.lstrip().startswith("{"):
             return cls(network, repeats=repeats)
@@ -166,7 +170,7 @@ def _fields(network: Any) -> dict[str, Any]:
     try:
         fields = read_json(network) if isinstance(network, str) else network
     except ValueError as error:
-        raise ValueError(f"network is no JSON object: {error}, got {shown(network)}") from None
+        raise ValueError(f"network is not a JSON object: {error}, got {shown(network)}") from None
     if not isinstance(fields, Mapping):
         raise ValueError(f"network must be a preset's name or a JSON object, got {shown(network)}")
     return dict(fields)
@@ -180,19 +184,10 @@ def _preset(name: str | None) -> dict[str, Any]:
     return PRESETS[name]
 
 
-def _integer(name: str, value: Any, lowest: int, highest: int) -> int:
-    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not valid or not lowest <= value <= highest:
-        raise ValueError(
-            f"{name} must be an integer from {lowest} to {highest}, got {shown(value)}"
-        )
-    return int(value)
-
-
 def _integers(name: str, value: Any, highest: int) -> tuple[int, ...]:
     if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 16:
         raise ValueError(f"{name} must be a list of 1 to 16 integers, got {shown(value)}")
-    return tuple(_integer(name, item, 1, highest) for item in value)
+    return tuple(checked_integer(name, item, 1, highest) for item in value)
 
 
 def _input_shape(name: str, value: Any) -> tuple[int, ...]:
@@ -216,11 +211,11 @@ def _frame(name: str, value: Any) -> str:
 
 _CHECKS: dict[str, Any] = {
     "input_shape": _input_shape,
-    "classes": lambda name, value: _integer(name, value, 1, _SIZE_LIMIT),
+    "classes": lambda name, value: checked_integer(name, value, 1, _SIZE_LIMIT),
     "filters": lambda name, value: _integers(name, value, _SIZE_LIMIT),
-    "repeats": lambda name, value: _integer(name, value, 1, _COUNT_LIMIT),
-    "stem_convs": lambda name, value: _integer(name, value, 1, _COUNT_LIMIT),
-    "stem_pools": lambda name, value: _integer(name, value, 0, _COUNT_LIMIT),
+    "repeats": lambda name, value: checked_integer(name, value, 1, _COUNT_LIMIT),
+    "stem_convs": lambda name, value: checked_integer(name, value, 1, _COUNT_LIMIT),
+    "stem_pools": lambda name, value: checked_integer(name, value, 0, _COUNT_LIMIT),
     "project_input": _flag,
     "frame": _frame,
 }

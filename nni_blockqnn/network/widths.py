@@ -1,9 +1,9 @@
 """How many channels each layer has: the one place that decides where 1x1 projections go.
 
 The paper does not say what happens where channel counts differ (Section 3.1). Our reading: a
-block's input is projected to the stage's filters (if `NetworkSpec.project_input`), and an add
-projects each operand that has not the stage's filters, unless both operands have equally many
-channels. A projection is a 1x1 PCC to the stage's filters, also around blocks of the encoding
+block's input is projected to the stage's filters (if `NetworkSpec.project_input`). An add of
+operands with unequal channel counts projects those whose count differs from the stage's filters. A
+projection is a 1x1 PCC to the stage's filters, also around blocks of the encoding
 "separate", so that nothing but the searched layers differs.
 
 `cost` counts and `model_space` builds what this module lays out.
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.blocks.layer import Layer
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.network.spec import NetworkSpec
 
 
@@ -70,8 +71,8 @@ def block_widths(block: Block, channels: int, filters: int, project_input: bool)
     """Channels of the block's layers where `channels` enter a stage of `filters`."""
     outputs = [filters if project_input else channels]
     projected = []
-    for layer in block.layers:
-        output, projections = _layer_widths(layer, outputs, filters)
+    for layer, kind in zip(block.layers, block.kinds, strict=True):
+        output, projections = _layer_widths(layer, kind, outputs, filters)
         outputs.append(output)
         projected.append(projections)
     leaves = sum(outputs[leaf] for leaf in block.leaves)
@@ -79,14 +80,12 @@ def block_widths(block: Block, channels: int, filters: int, project_input: bool)
 
 
 def _layer_widths(
-    layer: Layer, outputs: Sequence[int], filters: int
+    layer: Layer, kind: LayerKind, outputs: Sequence[int], filters: int
 ) -> tuple[int, tuple[int, ...]]:
     """The layer's output channels, and which of its predecessors it projects."""
     first = outputs[layer.pred1]
-    if layer.type == LayerType.CONV:
-        return filters, ()
-    if layer.type == LayerType.CONCAT:
+    if kind.joins == "concat":
         return first + outputs[layer.pred2], ()
-    if layer.type == LayerType.ADD and first != outputs[layer.pred2]:
+    if kind.joins == "add" and first != outputs[layer.pred2]:
         return filters, tuple(pred for pred in layer.predecessors if outputs[pred] != filters)
-    return first, ()  # an add of equal widths, a pooling, an identity, a ReLU, a batch norm
+    return (filters if kind.outputs == "filters" else first), ()

@@ -1,1 +1,1 @@
-"""The surrogate: a Gaussian process that predicts a network's result from its block."""
+"""The surrogate: predicts a network's result from its block."""

@@ -12,6 +12,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from nni_blockqnn.predictor._features import DEPTHS, Features
 
@@ -51,13 +52,13 @@ class _Inputs(NamedTuple):
 
 
 class _Scale(NamedTuple):
-    """Mean and deviation of something among the trained networks."""
+    """Mean and standard deviation of a quantity over the trained networks."""
 
     centre: np.ndarray
     spread: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray) -> _Scale:
+    def fit(cls, values: np.ndarray) -> _Scale:
         spread = values.std(axis=0)
         return cls(values.mean(axis=0), np.where(spread > 0, spread, 1.0))
 
@@ -74,13 +75,13 @@ class GaussianProcess:
             results: (n,) of the trained networks.
         """
         self._kernel = kernel
-        self._numbers = _Scale.of(_numbers(trained))
-        self._results = _Scale.of(results)
+        self._numbers = _Scale.fit(_numbers(trained))
+        self._results = _Scale.fit(results)
         self._trained = self._inputs(trained)
         correlation = self._correlation(self._trained, self._trained)
-        root = _cholesky(correlation, kernel.noise)
-        self._whitening = np.linalg.inv(root)  # numpy has no solver for triangular matrices
-        self._whitened = self._whitening @ self._results.standardised(results)
+        self._root = _cholesky(correlation, kernel.noise)
+        self._whitened = _solve(self._root, self._results.standardised(results))
+        # the scale that maximises the likelihood, in closed form
         self._variance = max(float(np.mean(self._whitened**2)), 1e-12)
 
     def predict(
@@ -93,15 +94,17 @@ class GaussianProcess:
                 them becomes less uncertain.
         """
         inputs = self._inputs(networks)
-        cross = self._whitening @ self._correlation(self._trained, inputs)
+        # with K = L L', mean = k' K^-1 y and variance = 1 - k' K^-1 k, both through L^-1 k
+        cross = _solve(self._root, self._correlation(self._trained, inputs))
         variance = 1 - np.square(cross).sum(axis=0)
         if pending:
+            # the same once more on what the trained networks leave unexplained
             awaited = self._inputs(pending)
-            awaited_cross = self._whitening @ self._correlation(self._trained, awaited)
+            awaited_cross = _solve(self._root, self._correlation(self._trained, awaited))
             covariance = self._correlation(awaited, awaited) - awaited_cross.T @ awaited_cross
             root = _cholesky(covariance, self._kernel.noise)
             between = self._correlation(awaited, inputs) - awaited_cross.T @ cross
-            variance -= np.square(np.linalg.inv(root) @ between).sum(axis=0)
+            variance -= np.square(_solve(root, between)).sum(axis=0)
         centre, spread = self._results
         deviation = np.sqrt(self._variance * np.maximum(variance, 1e-12))
         return centre + spread * (cross.T @ self._whitened), spread * deviation
@@ -120,14 +123,15 @@ def likeliest_kernel(trained: Sequence[Features], results: np.ndarray) -> Kernel
     """The kernel of ``KERNELS`` that explains the results best (marginal likelihood)."""
     labels = _labels(trained).swapaxes(0, 1)
     by_depth = np.cumsum(labels @ labels.swapaxes(1, 2), axis=0)
-    numbers = _Scale.of(_numbers(trained)).standardised(_numbers(trained))
+    numbers = _Scale.fit(_numbers(trained)).standardised(_numbers(trained))
     distances = _squared_distances(numbers, numbers)
-    targets = _Scale.of(results).standardised(results)
+    targets = _Scale.fit(results).standardised(results)
 
     def log_likelihood(kernel: Kernel) -> float:
+        # up to a constant, with the best scale put in: -n/2 ln(scale) - ln det L
         alike = by_depth[kernel.depths - 1] / kernel.depths
         root = _cholesky(_correlation(kernel, alike, distances), kernel.noise)
-        whitened = np.linalg.solve(root, targets)
+        whitened = _solve(root, targets)
         variance = max(float(np.mean(whitened**2)), 1e-12)
         return -0.5 * len(targets) * math.log(variance) - float(np.log(np.diag(root)).sum())
 
@@ -150,6 +154,11 @@ def _labels(networks: Sequence[Features]) -> np.ndarray:
 
 def _numbers(networks: Sequence[Features]) -> np.ndarray:
     return np.array([network.numbers for network in networks])
+
+
+def _solve(root: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """root^-1 values, for a lower triangular root."""
+    return solve_triangular(root, values, lower=True, check_finite=False)
 
 
 def _cholesky(correlation: np.ndarray, noise: float) -> np.ndarray:

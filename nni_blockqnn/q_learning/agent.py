@@ -1,113 +1,59 @@
-"""The Q-learning agent with shaped rewards and experience replay (paper, Section 3.2).
-
-A block is a trajectory: from the start state s0 the actions a_1 .. a_T lead through the layers to
-the Terminal, and the state after an action is the layer that it added. Replaying a trajectory of
-reward r_T updates its values, last action first:
-
-    Q(s_{T-1}, a_T)     <- (1 - alpha) Q(s_{T-1}, a_T)     + alpha r_T
-    Q(s_{t-1}, a_t)     <- (1 - alpha) Q(s_{t-1}, a_t)     + alpha [r_t + gamma max_a Q(s_t, a)]
-
-with the shaped reward r_t = r_T / T of each action but the last.
-"""
+"""What a search asks of an agent. Subclass :class:`Agent` to bring one of your own."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
-from nni_blockqnn.q_learning.q_table import QTable
-from nni_blockqnn.q_learning.replay import Experience, ReplayMemory
-from nni_blockqnn.q_learning.settings import AgentSettings
-from nni_blockqnn.space.search_space import START, SearchSpace
-
-REPEATS_STATE = "repeats"
-"""The state in which the agent chooses N, where it may (``repeats_rule="agent"``)."""
+from nni_blockqnn.q_learning.replay import Experience
+from nni_blockqnn.space.search_space import SearchSpace
 
 
-class Agent:
-    """Samples blocks and learns from their rewards (larger is better).
+class Agent(ABC):
+    """Proposes blocks and learns from their rewards; a larger reward is better.
 
-    Its draws depend on ``seed`` and on how often it was asked, on nothing else: an agent that was
-    told the same results in the same order proposes the same blocks.
+    All its random numbers must come from the generators that it is given, and its state from what
+    it observed, so that a resumed search goes on as it would have. ``agent: "module:Class"`` makes
+    one as ``Class(space, seed)``.
     """
 
-    def __init__(self, space: SearchSpace, settings: AgentSettings, seed: int) -> None:
-        self.settings = settings
-        self.table = QTable(settings.initial_q)
-        self.memory = ReplayMemory(settings.replay_capacity)
-        self._space = space
-        self._seed = seed
-        self._learnt = 0  # of the results observed, so many are in the table already
-        self.observed = 0
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        """
+        Args:
+            seed: of the search, for agents that learn at random.
+        """
+        self.space = space
+        self.seed = seed
 
-    def sample(self, epsilon: float, rng: np.random.Generator) -> Block:
-        """A block, each of its layers drawn at random with probability epsilon, else greedily."""
-        layers: list[Layer] = []
-        layer = self._next_layer(START, epsilon, rng)
-        while layer.type != LayerType.TERMINAL:
-            layers.append(layer)
-            layer = self._next_layer(layer, epsilon, rng)
-        return Block(tuple(layers), self._space.encoding)
+    @abstractmethod
+    def propose(self, epsilon: float, rng: np.random.Generator) -> Block:
+        """A block of the space. The search asks again where it is known or over the limits.
 
-    def sample_repeats(
+        Args:
+            epsilon: how much to explore now, from 1 to 0; an agent may have its own way.
+        """
+
+    @abstractmethod
+    def observe(self, experience: Experience) -> None:
+        """Learn from the result of a training."""
+
+    def recall(self, experience: Experience) -> None:  # noqa: B027 (optional)
+        """Learn from a known result under another numbering of its block; by default nothing."""
+
+    def choose_repeats(
         self, choices: tuple[int, ...], epsilon: float, rng: np.random.Generator
     ) -> int:
-        """A number of blocks a stage, learnt like a layer."""
-        if rng.random() < epsilon:
-            return choices[rng.integers(len(choices))]
-        return self.table.greedy(REPEATS_STATE, choices, rng)
+        """N for a block where ``repeats_rule`` is "agent"; by default at random."""
+        return choices[rng.integers(len(choices))]
 
-    def restore(self, table: QTable, observed: int) -> None:
-        """Go on with a table that was learnt from the first ``observed`` results.
 
-        They are still to be observed, for the memory's sake, but not to be learnt from again.
-        """
-        self.table = table
-        self._learnt = observed
+class RandomAgent(Agent):
+    """Random search: blocks drawn type first, as in the Q-agent's first phase (Appendix A)."""
+
+    def propose(self, epsilon: float, rng: np.random.Generator) -> Block:
+        return self.space.random_block(rng)
 
     def observe(self, experience: Experience) -> None:
-        """Remember a result; every ``batch_size`` results, learn from the memory."""
-        self.memory.add(experience)
-        self.observed += 1
-        if self.observed % self.settings.batch_size == 0 and self.observed > self._learnt:
-            self._replay(np.random.default_rng([self._seed, 1, self.observed]))
-
-    def credit(self, experience: Experience) -> None:
-        """Remember a result that was known already, under another numbering of its layers."""
-        self.memory.add(experience)
-
-    def learn(self, experience: Experience) -> None:
-        """Update the values along one trajectory (the equations above)."""
-        trajectory = experience.block.trajectory
-        states = (START, *trajectory[:-1])
-        final = experience.reward
-        shaped = final / len(trajectory) if self.settings.reward_shaping else 0.0
-        self._step(states[-1], trajectory[-1], final)
-        for state, action in zip(states[-2::-1], trajectory[-2::-1], strict=True):
-            best = self.table.maximum(action, len(self._space.successors(action)))
-            self._step(state, action, shaped + self.settings.discount * best)
-        self._step(REPEATS_STATE, experience.repeats, final)
-
-    def _replay(self, rng: np.random.Generator) -> None:
-        mean, deviation = (
-            self.memory.mean_and_deviation() if self.settings.standardise else (0.0, 1.0)
-        )
-        for experience in self.memory.sample(self.settings.replay_updates, rng):
-            standardised = (experience.reward - mean) / deviation
-            self.learn(experience._replace(reward=standardised))
-
-    def _step(self, state: Layer | str, action: Layer | int, target: float) -> None:
-        step = self.settings.learning_rate
-        if self.settings.step_size == "visits":
-            step = max(step, 1 / (self.table.visits(state, action) + 1))
-        self.table.update(state, action, target, step)
-
-    def _next_layer(self, state: Layer, epsilon: float, rng: np.random.Generator) -> Layer:
-        if rng.random() >= epsilon:
-            return self.table.greedy(state, self._space.successors(state), rng)
-        if self.settings.exploration == "uniform":
-            successors = self._space.successors(state)
-            return successors[rng.integers(len(successors))]
-        by_kernel = self.settings.exploration == "kernel"
-        return self._space.random_successor(state, rng, by_kernel=by_kernel)
+        """Random search learns nothing."""

@@ -6,18 +6,23 @@ from collections import Counter, deque
 from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.q_learning._network_key import NetworkKey
+from nni_blockqnn.predictor.predictor import Network
+from nni_blockqnn.q_learning._networks import NetworkKey
 
 ATTEMPTS = 2
-"""A network that failed so often is not proposed again."""
+"""A network that failed this often is not proposed again."""
 REPORTED_IN_A_ROW = 10
-"""After so many failures with a reason and no result between them, the search gives up."""
+"""The search gives up after this many failures with a reason and no result between them."""
 SILENT_IN_A_ROW = 30
-"""The same for trials that ended without a word. More, since an assessor ends trials so, too."""
+"""The same for trials that ended without a word. More, since an assessor ends trials so too."""
 
 
 class Failure(NamedTuple):
-    """A trial that said why it failed."""
+    """A trial that said why it failed.
+
+    Attributes:
+        of_block: whether the block caused it, so another attempt would fail too.
+    """
 
     episode: int
     block: Block
@@ -32,7 +37,7 @@ class Failures:
     def __init__(self) -> None:
         self.reported: list[Failure] = []
         self._counts: Counter[NetworkKey] = Counter()
-        self._retries: deque[tuple[Block, int]] = deque()
+        self._retries: deque[Network] = deque()
         self._reported_in_a_row = 0
         self._silent_in_a_row = 0
 
@@ -50,7 +55,7 @@ class Failures:
         return None
 
     def add(self, failure: Failure) -> None:
-        """A failure that was not the block's own doing earns it one more attempt."""
+        """Note a failure. One that the block did not cause earns it one more attempt."""
         self.reported.append(failure)
         self._reported_in_a_row += 1
         network = NetworkKey(failure.block, failure.repeats)
@@ -62,18 +67,19 @@ class Failures:
         self._silent_in_a_row += 1
 
     def end_streak(self) -> None:
-        """A trial succeeded, or the search was resumed, so the fault may be mended."""
+        """A trial succeeded, or the search was resumed, so the cause may be gone."""
         self._reported_in_a_row = self._silent_in_a_row = 0
 
-    def bars(self, network: NetworkKey) -> bool:
+    def excludes(self, network: NetworkKey) -> bool:
         """Whether the network has failed too often to be proposed again."""
         return self._counts[network] >= ATTEMPTS
 
-    def due(self) -> tuple[tuple[Block, int], ...]:
+    @property
+    def retries(self) -> tuple[Network, ...]:
         """The networks that are to be tried once more, the oldest first."""
         return tuple(self._retries)
 
-    def retried(self, block: Block, repeats: int) -> None:
-        """The network was handed out, again or by another way."""
-        if (block, repeats) in self._retries:
-            self._retries.remove((block, repeats))
+    def drop_retry(self, network: Network) -> None:
+        """The network was handed out, as a retry or otherwise."""
+        if network in self._retries:
+            self._retries.remove(network)

@@ -11,7 +11,11 @@ from nni_blockqnn.blocks.block import Block
 
 
 class Experience(NamedTuple):
-    """A trained block, with its number of repeats, and its reward."""
+    """A trained network and its reward, the larger the better.
+
+    Attributes:
+        repeats: N, blocks in a stage.
+    """
 
     block: Block
     repeats: int
@@ -47,9 +51,10 @@ class ReplayMemory:
         return [self._experiences[position] for position in positions]
 
     def mean_and_deviation(self) -> tuple[float, float]:
-        """Of the rewards; the deviation is infinite as long as they differ by rounding alone.
+        """Mean and standard deviation of the rewards.
 
-        So a reward standardised with them is 0 until there is something to tell apart.
+        The deviation is infinite while the rewards differ by rounding alone, so a standardised
+        reward is 0 until there is something to tell apart.
         """
         rewards = self._rewards[: len(self)]
         deviation = float(rewards.std())

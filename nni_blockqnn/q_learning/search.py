@@ -1,77 +1,83 @@
-"""The search: which block to train next, and what became of those that were sent.
+"""A search by ask and tell: which block to train next, and what became of those handed out.
 
-It is the bookkeeping around the agent: episodes, blocks whose result is known, blocks under way,
-limits on the cost. An episode's life:
+    search = BlockSearch(SearchSpace(), seed=0, budget=100)
+    while suggestion := search.ask():
+        search.tell(suggestion.episode, accuracy_of(suggestion.block, suggestion.repeats))
+    print(search.best(5))
 
-    suggest() -> under way -> result(), learn()   the agent learns, the block is known from now on
-                           -> fail()              the trial said why it failed
-                           -> release()           the trial said nothing; a late result counts
+The caller owns the loop; the search needs neither NNI nor PyTorch. An episode's life:
 
-A result is counted for the episode that it names, whether or not that is still under way, and once.
+    ask() -> under way -> tell()            the agent learns, the block is known from now on
+                       -> tell_failure()    the training said why it failed
+                       -> release()         the training said nothing; a late result still counts
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.predictor.guide import Guide
-from nni_blockqnn.q_learning._network_key import NetworkKey
-from nni_blockqnn.q_learning._remembered import Remembered
-from nni_blockqnn.q_learning._schedule import EpsilonSchedule
-from nni_blockqnn.q_learning._twins import Twins, are_twins
+from nni_blockqnn.predictor.predictor import Network, Predictor
+from nni_blockqnn.q_learning._candidates import (
+    AgentSource,
+    CandidateSource,
+    EnumerationSource,
+    NetworkChooser,
+    PredictorSource,
+    RandomSource,
+    RetrySource,
+)
+from nni_blockqnn.q_learning._episodes import Episodes, UncountableError
+from nni_blockqnn.q_learning._known import KnownResults, are_equivalent
+from nni_blockqnn.q_learning._networks import NetworkKey
 from nni_blockqnn.q_learning.agent import Agent
+from nni_blockqnn.q_learning.arguments import SearchArguments, make_agent, make_predictor
 from nni_blockqnn.q_learning.failures import Failure, Failures
 from nni_blockqnn.q_learning.replay import Experience
-from nni_blockqnn.q_learning.settings import AgentSettings
-from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
-from nni_blockqnn.space.mutation import mutate
+from nni_blockqnn.q_learning.settings import EpsilonSchedule
+from nni_blockqnn.space.limits import CostLimits, check_limits
 from nni_blockqnn.space.search_space import SearchSpace
 
-AGENT_DRAWS = 50
-"""Draws of the agent for one suggestion (DESIGN.md, "Known blocks")."""
-FREE_DRAWS = 3
-"""From the next draw on, a block over the limits is shortened instead of drawn again, since tight
-limits would take hundreds of draws."""
-RANDOM_DRAWS = 500
-"""Draws after that, type first, and then of neighbours of known blocks."""
-CANDIDATES = 40
-"""Candidates that the predictor ranks for one suggestion; more would take more than 50 ms."""
-MUTANT_SHARE = 0.5
-"""Of the candidates, mutants of the best blocks; the others are the agent's."""
-ENUMERATED = 40_000
-"""Blocks looked through, short ones first, before the space counts as exhausted. All of those of up
-to four layers are 35,784."""
+__all__ = ["BlockSearch", "Result", "Suggestion", "UncountableError"]
 
 EPISODE_LIMIT = 1_000_000_000
-"""Imported episodes beyond are numbered anew: JavaScript, through which they travel, is exact up to
-2**53."""
-
-
-class UncountableError(ValueError):
-    """A result that must not count; the message says why."""
+"""Imported episodes beyond it are numbered anew: JavaScript, through which they travel, is exact up
+to 2**53."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A block to train; ``recalled`` are known blocks that were drawn before."""
+    """A block to train.
+
+    Attributes:
+        episode: the number to tell its result by, given once.
+        repeats: N, blocks in a stage.
+        epsilon: how much the agent explored.
+        recalled: known results that the agent learns from again, since it drew their blocks.
+        width: filters of the first stage; ``None`` for those of the network as it is.
+    """
 
     episode: int
     block: Block
     repeats: int
     epsilon: float
     recalled: tuple[Experience, ...] = ()
+    width: int | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """A counted result. Rewards are as the trial reported them."""
+    """A counted result.
+
+    Attributes:
+        reward: as it was told; the smaller the better if the search minimizes.
+        metric: what else the trial reported.
+    """
 
     episode: int
     block: Block
@@ -81,150 +87,255 @@ class Result:
 
 
 class BlockSearch:
-    """Suggests blocks and counts their results; the same seed and results give the same blocks."""
+    """Suggests blocks and counts their results.
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        settings: AgentSettings,
-        *,
-        seed: int,
-        budget: int | None = None,
-        limits: Limits = Limits(),  # noqa: B008 (immutable)
-        repeats_rule: str = "largest",
-        credit_known: bool = True,
-        minimize: bool = False,
-        predictor: str | None = None,
-    ) -> None:
-        check_limits(space, limits)
+    The same arguments and the same calls give the same blocks.
+
+    Attributes:
+        history: the counted results, oldest first.
+        failures: trainings that failed, and when to give up.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int = 0, **arguments: Any) -> None:
+        """
+        Args:
+            seed: of all random numbers.
+            arguments: :class:`nni_blockqnn.q_learning.arguments.SearchArguments` lists them.
+
+        Raises:
+            ValueError: naming the argument, its value and what is allowed.
+        """
+        self.arguments = SearchArguments.of(arguments)
+        check_limits(space, self.arguments.limits)
         self.space = space
-        self.agent = Agent(space, settings, seed)
         self.history: list[Result] = []
         self.failures = Failures()
-        self._limits = CostLimits(space, limits)
-        self.guide = Guide(self._limits.cost) if predictor == "wl" else None
-        self.next_episode = 0
+        self.agent: Agent = make_agent(self.arguments, space, seed)
         self._seed = seed
+        self._sign = -1.0 if self.arguments.optimize_mode == "minimize" else 1.0
+        self._credits_known = self.arguments.known_blocks == "replay"
+        budget, settings = self.arguments.budget, self.arguments.settings
         iterations = None if budget is None else budget / settings.batch_size
         self._schedule = EpsilonSchedule(settings.epsilon_schedule, iterations)
-        self._repeats_rule = repeats_rule
-        self._credit_known = credit_known
-        self._sign = -1.0 if minimize else 1.0
-        self._short_networks = Remembered(
-            (block, repeats)
-            for block in islice(space.blocks(), ENUMERATED)
-            for repeats in self._legal_repeats(block)
-        )
-        self._known: dict[NetworkKey, list[float]] = {}
-        self._twins = Twins()
-        self._trajectories: set[tuple[Block, int]] = set()
-        self._handed_out: dict[int, tuple[Block, int]] = {}
-        self._under_way: dict[int, NetworkKey] = {}
-        self._counted: set[int] = set()
-        self._failed: set[int] = set()
-        self._adopted: set[tuple[Any, NetworkKey, float]] = set()
+        self._episodes = Episodes()
+        self._known = KnownResults()
+        self._known_blocks: list[Block] = []
+        self._trajectories: set[Network] = set()
+        self._imported: set[tuple[Any, NetworkKey, float]] = set()
+        self._limits = CostLimits(space, self.arguments.limits)
+        self._predictor_source: PredictorSource | None = None
+        self._sources = self._make_sources()
+
+    def _make_sources(self) -> list[CandidateSource]:
+        """In the order in which :meth:`ask` goes through them."""
+        space, limits, settings = self.space, self._limits, self.arguments.candidates
+        chooser = NetworkChooser(limits, self.agent, self.arguments.repeats_rule)
+        agent_source = AgentSource(space, self.agent, chooser, limits, settings)
+        predictor = make_predictor(self.arguments, limits.cost)
+        sources: list[CandidateSource] = [RetrySource(self.failures)]
+        if predictor is not None:
+            self._predictor_source = PredictorSource(
+                space, predictor, agent_source, chooser, limits, settings, self._trajectories
+            )
+            sources.append(self._predictor_source)
+        return [
+            *sources,
+            agent_source,
+            RandomSource(space, self._known_blocks, chooser, limits, settings),
+            EnumerationSource(space, chooser, settings),
+        ]
+
+    @property
+    def predictor(self) -> Predictor | None:
+        return None if self._predictor_source is None else self._predictor_source.predictor
 
     @property
     def epsilon(self) -> float:
-        """Of the next suggestion; iterations are the blocks handed out / batch size (DESIGN.md).
+        """Epsilon of the next suggestion.
 
-        Not rounded down: a small budget would end before the last stages otherwise.
+        Its iteration is blocks handed out / batch size (DESIGN.md), not rounded down: a small
+        budget would otherwise end before the last stages.
         """
-        return self._schedule.epsilon(len(self._handed_out) / self.agent.settings.batch_size)
+        return self._schedule.epsilon(len(self._episodes) / self.arguments.settings.batch_size)
+
+    @property
+    def next_episode(self) -> int:
+        return self._episodes.next
 
     @property
     def under_way(self) -> list[int]:
-        """Episodes that were suggested and neither counted nor released, the oldest first."""
-        return sorted(self._under_way)
+        """Episodes that were handed out and neither counted nor released, the oldest first."""
+        return self._episodes.under_way
 
-    def suggest(self) -> Suggestion | None:
+    def ask(self) -> Suggestion | None:
         """A block that is neither known nor under way.
 
-        A twin of such a block is drawn again, too, but only so often: it comes late, not never.
-        ``None`` if there is none left, or if trial after trial failed (``failures.stop_reason``).
+        A block of the same function as such a one is passed over too, but only so often: it comes
+        late, not never. ``None`` if nothing is left, or if trial after trial failed
+        (``failures.stop_reason``).
         """
         if self.failures.stop_reason is not None:
             return None
+        # seeded by the episode, so that a resumed search asks for the same blocks
         rng = np.random.default_rng([self._seed, 0, self.next_episode])
-        recalled: list[Experience] = []
-        network = self._first_new(self._candidates(rng, recalled))
-        if network is None:
+        found = self._first_new(rng)
+        if found is None:
             return None
-        suggestion = Suggestion(self.next_episode, *network, self.epsilon, tuple(recalled))
-        self.hand_out(suggestion)
+        (block, repeats), recalled = found
+        suggestion = Suggestion(self.next_episode, block, repeats, self.epsilon, tuple(recalled))
+        self.record_suggestion(suggestion)
         return suggestion
 
-    def _first_new(self, candidates: Iterator[tuple[Block, int]]) -> tuple[Block, int] | None:
-        twins: list[tuple[Block, int]] = []
-        for block, repeats in candidates:
-            if self._is_taken(NetworkKey(block, repeats)):
-                continue
-            if len(twins) == AGENT_DRAWS or not self._is_twin(block, repeats):
-                return block, repeats
-            twins.append((block, repeats))
-        return twins[0] if twins else None
+    def _first_new(self, rng: np.random.Generator) -> tuple[Network, list[Experience]] | None:
+        """The first new candidate of all sources, and the results recalled on the way to it."""
+        recalled: list[Experience] = []
+        equivalents: list[Network] = []
+        if self._predictor_source is not None:
+            self._predictor_source.pending = self._episodes.networks_under_way
+        for source in self._sources:
+            for network in source.draw(self.epsilon, rng):
+                if not self._is_taken(NetworkKey(*network)):
+                    most = self.arguments.candidates.agent_draws
+                    if len(equivalents) == most or not self._is_equivalent(*network):
+                        return network, recalled
+                    equivalents.append(network)
+                if source.recalls and (experience := self._recalled(*network)):
+                    # the same draw twice teaches nothing more
+                    recalled += [experience] if experience not in recalled else []
+        # better a second training of a function than none
+        return (equivalents[0], recalled) if equivalents else None
 
-    def hand_out(self, suggestion: Suggestion) -> None:
-        """Take note of a suggestion; also of one that was made before a restart."""
+    def _is_taken(self, key: NetworkKey) -> bool:
+        known = self._credits_known and key in self._known
+        return known or self.failures.excludes(key) or self._episodes.is_under_way(key)
+
+    def _is_equivalent(self, block: Block, repeats: int) -> bool:
+        """Whether a block of the same function is known, with its reward, or under way."""
+        if not self._credits_known or (block, repeats) in self.failures.retries:
+            return False
+        return self._known.has_equivalent(block, repeats) or any(
+            repeats == others and are_equivalent(block, other)
+            for other, others in self._episodes.networks_under_way
+        )
+
+    def _recalled(self, block: Block, repeats: int) -> Experience | None:
+        """The known result of a trajectory that the agent has not learnt from."""
+        if not self._credits_known or (block, repeats) in self._trajectories:
+            return None
+        reward = self._known.reward(block, repeats)
+        return None if reward is None else Experience(block, repeats, self._sign * reward)
+
+    def tell(self, episode: int, value: float, metric: Mapping[str, Any] | None = None) -> Result:
+        """Count the result of a training.
+
+        Args:
+            value: its reward, which the search maximizes, or minimizes if it was told so.
+            metric: what else is known of it: "accuracy", "flops", "rho", ...
+
+        Raises:
+            UncountableError: if the episode was never handed out or has counted already.
+        """
+        block, _ = self._episodes.open_network(episode)
+        return self.count(episode, block, float(value), metric or {})
+
+    def tell_failure(self, episode: int, reason: str, *, of_block: bool = False) -> Failure:
+        """Note that a training failed. The block is tried once more, unless the fault is its own.
+
+        Args:
+            of_block: whether the block is the cause, so that another attempt would fail too.
+
+        Raises:
+            UncountableError: if the episode was never handed out, has counted or failed already.
+        """
+        block, _ = self._episodes.open_network(episode)
+        return self.fail(episode, block, reason, of_block)
+
+    def best(self, k: int) -> list[Result]:
+        """The best results of different networks, as they should be picked, best first.
+
+        With a predictor that has a posterior mean, that decides and not the result itself, which of
+        many noisy ones is the luckiest.
+        """
+        ranked = sorted(self.history, key=lambda result: -self._sign * result.reward)
+        distinct: dict[NetworkKey, Result] = {}
+        for result in ranked:
+            distinct.setdefault(NetworkKey(result.block, result.repeats), result)
+        results = list(distinct.values())
+        means = self._posterior_means(results)
+        if means is not None:
+            results = [results[at] for at in np.argsort(-means, kind="stable")]
+        return results[:k]
+
+    def _posterior_means(self, results: list[Result]) -> np.ndarray | None:
+        source = self._predictor_source
+        if source is None or not source.ready:
+            return None
+        return source.predictor.mean([(result.block, result.repeats) for result in results])
+
+    def record_suggestion(self, suggestion: Suggestion) -> None:
+        """Take note of a suggestion, also of one that was made before a restart."""
         for experience in suggestion.recalled:
             self._trajectories.add((experience.block, experience.repeats))
             if self.space.contains(experience.block):
-                self.agent.credit(experience)
-        self.failures.retried(suggestion.block, suggestion.repeats)
-        self._handed_out[suggestion.episode] = (suggestion.block, suggestion.repeats)
-        self._under_way[suggestion.episode] = NetworkKey(suggestion.block, suggestion.repeats)
-        self.next_episode = max(self.next_episode, suggestion.episode + 1)
+                self.agent.recall(experience)
+        network = (suggestion.block, suggestion.repeats)
+        self.failures.drop_retry(network)
+        self._episodes.start(suggestion.episode, network)
 
-    def result(
+    def check_result(
         self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]
     ) -> Result:
-        """The result of an episode, for :meth:`learn`.
+        """A result that may count, for :meth:`learn`; between the two, it can be written down.
+
+        Args:
+            block: as the trial names it.
 
         Raises:
             UncountableError: if the episode was never handed out, was handed out with another
                 block, or has counted already.
         """
-        block, repeats = self._open_network(episode, block)
+        block, repeats = self._episodes.open_network(episode, block)
         return Result(episode, block, repeats, reward, dict(metric))
 
     def learn(self, result: Result) -> None:
         """Count the result: from now on its episode is over and its block known."""
-        self._counted.add(result.episode)
+        block, repeats = network = result.block, result.repeats
+        self._episodes.count(result.episode)
         self.failures.end_streak()
-        self.release(result.episode)
         self.history.append(result)
-        reward = self._sign * result.reward
-        network = NetworkKey(result.block, result.repeats)
-        self._known.setdefault(network, []).append(reward)
-        self._twins.add(result.block, result.repeats, result.reward, result.metric)
-        self._trajectories.add((result.block, result.repeats))
-        if self.space.contains(result.block):
-            self.agent.observe(Experience(result.block, result.repeats, reward))
-            if self.guide:
-                self.guide.observe((result.block, result.repeats), reward)
+        self._known.add(block, repeats, result.reward, result.metric)
+        self._known_blocks.append(block)
+        self._trajectories.add(network)
+        if self.space.contains(block):  # a result may be of an earlier, larger space
+            reward = self._sign * result.reward
+            self.agent.observe(Experience(block, repeats, reward))
+            if self._predictor_source is not None:
+                self._predictor_source.observe(network, reward)
+
+    def prepare(self) -> None:
+        """Have the predictor learn now, so that the next :meth:`ask` need not wait for it."""
+        if self._predictor_source is not None:
+            self._predictor_source.prepare()
 
     def count(self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]) -> Result:
-        """:meth:`result` and :meth:`learn` in one."""
-        result = self.result(episode, block, reward, metric)
+        """:meth:`check_result` and :meth:`learn` in one."""
+        result = self.check_result(episode, block, reward, metric)
         self.learn(result)
         return result
 
     def fail(self, episode: int, block: Block, reason: str, of_block: bool) -> Failure:
-        """The episode's trial failed and said why; of_block: another attempt would fail, too.
+        """:meth:`tell_failure` for a trial that names its block.
 
         Raises:
-            UncountableError: as :meth:`result`.
+            UncountableError: as :meth:`check_result`, and if the episode has failed already.
         """
-        block, repeats = self._open_network(episode, block)
+        block, repeats = self._episodes.open_network(episode, block)
+        self._episodes.fail(episode)
         failure = Failure(episode, block, repeats, reason, of_block)
-        if episode in self._failed:
-            raise UncountableError(f"episode {episode} has failed already")
-        self._failed.add(episode)
-        self.release(episode)
         self.failures.add(failure)
         return failure
 
-    def adopt(
+    def import_result(
         self,
         episode: int,
         block: Block,
@@ -234,123 +345,28 @@ class BlockSearch:
     ) -> Result:
         """Learn from a result that another search, or a lost past of this one, handed out.
 
-        It keeps its episode's number if that is free here, and gets the next one otherwise. Without
-        ``repeats`` it has the episode's own, or else the largest of the space.
+        It keeps its episode's number if that is free here, and gets the next one otherwise.
+
+        Args:
+            repeats: if it is unknown, the episode's own, or else the largest of the space.
 
         Raises:
-            UncountableError: if it is a result that has counted already.
+            UncountableError: if the result has counted already.
         """
-        if handed_out := self._handed_out.get(episode):
+        if handed_out := self._episodes.network(episode):
             network = NetworkKey(block, repeats or handed_out[1])
             if network == NetworkKey(*handed_out):
                 return self.count(episode, block, reward, metric)
         repeats = repeats or max(self.space.repeats)
         source = (metric.get("episode", episode), NetworkKey(block, repeats), reward)
-        if source in self._adopted:
+        if source in self._imported:
             raise UncountableError(f"episode {shown(source[0])} of another search is known")
-        self._adopted.add(source)
-        if episode in self._handed_out or not 0 <= episode < EPISODE_LIMIT:
+        self._imported.add(source)
+        if handed_out or not 0 <= episode < EPISODE_LIMIT:
             episode = self.next_episode
-        self.hand_out(Suggestion(episode, block, repeats, self.epsilon))
+        self.record_suggestion(Suggestion(episode, block, repeats, self.epsilon))
         return self.count(episode, block, reward, metric)
 
     def release(self, episode: int) -> None:
-        """The episode's trial ended without a result."""
-        self._under_way.pop(episode, None)
-
-    def _is_taken(self, key: NetworkKey) -> bool:
-        known = self._credit_known and key in self._known
-        return known or self.failures.bars(key) or key in self._under_way.values()
-
-    def _is_twin(self, block: Block, repeats: int) -> bool:
-        """Whether a block of the same function is known, with its reward, or under way."""
-        if not self._credit_known or (block, repeats) in self.failures.due():
-            return False
-        sent = (self._handed_out[episode] for episode in self._under_way)
-        return bool(self._twins.rewards(block, repeats)) or any(
-            repeats == others and are_twins(block, other) for other, others in sent
-        )
-
-    def _open_network(self, episode: int, block: Block) -> tuple[Block, int]:
-        """Block and repeats of an episode that was handed out with them and has not counted."""
-        if episode not in self._handed_out:
-            raise UncountableError(f"episode {shown(episode)} was never handed out")
-        sent, repeats = self._handed_out[episode]
-        if sent == block:
-            block = sent  # it has its fingerprint worked out already
-        elif NetworkKey(sent, repeats) != NetworkKey(block, repeats):
-            raise UncountableError(f"episode {episode} was handed out with another block")
-        if episode in self._counted:
-            raise UncountableError(f"episode {episode} has counted already")
-        return block, repeats
-
-    def _candidates(
-        self, rng: np.random.Generator, recalled: list[Experience]
-    ) -> Iterator[tuple[Block, int]]:
-        """Blocks within the limits: those to be tried again, the predictor's, the agent's, then
-        random ones, neighbours of known ones, then all from short to long."""
-        yield from self.failures.due()
-        if self.guide and self.guide.ready:
-            pending = [self._handed_out[episode] for episode in self._under_way]
-            yield from self.guide.ranked(self._pool(self.guide, rng), pending)
-        for draw in range(AGENT_DRAWS):
-            block = self.agent.sample(self.epsilon, rng)
-            if draw >= FREE_DRAWS:
-                block = self._limits.shortened(block)
-            for repeats in self._choose_repeats(block, rng):
-                yield block, repeats
-                self._recall(block, repeats, recalled)
-        for _ in range(RANDOM_DRAWS):
-            for block in self._any_blocks(rng):
-                for repeats in self._choose_repeats(block, rng):
-                    yield block, repeats
-        yield from self._short_networks
-
-    def _pool(self, guide: Guide, rng: np.random.Generator) -> list[tuple[Block, int]]:
-        """Candidates for the predictor, new ones and within the limits."""
-        parents = guide.incumbents()
-        pool: dict[tuple[Block, int], None] = {}
-        for _ in range(2 * CANDIDATES):
-            if rng.random() < MUTANT_SHARE:
-                parent, _ = parents[rng.integers(len(parents))]
-                block = mutate(parent, self.space, rng)
-            else:
-                block = self._limits.shortened(self.agent.sample(self.epsilon, rng))
-            pool.update(
-                ((block, repeats), None)
-                for repeats in self._choose_repeats(block, rng)
-                if (block, repeats) not in self._trajectories
-            )
-            if len(pool) == CANDIDATES:
-                break
-        return list(pool)
-
-    def _any_blocks(self, rng: np.random.Generator) -> Iterator[Block]:
-        """A random block and a neighbour of a known one: in small or nearly exhausted spaces it is
-        often the neighbour that is new."""
-        yield self._limits.shortened(self.space.random_block(rng))
-        if self.history:
-            known = self.history[rng.integers(len(self.history))].block
-            yield self._limits.shortened(mutate(known, self.space, rng))
-
-    def _choose_repeats(self, block: Block, rng: np.random.Generator) -> tuple[int, ...]:
-        """At most one number of repeats; none if the block exceeds the limits with all of them."""
-        legal = self._legal_repeats(block)
-        return (self.agent.sample_repeats(legal, self.epsilon, rng),) if len(legal) > 1 else legal
-
-    def _legal_repeats(self, block: Block) -> tuple[int, ...]:
-        """Within the limits, and if the agent does not choose, the largest alone."""
-        fitting = self._limits.fitting_repeats(block)
-        return fitting if self._repeats_rule == "agent" else fitting[-1:]
-
-    def _recall(self, block: Block, repeats: int, recalled: list[Experience]) -> None:
-        """A known block's trajectory that is new to the memory is remembered with its reward."""
-        if not self._credit_known or (block, repeats) in self._trajectories:
-            return
-        rewards = self._known.get(NetworkKey(block, repeats)) or [
-            self._sign * reward for reward in self._twins.rewards(block, repeats)
-        ]
-        if rewards:
-            experience = Experience(block, repeats, float(np.mean(rewards)))
-            if experience not in recalled:
-                recalled.append(experience)
+        """The episode's training ended without a result."""
+        self._episodes.release(episode)

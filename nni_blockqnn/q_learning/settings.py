@@ -1,7 +1,9 @@
-"""The agent's knobs and their presets (paper, Section 4.2)."""
+"""The settings of a search and of its Q-learning agent, and their presets (paper, Section 4.2)."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import NamedTuple
 
 EpsilonStages = tuple[tuple[float, float], ...]
@@ -27,26 +29,27 @@ QUARTERS: EpsilonStages = ((1.0, 25), (0.5, 25), (0.3, 25), (0.1, 25))
 
 
 class AgentSettings(NamedTuple):
-    """What the Q-learning agent may be told.
+    """Settings of the Q-learning agent.
 
     Attributes:
-        epsilon_schedule: (epsilon, iterations) of each stage; a tuner's budget scales it.
-        batch_size: blocks of an iteration: the agent learns after as many results.
-        learning_rate: alpha, the step towards a new target.
-        step_size: "constant" steps by alpha; "visits" by 1/n at the n-th update of a value, but at
-            least alpha, so that a value is the mean of its targets as long as there are few. With
-            constant small steps and few updates the greedy choice follows what was visited most
-            rather than what paid most; then ``initial_q`` should be near a good return.
-        discount: gamma.
+        epsilon_schedule: (epsilon, iterations) of each stage; a search's budget scales it.
+        batch_size: blocks in an iteration; the agent learns after this many results.
+        learning_rate: alpha, the step towards a new target, in (0, 1].
+        step_size: "constant" steps by alpha. "visits" steps by 1/n at the n-th update of a value,
+            but by alpha at least, so a value is the mean of its targets while there are few. With
+            small constant steps and few updates the greedy choice follows what was visited most,
+            not what paid most; ``initial_q`` should then be near a good return.
+        discount: gamma, in [0, 1].
         initial_q: value of an action that was never updated, in the reward's unit (in standard
             deviations if rewards are standardised).
         replay_updates: trajectories replayed from the memory after each iteration.
-        replay_capacity: how many of the newest results the memory holds.
-        reward_shaping: r_t = r_T / T for each action but the last; False gives them nothing.
+        replay_capacity: number of newest results that the memory holds.
+        reward_shaping: whether each action but the last is rewarded with r_t = r_T / T.
         standardise: learn from (reward - mean) / standard deviation over the replay memory, so that
             units and offsets of the reward do not matter.
-        exploration: "type" draws a random action's type first, then kernel and predecessors;
-            "kernel" type and kernel together, then predecessors; "uniform" among all legal rows.
+        exploration: how a random action is drawn. "type": its type first, then kernel, then
+            predecessors. "kernel": type and kernel together, then predecessors. "uniform": among
+            all legal rows.
     """
 
     epsilon_schedule: EpsilonStages = TABLE_2
@@ -75,3 +78,51 @@ PRESETS: dict[str, AgentSettings] = {
         exploration="kernel",
     ),
 }
+
+
+class CandidateSettings(NamedTuple):
+    """How many candidates a search looks at before it suggests one.
+
+    Attributes:
+        agent_draws: draws of the agent for one suggestion (DESIGN.md, "Known blocks").
+        whole_draws: from the next draw on, a block over the limits is shortened instead of drawn
+            again. Tight limits would otherwise take hundreds of draws.
+        random_draws: random blocks after that, and as many neighbours of known blocks.
+        enumerated: blocks looked through in the end, short ones first, before the space counts as
+            exhausted. There are 35,784 blocks of up to four layers.
+        pool: candidates that the predictor ranks for one suggestion.
+        mutant_share: share of the pool that are mutants of the best blocks; the rest is the
+            agent's.
+        first_results: results before the predictor is asked.
+        incumbents: the best results, whose blocks are the parents of mutants.
+    """
+
+    agent_draws: int = 50
+    whole_draws: int = 3
+    random_draws: int = 500
+    enumerated: int = 40_000
+    pool: int = 40
+    mutant_share: float = 0.5
+    first_results: int = 10
+    incumbents: int = 10
+
+
+class EpsilonSchedule:
+    """Epsilon falls from stage to stage; after the last stage it stays.
+
+    >>> schedule = EpsilonSchedule(TABLE_2)
+    >>> schedule.epsilon(94), schedule.epsilon(95), schedule.epsilon(177)
+    (1.0, 0.9, 0.1)
+    """
+
+    def __init__(self, stages: EpsilonStages, total_iterations: float | None = None) -> None:
+        """Stretch or shrink all stages alike to ``total_iterations``, if given."""
+        ends = list(accumulate(iterations for _, iterations in stages))
+        scale = 1.0 if total_iterations is None else total_iterations / ends[-1]
+        self._epsilons = [epsilon for epsilon, _ in stages]
+        self._ends = [end * scale for end in ends]
+
+    def epsilon(self, iteration: float) -> float:
+        """Epsilon of an iteration, counted from 0."""
+        stage = bisect_right(self._ends, iteration)
+        return self._epsilons[min(stage, len(self._epsilons) - 1)]

@@ -63,9 +63,9 @@ def replay_event(event: dict[str, Any], search: BlockSearch) -> None:
     """Tell a search of an event; one that cannot be read is left out, with a warning."""
     try:
         if event["event"] == "suggestion":
-            search.hand_out(_suggestion(event))
+            search.record_suggestion(_suggestion(event))
         elif event["event"] == "result":
-            search.adopt(
+            search.import_result(
                 int(event["episode"]),
                 _block_of(event),
                 int(event["repeats"]),

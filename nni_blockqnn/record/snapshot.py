@@ -16,7 +16,7 @@ from typing import Any
 
 from nni_blockqnn.blocks.layer import Layer
 from nni_blockqnn.common.files import write_whole
-from nni_blockqnn.q_learning.agent import Agent
+from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.q_learning.q_table import Entry, QTable
 from nni_blockqnn.record.journal import Journal
 
@@ -27,7 +27,7 @@ SNAPSHOT_INTERVAL = 500
 """Results between two snapshots: so many at most are learnt anew at a resume, in about 0.3 s."""
 
 
-def save_snapshot(path: Path, agent: Agent, journal: Journal, settings: str) -> None:
+def save_snapshot(path: Path, agent: QAgent, journal: Journal, settings: str) -> None:
     """Replace the snapshot, at once or not at all; without an intact journal there is none.
 
     Args:
@@ -52,7 +52,7 @@ def save_snapshot(path: Path, agent: Agent, journal: Journal, settings: str) -> 
         _logger.warning("%s cannot be written (%s): a resume will take longer", path, error)
 
 
-def load_snapshot(path: Path, agent: Agent, journal: Journal, settings: str) -> None:
+def load_snapshot(path: Path, agent: QAgent, journal: Journal, settings: str) -> None:
     """Give the agent its table back, if there is one that fits; a damaged one is set aside."""
     try:
         checksum, _, content = path.read_bytes().partition(b"\n")

@@ -1,23 +1,21 @@
-"""What the layers are called in pictures."""
+"""What the layers are called in pictures, and their colours: out of the table of layer kinds."""
 
 from __future__ import annotations
 
-from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.blocks.kind_table import kind_of_type
 
-_NAMES = {
-    0: "input",
-    LayerType.CONV: "conv",
-    LayerType.MAX_POOL: "max pool",
-    LayerType.AVG_POOL: "avg pool",
-    LayerType.IDENTITY: "identity",
-    LayerType.ADD: "+",
-    LayerType.CONCAT: "concat",
-    LayerType.TERMINAL: "output",
-    LayerType.RELU: "ReLU",
-    LayerType.BN: "batch norm",
-}
+_INPUT_COLOUR = "#cbd5e1"
 
 
 def label(layer_type: int, kernel: int) -> str:
     """Such as "3×3 conv"; type 0 is the block's input, the Terminal its output."""
-    return f"{kernel}×{kernel} {_NAMES[layer_type]}" if kernel else _NAMES[layer_type]
+    name = kind_of_type(layer_type).label if layer_type else "input"
+    return f"{kernel}×{kernel} {name}" if kernel else name
+
+
+def colour(layer_type: int, kernel: int) -> str:
+    """The fill of a layer's box, "#rrggbb"; type 0 is the input."""
+    if not layer_type:
+        return _INPUT_COLOUR
+    kind = kind_of_type(layer_type)
+    return kind.kernel_colours.get(kernel, kind.colour)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import networkx as nx
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.blocks.kind_table import kind_of_type
 from nni_blockqnn.reports._ordering import Item, ordered_rows
 from nni_blockqnn.reports._placement import Piece, placed
 
@@ -138,7 +138,8 @@ def _lanes(graph: nx.DiGraph, row_of: dict[int, int]) -> nx.DiGraph:
 
 def _width(graph: nx.DiGraph, node: int, sizes: Sizes) -> float:
     layer_type, _ = graph.nodes[node]["label"]
-    width = sizes.add_width if layer_type == LayerType.ADD else sizes.box_width
+    is_symbol = layer_type > 0 and kind_of_type(layer_type).is_symbol
+    width = sizes.add_width if is_symbol else sizes.box_width
     return max(width, graph.in_degree(node) * sizes.gap)
 
 

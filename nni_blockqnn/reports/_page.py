@@ -13,25 +13,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import CONV_KERNELS, LayerType
+from nni_blockqnn.blocks.kind_table import all_kinds
+from nni_blockqnn.blocks.layer import CONV_KERNELS
 from nni_blockqnn.reports._inline import inline_svg
-from nni_blockqnn.reports._labels import label
-from nni_blockqnn.reports.drawing import block_figure, colour, thumbnail_figure
+from nni_blockqnn.reports._labels import colour, label
+from nni_blockqnn.reports.drawing import block_figure, thumbnail_figure
 from nni_blockqnn.results.experiment import Results
 
 SHOWN_PROBLEMS = 5
 _THUMBNAIL_SCALE = 0.34
-_COLOURED = [(LayerType.CONV, kernel) for kernel in CONV_KERNELS] + [
-    (layer_type, 0)
-    for layer_type in (
-        LayerType.MAX_POOL,
-        LayerType.AVG_POOL,
-        LayerType.IDENTITY,
-        LayerType.ADD,
-        LayerType.CONCAT,
-    )
-]
-_SEPARATE = [(LayerType.RELU, 0), (LayerType.BN, 0)]
 
 
 class Chart(NamedTuple):
@@ -78,10 +68,21 @@ def pictures(block: Block) -> Pictures:
 
 
 def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
-    """The colours of layers, and what they are."""
-    has_separate = any(block.encoding == "separate" for block in blocks)
-    kinds = _COLOURED + (_SEPARATE if has_separate else [])
-    return [(colour(*kind), label(*kind)) for kind in kinds]
+    """The colours of layers, and what they are.
+
+    The paper's layers are always listed, those of the encoding "separate" if a block is of it, and
+    optional ones if a block has them.
+    """
+    blocks = list(blocks)
+    encodings = {"pcc", *(block.encoding for block in blocks)}
+    used = {kind for block in blocks for kind in block.kinds}
+    shown_kinds: dict[tuple[int, int], None] = {}
+    for kind in all_kinds():
+        listed = kind in used if kind.optional else bool(encodings & {*kind.encodings})
+        if listed and not kind.ends:
+            kernels = CONV_KERNELS if kind.kernel_colours else (0,)
+            shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in kernels)
+    return [(colour(*kind), label(*kind)) for kind in shown_kinds]
 
 
 def facts(results: Results) -> dict[str, str]:

@@ -14,31 +14,18 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.blocks.kind_table import kind_of_type
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.reports._labels import label
+from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports._layout import FULL_SIZE, Box, Layout, Point, Sizes, lay_out
 from nni_blockqnn.reports.text_graph import draw_text
 
-__all__ = ["LINE_COLOUR", "block_figure", "colour", "draw_image", "draw_text", "thumbnail_figure"]
+__all__ = ["LINE_COLOUR", "block_figure", "draw_image", "draw_text", "thumbnail_figure"]
 
 SVG_SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "nni_blockqnn"}
 """Text stays text, and equal pictures are equal files."""
 LINE_COLOUR = "#475569"
 _TEXT_COLOUR, _INDEX_COLOUR = "#0f172a", "#334155"
-_CONV_COLOURS = {1: "#dbeafe", 3: "#a5cdfd"}
-_LARGE_CONV_COLOUR = "#6aa9f9"
-_COLOURS = {
-    0: "#cbd5e1",
-    LayerType.MAX_POOL: "#fdba74",
-    LayerType.AVG_POOL: "#fde68a",
-    LayerType.IDENTITY: "#ffffff",
-    LayerType.ADD: "#a7f3d0",
-    LayerType.CONCAT: "#ddd6fe",
-    LayerType.TERMINAL: "#cbd5e1",
-    LayerType.RELU: "#fecdd3",
-    LayerType.BN: "#d9f99d",
-}
 _FORMATS = (".svg", ".png", ".pdf")
 _MARGIN, _TITLE_HEIGHT = 0.15, 0.35
 _HEAD_LENGTH, _HEAD_WIDTH = 0.085, 0.08
@@ -87,13 +74,6 @@ def block_figure(block: Block, *, title: str | None = None) -> Figure:
 def thumbnail_figure(block: Block) -> Figure:
     """The block's graph from left to right, its layers told by their colours alone."""
     return _figure(block, _THUMBNAIL, None)
-
-
-def colour(layer_type: int, kernel: int) -> str:
-    """The fill of a layer's box; type 0 is the input."""
-    if layer_type == LayerType.CONV:
-        return _CONV_COLOURS.get(kernel, _LARGE_CONV_COLOUR)
-    return _COLOURS[layer_type]
 
 
 def arrow_curve(corners: tuple[Point, ...]) -> Curve:
@@ -159,7 +139,8 @@ def _draw_box(axes: Axes, box: Box, kind: tuple[int, int], style: _Style) -> Non
     if style.sideways:
         x, y, width, height = y, x, height, width
     left = x - width / 2
-    rounding = box.height * (1 / 2 if layer_type == LayerType.ADD else 1 / 6)
+    drawn = None if layer_type == 0 else kind_of_type(layer_type)
+    rounding = box.height * (1 / 2 if drawn is not None and drawn.is_symbol else 1 / 6)
     patch = FancyBboxPatch(
         (left, y - height / 2),
         width,
@@ -175,6 +156,6 @@ def _draw_box(axes: Axes, box: Box, kind: tuple[int, int], style: _Style) -> Non
         return
     name = label(layer_type, kernel)
     axes.text(x, y, name, ha="center", va="center", fontsize=9, color=_TEXT_COLOUR)
-    if layer_type not in (0, LayerType.TERMINAL):
+    if drawn is not None and not drawn.ends:
         index = str(box.node)
         axes.text(left + 0.07, y, index, ha="left", va="center", fontsize=6.5, color=_INDEX_COLOUR)

@@ -23,7 +23,7 @@ from nni_blockqnn.results.finalists import (
     untrained,
 )
 
-_NOT_OF_TRAIN = ("--mu", "--rho", "--save-dir", "--validation", "--test", "--recipe")
+_NOT_OF_TRAIN = ("--mu", "--rho", "--reward", "--save-dir", "--validation", "--test", "--recipe")
 """Words of a trial's command that `blockqnn train --validation test` has not, or has otherwise."""
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.reports._labels import label
 
+_LEAST_NAME_WIDTH = 12
+"""So that the graphs of most blocks have their columns at one place."""
+
 
 def draw_text(block: Block) -> str:
     """The block from its input downwards, and behind each layer the layers that it reads.
@@ -21,6 +24,8 @@ def draw_text(block: Block) -> str:
     ●       output        <- 4
     """
     graph = block.graph
+    names = {node: label(*graph.nodes[node]["label"]) for node in graph}
+    name_width = max(_LEAST_NAME_WIDTH, *map(len, names.values()))
     last_reader = {node: max(graph.successors(node), default=node) for node in graph}
     lanes: list[int | None] = []  # the node whose output runs in each
     cells, texts = [], []
@@ -35,7 +40,7 @@ def draw_text(block: Block) -> str:
         for lane in ending:
             lanes[lane] = None
         lanes[own] = node
-        texts.append(_text(block, node, sources))
+        texts.append(_text(block, node, f"{names[node]:<{name_width}}", sources))
     width = max(map(len, cells))
     return "\n".join(
         f"{cell:<{width}} {text}".rstrip() for cell, text in zip(cells, texts, strict=True)
@@ -76,9 +81,8 @@ def _joint(left: bool, right: bool, goes_on: bool) -> str:
     return "├" if goes_on else "╰"
 
 
-def _text(block: Block, node: int, sources: list[int]) -> str:
+def _text(block: Block, node: int, name: str, sources: list[int]) -> str:
     is_layer = 0 < node <= len(block.layers)
-    name = label(*block.graph.nodes[node]["label"])
     read = f"<- {', '.join(map(str, sources))}" if sources not in ([], [0]) else ""
     together = ", concatenated" if not is_layer and len(sources) > 1 else ""
-    return f"{node if is_layer else '':>3} {name:<12}  {read}{together}"
+    return f"{node if is_layer else '':>3} {name}  {read}{together}"

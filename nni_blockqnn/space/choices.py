@@ -3,8 +3,8 @@
 =================  ===================================================================
 key                values
 =================  ===================================================================
-``layerI``         "conv 3", "max_pool 3", "identity", ...: type and kernel of row I, in
-                   a space of the encoding "separate" also "relu" and "bn";
+``layerI``         "conv 3", "max_pool 3", "identity", ...: name and kernel of row I, of
+                   all kinds of layers that the space has;
                    from row 2 on "end", from row 3 on "add" and "concat" as well
 ``layerI_pred1``   from row 3 on: the row that it reads, 1 to I - 1
 ``layerI_pred2``   from row 4 on: for an add or concat the other row that it reads,
@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import LayerType
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.space.search_space import SearchSpace
 
@@ -50,14 +50,14 @@ def block_of(choices: Mapping[str, Any], space: SearchSpace) -> Block:
         ValueError: naming the key, its value and what is allowed.
     """
     _check(choices, _allowed_values(space))
+    kinds = {_name(kind): kind for kind in space.kinds}
     rows = []
     for index in range(1, space.max_layers):
         name, _, kernel = choices[f"layer{index}"].partition(" ")
         if name == END:
             break
-        layer_type = LayerType[name.upper()]
-        preds = _predecessors(index, layer_type, choices)
-        rows.append((index, layer_type.value, int(kernel or 0), *preds))
+        preds = _predecessors(index, kinds[name], choices)
+        rows.append((index, kinds[name].type, int(kernel or 0), *preds))
     return space.parse(rows)
 
 
@@ -73,24 +73,23 @@ def _allowed_values(space: SearchSpace) -> dict[str, list[Any]]:
 
 
 def _layers(index: int, space: SearchSpace) -> list[str]:
-    names = [f"conv {kernel}" for kernel in space.conv_kernels]
-    for pool in ("max_pool", "avg_pool"):
-        names += [f"{pool} {kernel}" for kernel in space.pool_kernels if kernel > 1]
-    names.append("identity")
-    if space.encoding == "separate":
-        names += ["relu", "bn"]
-    if index >= 3:
-        names += ["add", "concat"]
-    if index >= 2:
-        names.append(END)
-    return names
+    return [
+        f"{_name(kind)} {kernel}" if kernel else _name(kind)
+        for kind in space.kinds_at(index)
+        for kernel in space.kernels(kind)
+        if not kernel or not kind.passes_on(kernel)
+    ]
 
 
-def _predecessors(index: int, layer_type: LayerType, choices: Mapping[str, Any]) -> tuple[int, int]:
+def _name(kind: LayerKind) -> str:
+    return END if kind.ends else kind.name
+
+
+def _predecessors(index: int, kind: LayerKind, choices: Mapping[str, Any]) -> tuple[int, int]:
     if index == 1:
         return 0, 0
     pred1 = choices.get(f"layer{index}_pred1", 1)
-    if layer_type.predecessors < 2:
+    if kind.predecessors < 2:
         return pred1, 0
     pred2 = choices.get(f"layer{index}_pred2", 1)
     return pred1, pred2 + (pred2 >= pred1)

@@ -20,14 +20,14 @@ _ATTEMPTS = 100
 def mutate(block: Block, space: SearchSpace, rng: np.random.Generator) -> Block:
     """A block of the space that differs from ``block`` by one edit of its rows.
 
-    Where no edit leads to another block (a space of one block), it is the block itself.
+    The block itself if no edit leads to another one, as in a space of a single block.
     """
     edits = (_change, _rewire, _insert, _remove)
     for _ in range(_ATTEMPTS):
         rows = edits[rng.integers(len(edits))](block.layers, space, rng)
         try:
             mutant = space.parse([list(row) for row in rows])
-        except InvalidBlockError:  # an add of a layer to itself, or too long, say
+        except InvalidBlockError:  # such as an add of a layer to itself, or a block too long
             continue
         if mutant != block:
             return mutant
@@ -37,7 +37,7 @@ def mutate(block: Block, space: SearchSpace, rng: np.random.Generator) -> Block:
 def _change(
     layers: Sequence[Layer], space: SearchSpace, rng: np.random.Generator
 ) -> Sequence[Layer]:
-    """Another type or kernel; predecessors stay as far as the type has them."""
+    """Another type or kernel for one layer, which keeps as many predecessors as it can."""
     at = int(rng.integers(len(layers)))
     old = layers[at]
     new = _draw(old.index, space, rng)
@@ -60,7 +60,7 @@ def _rewire(
 def _insert(
     layers: Sequence[Layer], space: SearchSpace, rng: np.random.Generator
 ) -> Sequence[Layer]:
-    """A new layer, which half of the time a later layer reads instead of what it read before."""
+    """One more layer; with probability 1/2, a later layer reads it instead of an earlier one."""
     index = int(rng.integers(1, len(layers) + 2))
     later = [
         _reading(
@@ -80,7 +80,7 @@ def _insert(
 def _remove(
     layers: Sequence[Layer], space: SearchSpace, rng: np.random.Generator
 ) -> Sequence[Layer]:
-    """One layer less; those that read it read what it read."""
+    """One layer fewer; its readers read its predecessor instead."""
     at = int(rng.integers(len(layers)))
     gone = layers[at]
     instead = max(gone.pred1, 1)
@@ -93,8 +93,7 @@ def _remove(
 
 
 def _draw(index: int, space: SearchSpace, rng: np.random.Generator) -> Layer:
-    """A random layer of this index, not the Terminal; out of the space's bounds there is only
-    that."""
+    """A random layer of this index; the Terminal only where the space allows nothing else."""
     previous = START if index == 1 else Layer.terminal(index - 1)
     for _ in range(_ATTEMPTS):
         layer = space.random_successor(previous, rng)

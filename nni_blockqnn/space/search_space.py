@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from nni_blockqnn.blocks.block import Block, checked_encoding
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kind_table import space_kinds
 from nni_blockqnn.blocks.layer import (
     CONV_KERNELS,
-    KERNEL_LIMIT,
-    LAYER_LIMIT,
     POOL_KERNELS,
     InvalidBlockError,
     Layer,
     LayerType,
 )
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.space._json_fields import space_fields
 
 START = Layer(0, 0, 0, 0, 0)
 """The state s0 before the first layer (Fig. 4 draws it as the root)."""
@@ -41,6 +40,9 @@ class SearchSpace:
             or "separate", in which the three are layers of their own (Fig. 9).
         repeats: the numbers N of blocks a stage that the search may choose from.
         network: a preset's name or JSON text of :class:`NetworkSpec`'s fields.
+        extra_kinds: optional kinds of layers that blocks may have: "separable" for
+            depthwise-separable convolution, "module:NAME" for a
+            :class:`~nni_blockqnn.blocks.layer_kind.LayerKind` of your own. Default: none.
     """
 
     max_layers: int = 23
@@ -49,9 +51,22 @@ class SearchSpace:
     encoding: str = "pcc"
     repeats: tuple[int, ...] = (4,)
     network: str = "cifar100"
+    extra_kinds: tuple[str, ...] = ()
     _successors: dict[int, list[Layer]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: if an extra kind is not known, or has no kernel in this space.
+        """
+        for kind in self.kinds:
+            if kind.optional and not self.kernels(kind):
+                raise ValueError(
+                    f"extra_kinds: {kind.name} needs a kernel of {kind.smallest_kernel} or more in "
+                    f"{kind.kernels}_kernels"
+                )
 
     @classmethod
     def from_json(cls, search_space: Mapping[str, Any]) -> SearchSpace:
@@ -62,20 +77,7 @@ class SearchSpace:
         Raises:
             ValueError: naming the key, its value and what is allowed.
         """
-        entries = _object("the search space", search_space, ("block", "repeats", "network"))
-        if "block" not in entries:
-            raise ValueError(
-                'the search space needs a "block": {"_type": "nsc", "_value": {...}}, '
-                f"got the keys {shown(sorted(entries))}"
-            )
-        network = _one_network(entries.get("network", _choice(["cifar100"])))
-        spec = NetworkSpec.from_parameter(network)
-        repeats = _choices("repeats", entries.get("repeats", _choice([spec.repeats])))
-        return cls(
-            **_block_fields(entries["block"]),
-            repeats=tuple(dict.fromkeys(_positive("repeats", n, 1_000) for n in repeats)),
-            network=network,
-        )
+        return cls(**space_fields(search_space))
 
     @cached_property
     def spec(self) -> NetworkSpec:
@@ -116,14 +118,14 @@ class SearchSpace:
         """
         index = (0 if layer is None else layer.index) + 1
         draw = self._random_label if by_kernel else self._random_type_and_kernel
-        layer_type, kernel = draw(index, rng)
-        if layer_type is LayerType.TERMINAL:
+        kind, kernel = draw(index, rng)
+        if kind.ends:
             return Layer.terminal(index)
         if index == 1:
-            return Layer(1, layer_type.value, kernel, 0, 0)
-        preds = 1 + rng.choice(index - 1, size=layer_type.predecessors, replace=False)
+            return Layer(1, kind.type, kernel, 0, 0)
+        preds = 1 + rng.choice(index - 1, size=kind.predecessors, replace=False)
         pred1, pred2 = sorted(preds.tolist()) if len(preds) == 2 else (int(preds[0]), 0)
-        return Layer(index, layer_type.value, kernel, pred1, pred2)
+        return Layer(index, kind.type, kernel, pred1, pred2)
 
     def random_block(self, rng: np.random.Generator) -> Block:
         """A block drawn layer by layer with :meth:`random_successor`: 6.4 layers in the mean."""
@@ -144,8 +146,8 @@ class SearchSpace:
         """A block of this space.
 
         Raises:
-            InvalidBlockError: also for a block that is longer than the space allows, or of the
-                other encoding.
+            InvalidBlockError: also if the block is longer than the space allows, or of the other
+                encoding.
         """
         if isinstance(codes, Block) and codes.encoding != self.encoding:
             raise InvalidBlockError(
@@ -156,6 +158,7 @@ class SearchSpace:
             conv_kernels=self.conv_kernels,
             pool_kernels=self.pool_kernels,
             encoding=self.encoding,
+            extra_kinds=self.extra_kinds,
         )
         if len(block.layers) >= self.max_layers:
             raise InvalidBlockError(
@@ -165,7 +168,7 @@ class SearchSpace:
         return block
 
     def contains(self, block: Block) -> bool:
-        """Whether the block's encoding, length and kernels are those of this space."""
+        """Whether encoding, length, kinds of layers and kernels are those of this space."""
         return (
             block.encoding == self.encoding
             and len(block.layers) < self.max_layers
@@ -173,13 +176,23 @@ class SearchSpace:
         )
 
     @cached_property
+    def kinds(self) -> tuple[LayerKind, ...]:
+        """The kinds of layers, in the order in which successors list them.
+
+        Layers of one predecessor come first, then add and concat, then the Terminal; by type within
+        each group.
+        """
+        kinds = space_kinds(self.encoding, self.extra_kinds)
+        return tuple(sorted(kinds, key=lambda kind: (kind.ends, kind.predecessors)))
+
+    def kernels(self, kind: LayerKind) -> tuple[int, ...]:
+        """The kernel sizes of a kind in this space; (0,) for a layer without a kernel."""
+        return kind.kernel_sizes(self.conv_kernels, self.pool_kernels)
+
+    @cached_property
     def _labels(self) -> frozenset[tuple[int, int]]:
         """Types and kernels that layers of this space may have, whatever their position."""
-        return frozenset(
-            (layer_type.value, kernel)
-            for layer_type in LayerType
-            for kernel in self._kernels(layer_type)
-        )
+        return frozenset((kind.type, size) for kind in self.kinds for size in self.kernels(kind))
 
     def _prefixes(self, length: int) -> Iterator[tuple[Layer, ...]]:
         if length == 0:
@@ -190,124 +203,36 @@ class SearchSpace:
             for row in rows:
                 yield (*head, row)
 
-    def _types_at(self, index: int) -> list[LayerType]:
+    def kinds_at(self, index: int) -> list[LayerKind]:
+        """The kinds that a layer of this index may be of, the Terminal last."""
         if index >= self.max_layers:
-            return [LayerType.TERMINAL]
-        types = [LayerType.CONV, LayerType.MAX_POOL, LayerType.AVG_POOL, LayerType.IDENTITY]
-        if self.encoding == "separate":
-            types += [LayerType.RELU, LayerType.BN]
-        if index >= 3:
-            types += [LayerType.ADD, LayerType.CONCAT]
-        if index >= 2:
-            types.append(LayerType.TERMINAL)
-        return types
+            return [kind for kind in self.kinds if kind.ends]
+        # an empty block is not offered, and an add or concat reads two earlier layers
+        most_read = 1 if index < 3 else 2
+        least_read = 1 if index < 2 else 0
+        return [kind for kind in self.kinds if least_read <= kind.predecessors <= most_read]
 
     def _random_type_and_kernel(
         self, index: int, rng: np.random.Generator
-    ) -> tuple[LayerType, int]:
-        types = self._types_at(index)
-        layer_type = types[rng.integers(len(types))]
-        kernels = self._kernels(layer_type)
-        return layer_type, kernels[rng.integers(len(kernels))]
+    ) -> tuple[LayerKind, int]:
+        kinds = self.kinds_at(index)
+        kind = kinds[rng.integers(len(kinds))]
+        kernels = self.kernels(kind)
+        return kind, kernels[rng.integers(len(kernels))]
 
-    def _random_label(self, index: int, rng: np.random.Generator) -> tuple[LayerType, int]:
-        labels = [(t, kernel) for t in self._types_at(index) for kernel in self._kernels(t)]
+    def _random_label(self, index: int, rng: np.random.Generator) -> tuple[LayerKind, int]:
+        labels = [(kind, size) for kind in self.kinds_at(index) for size in self.kernels(kind)]
         return labels[rng.integers(len(labels))]
-
-    def _kernels(self, layer_type: LayerType) -> tuple[int, ...]:
-        if layer_type is LayerType.CONV:
-            return self.conv_kernels
-        if layer_type in (LayerType.MAX_POOL, LayerType.AVG_POOL):
-            return self.pool_kernels
-        return (0,)
 
     def _layers_at(self, index: int) -> Iterator[Layer]:
         readable = range(1, index) if index > 1 else range(1)
-        for layer_type in self._types_at(index):
-            if layer_type is LayerType.TERMINAL:
+        for kind in self.kinds_at(index):
+            if kind.ends:
                 yield Layer.terminal(index)
-            elif layer_type.predecessors == 2:
+            elif kind.predecessors == 2:
                 for pred1, pred2 in combinations(readable, 2):
-                    yield Layer(index, layer_type.value, 0, pred1, pred2)
+                    yield Layer(index, kind.type, 0, pred1, pred2)
             else:
-                for kernel in self._kernels(layer_type):
+                for kernel in self.kernels(kind):
                     for pred in readable:
-                        yield Layer(index, layer_type.value, kernel, pred, 0)
-
-
-def _choice(values: list[Any]) -> dict[str, Any]:
-    return {"_type": "choice", "_value": values}
-
-
-def _object(name: str, value: Any, allowed: Sequence[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be a JSON object, got {shown(value)}")
-    unknown = [key for key in value if key not in allowed]
-    if unknown:
-        raise ValueError(f"{name} has no key {shown(unknown[0])}; allowed are {', '.join(allowed)}")
-    return value
-
-
-def _choices(name: str, entry: Any) -> list[Any]:
-    fields = _object(name, entry, ("_type", "_value"))
-    values = fields.get("_value")
-    is_choice = _is(fields.get("_type"), "choice")
-    if not is_choice or not isinstance(values, (list, tuple)) or not values:
-        raise ValueError(
-            f'{name} must be {{"_type": "choice", "_value": [at least one value]}}, '
-            f"got {shown(entry)}"
-        )
-    return list(values)
-
-
-def _one_network(entry: Any) -> str:
-    values = _choices("network", entry)
-    if len(values) != 1:
-        raise ValueError(
-            f"network must have one value, the searched network's, got {shown(values)}"
-        )
-    spec = NetworkSpec.from_parameter(values[0])
-    return values[0] if isinstance(values[0], str) else spec.to_json()
-
-
-def _block_fields(entry: Any) -> dict[str, Any]:
-    fields = _object("block", entry, ("_type", "_value"))
-    if not _is(fields.get("_type"), "nsc"):
-        raise ValueError(f'the "_type" of block must be "nsc", got {shown(fields.get("_type"))}')
-    names = ("max_layers", "conv_kernels", "pool_kernels", "encoding")
-    values = dict(_object('the "_value" of block', fields.get("_value"), names))
-    if "max_layers" in values:
-        values["max_layers"] = _max_layers(values["max_layers"])
-    for name in ("conv_kernels", "pool_kernels"):
-        if name in values:
-            values[name] = _kernel_sizes(name, values[name])
-    if "encoding" in values:
-        values["encoding"] = checked_encoding(values["encoding"])
-    return values
-
-
-def _is(value: Any, text: str) -> bool:
-    return isinstance(value, str) and value == text  # arrays compare element by element
-
-
-def _max_layers(value: Any) -> int:
-    if _positive("max_layers", value, LAYER_LIMIT) < 2:
-        raise ValueError(f"max_layers must be 2 (one layer and the Terminal) or more, got {value}")
-    return int(value)
-
-
-def _kernel_sizes(name: str, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"{name} must be a list of at least one odd integer, got {shown(value)}")
-    kernels = [_positive(name, kernel, KERNEL_LIMIT) for kernel in value]
-    even = [kernel for kernel in kernels if kernel % 2 == 0]
-    if even:
-        raise ValueError(f"{name} must be odd, so that the map keeps its size, got {even[0]}")
-    return tuple(dict.fromkeys(kernels))
-
-
-def _positive(name: str, value: Any, highest: int) -> int:
-    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not valid or not 1 <= value <= highest:
-        raise ValueError(f"{name} must be an integer from 1 to {highest}, got {shown(value)}")
-    return int(value)
+                        yield Layer(index, kind.type, kernel, pred, 0)

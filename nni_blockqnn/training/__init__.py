@@ -1,12 +1,12 @@
 """Short and final trainings of one network."""
 
+from nni_blockqnn.training.arguments import TrainingArguments
 from nni_blockqnn.training.checkpoint import Checkpoint
-from nni_blockqnn.training.device import pick_device
+from nni_blockqnn.training.device import PRECISIONS, check_precision, pick_device
 from nni_blockqnn.training.distributed import ALONE, World, joined
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.evaluation import Accuracies, evaluate, evaluate_accuracies
 from nni_blockqnn.training.loop import train
-from nni_blockqnn.training.precision import PRECISIONS, check_precision
 from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, IMAGENET_FINAL, RECIPES, Recipe
 from nni_blockqnn.training.results import EpochResult, TrainingResult
 
@@ -21,6 +21,7 @@ __all__ = [
     "Checkpoint",
     "EpochResult",
     "Recipe",
+    "TrainingArguments",
     "TrainingError",
     "TrainingResult",
     "World",

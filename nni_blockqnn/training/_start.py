@@ -17,10 +17,10 @@ from torch.optim.lr_scheduler import MultiStepLR
 from nni_blockqnn.training._batches import Batches, training_batches
 from nni_blockqnn.training._optimizers import make_optimizer
 from nni_blockqnn.training.checkpoint import Checkpoint
+from nni_blockqnn.training.device import autocast
 from nni_blockqnn.training.distributed import World
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.evaluation import accuracies
-from nni_blockqnn.training.precision import autocast
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, best_epoch
 from nni_blockqnn.training.streaming import StreamedBatches
@@ -28,12 +28,13 @@ from nni_blockqnn.training.streaming import StreamedBatches
 
 @dataclass(frozen=True)
 class Plan:
-    """What all starts of a training have in common.
+    """What all starts of a training share.
 
     Attributes:
         micro_batch: images that a process's network sees at once; steps come after whole batches.
-        on_epoch: is told of each epoch.
-        keep_best: whether the best epoch's weights are kept beside the last one's.
+        chance: accuracy of a constant answer, in percent.
+        on_epoch: called after each epoch.
+        keep_best: whether the weights of the best epoch are kept beside those of the last one.
     """
 
     recipe: Recipe
@@ -69,7 +70,7 @@ class Start:
         self._schedule = MultiStepLR(self._optimizer, list(recipe.milestones), recipe.factor)
 
     def run(self) -> bool:
-        """All epochs that are left; False if the first one calls for a restart."""
+        """Train the remaining epochs; False if the first one calls for a restart."""
         plan = self._plan
         for epoch in range(len(self.epochs) + 1, plan.recipe.epochs + 1):
             result = self._epoch(epoch)
@@ -91,7 +92,7 @@ class Start:
         return True
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`_state` gave."""
+        """Continue from what :meth:`_state` returned."""
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
@@ -132,7 +133,7 @@ class Start:
         return EpochResult(epoch, loss, found.top1, rate, self._restarts, seconds, found.top5)
 
     def _fit(self) -> float:
-        """One epoch of steps; the mean loss."""
+        """Train one epoch and return its mean loss."""
         self.network.train()
         recipe, world = self._plan.recipe, self._plan.world
         # summed up on the device: reading a loss after each step would wait for the device
@@ -148,7 +149,7 @@ class Start:
         return float(total) / sum(counts)
 
     def _step(self, images: Tensor, labels: Tensor, count: int) -> Tensor:
-        """A step down the gradient of the batch's mean loss; the sum of the losses.
+        """Take a step down the gradient of the batch's mean loss; return the sum of the losses.
 
         Args:
             images: this process's share of the batch.

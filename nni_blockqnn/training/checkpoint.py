@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from typing import Any
 
 import torch
 
+from nni_blockqnn.common.files import replaced
+
 SECONDS_BETWEEN = 10.0
-"""Trainings that take less are begun anew sooner than they are written."""
+"""A training shorter than this is repeated faster than it is written."""
 
 
 @dataclass
@@ -20,9 +21,10 @@ class Checkpoint:
     """The file of one training.
 
     Attributes:
-        fingerprint: says which training it is; a file with another one is not its.
-        seconds_between: writes at most so often.
-        inherited: the file of an earlier run of the same training, read where ``path`` has nothing.
+        fingerprint: identifies the training; a file with another one is ignored.
+        seconds_between: the least time between two writes, in seconds; default 10.
+        inherited: the file of an earlier run of the same training, read if ``path`` has nothing;
+            default None.
     """
 
     path: Path
@@ -32,22 +34,17 @@ class Checkpoint:
     _last: float = field(default_factory=time.monotonic)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the file, unless it was written just now. Without room, warns and goes on."""
+        """Replace the file, unless it was written just now; if there is no room for it, warn."""
         now = time.monotonic()
         if now - self._last < self.seconds_between:
             return
         self._last = now
-        scratch = self.path.with_suffix(".tmp")
         try:
-            with scratch.open("wb") as file:
+            with replaced(self.path) as file:
                 torch.save({"fingerprint": self.fingerprint, "state": state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(self.path)
         # torch.save turns a full disk into a RuntimeError
         except (OSError, RuntimeError) as error:
             warnings.warn(f"the training's checkpoint {self.path}: {error}", stacklevel=2)
-            scratch.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:
         """The state of this very training; ``None`` if there is none or it cannot be read."""
@@ -76,7 +73,10 @@ class Checkpoint:
 
 
 def read_fingerprint(path: Path) -> str | None:
-    """Whose checkpoint it is, without reading its tensors; ``None`` if it cannot be read."""
+    """The fingerprint of the training that wrote a checkpoint, without reading its tensors.
+
+    ``None`` if it cannot be read.
+    """
     try:
         saved = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
         return str(saved["fingerprint"])

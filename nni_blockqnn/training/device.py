@@ -1,18 +1,25 @@
-"""The device that a training runs on."""
+"""The device that a training runs on, and the arithmetic that it computes in there."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
 import torch
 
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.messages import alternatives, shown
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+_AMPERE = (8, 0)
+"""The first compute capability with TF32 and bfloat16 in its tensor cores."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name.
+    """The device of that name, checked to exist.
 
     Args:
-        name: "auto" for a GPU if PyTorch sees one and the CPU if not, or "cpu", "cuda", "cuda:N" or
-            "mps".
+        name: "auto" (default) for a GPU if PyTorch sees one, otherwise the CPU; or "cpu", "cuda",
+            "cuda:N" or "mps".
 
     Raises:
         ValueError: if there is no such device here.
@@ -30,3 +37,54 @@ def pick_device(name: str = "auto") -> torch.device:
             f"{torch.version.cuda}); check nvidia-smi and CUDA_VISIBLE_DEVICES, or use auto or cpu"
         )
     return torch.device(name)
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Check that the device can compute in this precision.
+
+    Raises:
+        ValueError: if it is unknown or the device lacks it, naming what to use instead.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be {alternatives(PRECISIONS)}, got {shown(precision)}")
+    if precision == "tf32" and device.type != "cuda":
+        raise ValueError(
+            f"precision tf32 needs an NVIDIA GPU with tensor cores, and the device is {device}: "
+            "use fp32"
+        )
+    if precision == "bf16" and device.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"precision bf16 is for cpu and cuda, and the device is {device}: use fp32"
+        )
+    if precision != "fp32" and device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability < _AMPERE:
+            raise ValueError(
+                f"precision {precision} needs a GPU of compute capability 8.0 (Ampere) or later, "
+                f"and {device} has {capability[0]}.{capability[1]}: use fp32"
+            )
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+    """The context for a forward pass; weights and batch norm's statistics stay float32."""
+    if precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def reproducible_kernels(precision: str) -> Iterator[None]:
+    """The context for all work on a GPU: the same kernels at each run, TF32 only on request.
+
+    Left to itself, cuDNN may choose other kernels at each run: the same seed, but other weights.
+    And PyTorch's default computes float32 convolutions in TF32.
+    """
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+    tf32 = precision == "tf32"
+    try:
+        cudnn.deterministic, cudnn.benchmark = True, False
+        cudnn.allow_tf32, matmul.allow_tf32 = tf32, tf32
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before

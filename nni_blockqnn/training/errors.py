@@ -1,4 +1,4 @@
-"""Trainings that cannot go on."""
+"""Errors that end a training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEMORY_SIGNS = (
 
 
 def ran_out_of_memory(error: Exception) -> bool:
-    """Whether it is one of the ways in which PyTorch says so, on a GPU and on the CPU."""
+    """Whether it is any of the errors that PyTorch raises for it, on a GPU or the CPU."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
@@ -30,7 +30,7 @@ def ran_out_of_memory(error: Exception) -> bool:
 
 
 def too_large(batch_size: int, device: torch.device, smallest: int | None = None) -> TrainingError:
-    """What to say of a block that ran out of memory.
+    """The error of a block that ran out of memory.
 
     Args:
         smallest: images of the smallest micro-batch that was tried as well.
@@ -44,7 +44,7 @@ def too_large(batch_size: int, device: torch.device, smallest: int | None = None
 
 @contextmanager
 def memory_errors_explained(batch_size: int, device: torch.device) -> Iterator[None]:
-    """Turns each of the ways in which PyTorch runs out of memory into a TrainingError."""
+    """Turn whatever PyTorch raises for want of memory into a TrainingError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

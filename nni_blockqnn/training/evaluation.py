@@ -1,4 +1,4 @@
-"""How often a network is right: with its first answer, and among its first five."""
+"""Top-1 and top-5 accuracy of a network."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from nni_blockqnn.data import AnySplit
 from nni_blockqnn.training._batches import Batches
+from nni_blockqnn.training.device import autocast, check_precision, reproducible_kernels
 from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained
-from nni_blockqnn.training.precision import autocast, check_precision, reproducible_kernels
 from nni_blockqnn.training.streaming import StreamedBatches, batches_of
 
 TOP5_CLASSES = 100
@@ -58,11 +58,11 @@ def evaluate_accuracies(
     precision: str = "fp32",
     world: World = ALONE,
 ) -> Accuracies:
-    """The network's accuracies on the split; the network lies on the device.
+    """The network's accuracies on the split; the network must be on the device.
 
     Raises:
-        ValueError: if there is no such precision on the device.
-        TrainingError: if the device's memory does not suffice.
+        ValueError: if the device lacks the precision.
+        TrainingError: if the device runs out of memory.
         DataError: if an image that is streamed is broken.
     """
     check_precision(precision, device)
@@ -74,7 +74,7 @@ def evaluate_accuracies(
 def accuracies(
     network: nn.Module, batches: Batches | StreamedBatches, batch_size: int, precision: str
 ) -> Accuracies:
-    """Accuracies in evaluation mode, of all processes' shares; puts the network's mode back."""
+    """Accuracies in evaluation mode, of all processes' shares; restores the network's mode."""
     was_training = network.training
     network.eval()
     device = batches.device

@@ -16,10 +16,10 @@ from torch import nn
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.training._start import Plan, Start
 from nni_blockqnn.training.checkpoint import Checkpoint
+from nni_blockqnn.training.device import check_precision, reproducible_kernels
 from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained, ran_out_of_memory, too_large
 from nni_blockqnn.training.memory import free_memory, halved
-from nni_blockqnn.training.precision import check_precision, reproducible_kernels
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, TrainingResult, best_epoch
 from nni_blockqnn.training.streaming import batches_of
@@ -39,7 +39,7 @@ def train(
     micro_batch: int | None = None,
     world: World = ALONE,
 ) -> TrainingResult:
-    """Trains a network on `data.train`, with `data.valid` looked at after each epoch.
+    """Train a network on `data.train` and validate it on `data.valid` after each epoch.
 
     If the first epoch is not better than chance (accuracy <= 100 / classes, or a loss that is not
     finite), the training starts anew with a new network, other random numbers and a smaller
@@ -54,13 +54,13 @@ def train(
         data: copied to the device whole, as bytes, or streamed from its files.
         seed: of weights, order and augmentation. The same seed gives the same result on the same
             device.
-        on_epoch: is told of each epoch, those before a restart or before memory ran out included,
-            but not of those that a checkpoint brings.
-        checkpoint: written after epochs and gone on from if it is there and of this precision; the
-            result is the same.
+        on_epoch: called after each epoch, those before a restart or before memory ran out
+            included, but not for those that a checkpoint brings.
+        checkpoint: written after epochs; the training continues from it if it exists and has this
+            precision, with the same result.
         keep_best: end with the weights of the epoch of the best validation accuracy, the latest of
             several; not for a validation set that is the test set.
-        precision: "fp32", "tf32" or "bf16" (:mod:`nni_blockqnn.training.precision`).
+        precision: "fp32", "tf32" or "bf16" (:mod:`nni_blockqnn.training.device`).
         micro_batch: images that the network sees at once, to begin with; a batch if not given. The
             gradient is that of the whole batch's mean loss, but batch normalisation takes each
             micro-batch's own statistics.
@@ -69,7 +69,7 @@ def train(
             weights; the first one alone writes the checkpoint.
 
     Raises:
-        ValueError: if there is no such precision on the device, or if a process would have fewer
+        ValueError: if the device lacks the precision, or if a process would have fewer
             than two images of a batch.
         TrainingError: if the loss is not finite, or the device's memory does not suffice.
         DataError: if an image that is streamed is broken.
@@ -149,7 +149,7 @@ def _check_shares(world: World, data: ImageData, recipe: Recipe) -> None:
 def _run(
     make_network: Callable[[], nn.Module], plan: Plan, seed: int, saved: dict[str, Any] | None
 ) -> tuple[Start, int]:
-    """The start that counts, at its end, and how many came before it."""
+    """Start until a first epoch beats chance, and train; the last start and its restarts."""
     first = saved["restarts"] if saved else 0
     for restarts in range(first, plan.recipe.restarts + 1):
         with _seeded(seed, restarts, plan.device) as generator:

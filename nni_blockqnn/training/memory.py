@@ -1,7 +1,7 @@
-"""Networks too large for a whole batch train on parts of it; those that no part fits are refused.
+"""Micro-batches for networks that a whole batch does not fit in memory.
 
-The parts, micro-batches, add up their gradients to that of the mean over the whole batch. Only
-batch normalisation sees the difference: it normalises each part by itself.
+Gradients of the micro-batches add up to that of the mean over the whole batch. Only batch
+normalisation sees the difference: it normalises each micro-batch by itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def fitting_micro_batch(
     precision: str = "fp32",
     processes: int = 1,
 ) -> int:
-    """The batch, or the first of its halves, quarters, ... that all memory of the device may hold.
+    """The batch size, or the first half, quarter, ... of it that fits in the device's memory.
 
     The need is an estimate: weights with gradients and moments, and the feature maps of a
     micro-batch. What a backward pass needs of these is 0.5 to 2.3 times the estimate, in the median
@@ -46,7 +46,8 @@ def fitting_micro_batch(
         processes: that share the memory where the device is the CPU.
 
     Raises:
-        TrainingError: if none fits, saying how much it needs, how much there is, and what to do.
+        TrainingError: if none fits, saying how much memory it needs, how much the device has,
+            and what to do.
     """
     available = _total_memory(device, processes)
     micro_batch = batch_size
@@ -64,7 +65,7 @@ def fitting_micro_batch(
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what a failed attempt left behind."""
+    """Free what a failed attempt left behind."""
     gc.collect()  # a network may lie in a cycle of references
     if device.type == "cuda":
         torch.cuda.empty_cache()

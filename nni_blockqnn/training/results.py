@@ -1,4 +1,4 @@
-"""What a training tells of itself."""
+"""Results of epochs and trainings."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import nn
 
 @dataclass(frozen=True)
 class EpochResult:
-    """An epoch's outcome.
+    """The result of one epoch.
 
     Attributes:
         epoch: counted from 1, and from 1 again after a restart.
         loss: mean cross-entropy over the epoch's training batches; not finite only in a first
             epoch that is followed by a restart.
         accuracy: on the validation set, in percent.
-        learning_rate: the epoch's.
-        restarts: how many restarts came before.
-        seconds: training and validation together.
+        learning_rate: of the optimizer throughout the epoch.
+        restarts: how many restarts came before it.
+        seconds: wall-clock time of training and validation together.
         top5_accuracy: on the validation set, in percent; None for fewer than 100 classes.
     """
 
@@ -33,18 +33,17 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A training's outcome.
+    """The result of a training.
 
     Attributes:
-        network: as the last epoch left it, or the best one with `keep_best`, on the device, in
-            evaluation mode.
-        accuracy: the last epoch's on the validation set, in percent.
-        best_accuracy: the best epoch's.
-        kept_epoch: whose weights the network has, counted from 1.
+        network: with the weights of `kept_epoch`, on the device, in evaluation mode.
+        accuracy: of the last epoch on the validation set, in percent.
+        best_accuracy: of the best epoch on the validation set, in percent.
+        kept_epoch: the last epoch, or with `keep_best` the best one, counted from 1.
         restarts: how often it started anew.
         learning_rate: initial learning rate of the start that counts.
         epochs: of the start that counts.
-        seconds: all starts together, and attempts that ran out of memory.
+        seconds: wall-clock time of all starts, attempts that ran out of memory included.
         micro_batch: images that the network saw at once; the batch size unless memory was short.
     """
 
@@ -60,5 +59,5 @@ class TrainingResult:
 
 
 def best_epoch(epochs: list[EpochResult]) -> EpochResult:
-    """The latest of the best: at equal accuracy, later epochs have the smaller learning rate."""
+    """The epoch of the best accuracy, the latest of several: its learning rate is the smallest."""
     return max(reversed(epochs), key=lambda epoch: epoch.accuracy)

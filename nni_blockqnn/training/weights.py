@@ -1,4 +1,4 @@
-"""A trained network in a folder: its weights, and what they are the weights of.
+"""A trained network in a folder: its weights and their description.
 
 ``weights.safetensors`` holds the state dict and ``network.json`` the rest, the weights' SHA-256
 included. ``network.json`` is written last, so a folder without it, or with another hash in it, is a
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -20,16 +19,22 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 
 WEIGHTS_NAME = "weights.safetensors"
 DESCRIPTION_NAME = "network.json"
 _COUNTER = "num_batches_tracked"
-"""A number in each batch norm that fits everywhere and says nothing."""
+"""A scalar in each batch norm, which fits every other one and so proves nothing."""
 
 
 class CarriedOver(NamedTuple):
-    """How many of a network's tensors another one's have replaced."""
+    """How many of a network's tensors were replaced by another network's.
+
+    Attributes:
+        fitting: replaced ones; counters of batches are left out.
+        of: all.
+    """
 
     fitting: int
     of: int
@@ -39,11 +44,11 @@ def save_network(folder: Path, network: nn.Module, description: Mapping[str, Any
     """Write both files, each complete or not at all; returns the weights' SHA-256.
 
     Args:
-        folder: made if it is not there.
+        folder: made if it does not exist.
         description: for ``network.json``, which gets ``weights_sha256`` and ``versions`` too.
 
     Raises:
-        OSError: if there is no room for it, say.
+        OSError: if there is no room for it, for example.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {  # safetensors takes no channels-last memory
@@ -61,7 +66,7 @@ def describe_further(folder: Path, facts: Mapping[str, Any]) -> None:
     """Add facts to ``network.json``, or replace them.
 
     Raises:
-        OSError: if there is no room for it, say.
+        OSError: if there is no room for it, for example.
     """
     path = folder / DESCRIPTION_NAME
     known = json.loads(path.read_text(encoding="utf-8"))
@@ -69,7 +74,7 @@ def describe_further(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def carry_over(weights: Mapping[str, Tensor], network: nn.Module) -> CarriedOver:
-    """Give the network those weights whose names and shapes fit; the others stay as they are.
+    """Give the network the weights whose names and shapes fit; its others stay as they are.
 
     Raises:
         ValueError: if none fits.
@@ -88,24 +93,6 @@ def carry_over(weights: Mapping[str, Tensor], network: nn.Module) -> CarriedOver
         )
     network.load_state_dict(own | fitting)
     return CarriedOver(counted, sum(not name.endswith(_COUNTER) for name in own))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file, so that a kill leaves the old one or the new one.
-
-    Raises:
-        OSError: if there is no room for it, say.
-    """
-    scratch = path.with_name(f"{path.name}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
 
 
 def _description(facts: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a trial keeps in its output folder, so that nothing that it finished is done again.
+"""What a trial keeps in its output folder, so that it repeats nothing that it finished.
 
 NNI runs a trial that was under way when its manager died once more after a resume, under the same
 ID and in the same folder. A trial that was killed by itself it does not run again; its copy
@@ -8,7 +8,7 @@ ID and in the same folder. A trial that was killed by itself it does not run aga
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,21 @@ _NETWORK_FOLDER = "network"
 
 
 class TrialFiles:
-    """The result and the checkpoint of one trial; both only count for the same task.
+    """The result and the checkpoint of one trial; both are ignored by any other task.
 
     Attributes:
         network_folder: for the network of a final training.
     """
 
-    def __init__(self, folder: Path, parameters: Any, argv: Sequence[str]) -> None:
+    def __init__(self, folder: Path, parameters: Any, identity: Mapping[str, Any]) -> None:
         """
         Args:
             folder: the trial's own, as NNI_OUTPUT_DIR names it.
-            parameters: the trial's; with the arguments they say what its result would be.
+            parameters: the trial's.
+            identity: of its arguments (:attr:`TrialArguments.identity`); the two together say what
+                the result would be.
         """
-        self._result = ResultFile(folder, parameters, argv)
+        self._result = ResultFile(folder, parameters, identity)
         self.network_folder = folder / _NETWORK_FOLDER
         self.checkpoint = Checkpoint(folder / CHECKPOINT_NAME, self._result.fingerprint)
 
@@ -42,7 +44,7 @@ class TrialFiles:
         return self._result.read()
 
     def inherit_checkpoint(self) -> Path | None:
-        """Go on from the newest checkpoint of this task in a trial's folder beside this one.
+        """Continue from the newest checkpoint of this task in a trial's folder beside this one.
 
         Returns that folder; None if there is none, or if this trial has a checkpoint of its own.
         """
@@ -56,7 +58,7 @@ class TrialFiles:
         return None
 
     def write_result(self, metric: dict[str, Any]) -> None:
-        """Keep the final metric; where there is no room for it, say so and go on."""
+        """Write the final metric; if there is no room for it, warn."""
         try:
             self._result.write(metric)
             self.checkpoint.remove()

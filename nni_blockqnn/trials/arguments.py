@@ -4,22 +4,96 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nni_blockqnn.blocks.layer import ENCODINGS
 from nni_blockqnn.blocks.named import codes_of, names
-from nni_blockqnn.data import ImageData
+from nni_blockqnn.common.messages import alternatives, shown
+from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.imagenet import IMAGENET
-from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
-from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.training import PRECISIONS, RECIPES
-from nni_blockqnn.trials.number_types import integer_from, seed
+from nni_blockqnn.data.load import DATASETS, VALIDATIONS
+from nni_blockqnn.training import PRECISIONS, RECIPES, TrainingArguments
+from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_WORKERS
+from nni_blockqnn.training.recipe import OPTIMIZERS
+from nni_blockqnn.trials.number_types import integer_from, number, positive, reward_weight, seed
 
-DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
-_MOST_WORKERS = 16
-"""Each keeps two batches in shared memory: at ImageNet's size and batch 256 some 80 MB."""
+
+@dataclass(frozen=True)
+class TrialArguments:
+    """What a trial is told on its command line.
+
+    Attributes:
+        training: what `blockqnn train` is told, too.
+        mu: weight of ln FLOPs in the paper's reward; default 1.
+        rho: weight of ln density; default 8.
+        reward: ``module:function`` of a reward of the user's own (docs/metrics.md); default None,
+            the paper's.
+        save_dir: folder for the trained network; under NNI each trial has a folder in it. Default
+            None: the trial's own folder under NNI, if the recipe is a final one.
+
+    Raises:
+        ValueError: if mu or rho is given beside a reward that does not read it.
+    """
+
+    training: TrainingArguments
+    mu: float = 1.0
+    rho: float = 8.0
+    reward: str | None = None
+    save_dir: Path | None = None
+
+    IDENTIFYING: ClassVar[tuple[str, ...]] = ("mu", "rho", "reward", "save_dir")
+    """The fields that its final metric depends on, beside those of the training and its `test`."""
+
+    def __post_init__(self) -> None:
+        if self.reward is not None and (self.mu, self.rho) != (1.0, 8.0):
+            raise ValueError(
+                f"mu and rho belong to the paper's reward, and the reward is {self.reward}: leave "
+                f"them out, got mu {self.mu:g} and rho {self.rho:g}"
+            )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All but the block that the final metric depends on, as JSON values; defaults are left
+        out."""
+        own = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name in self.IDENTIFYING and getattr(self, field.name) != field.default
+        }
+        if self.save_dir is not None:
+            own["save_dir"] = str(self.save_dir)
+        tested = {"test": True} if self.training.test else {}
+        return self.training.identity | own | tested
+
+
+def training_arguments(namespace: argparse.Namespace) -> TrainingArguments:
+    """What a parser with :func:`add_data` and :func:`add_training` has read.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+    names = [field.name for field in fields(TrainingArguments)]
+    given = {name: getattr(namespace, name) for name in names}
+    if given["milestones"] is not None:
+        given["milestones"] = tuple(given["milestones"])
+    if given["recipe"] is None:
+        given["recipe"] = default_final_recipe(given["dataset"])
+    return TrainingArguments(**given)
+
+
+def trial_arguments(namespace: argparse.Namespace) -> TrialArguments:
+    """What :func:`trial_parser` has read.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+    names = [field.name for field in fields(TrialArguments) if field.name != "training"]
+    given = {name: getattr(namespace, name) for name in names}
+    return TrialArguments(training_arguments(namespace), **given)
 
 
 def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
@@ -55,19 +129,28 @@ def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
     return parser
 
 
-def own_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
-    """A trial's parameters outside NNI."""
-    network = arguments.network or default_network(arguments.dataset)
-    space = json.dumps({"encoding": arguments.encoding})
-    block = codes_of(arguments.block, arguments.encoding)
+def own_parameters(namespace: argparse.Namespace) -> dict[str, Any]:
+    """A trial's parameters outside NNI, from what :func:`trial_parser` has read."""
+    network = namespace.network or default_network(namespace.dataset)
+    space = json.dumps({"encoding": namespace.encoding})
+    block = codes_of(namespace.block, namespace.encoding)
     parameters = {"block": block, "network": network, "space": space}
-    if arguments.repeats is not None:
-        parameters["repeats"] = arguments.repeats
+    if namespace.repeats is not None:
+        parameters["repeats"] = namespace.repeats
     return parameters
 
 
 def default_network(dataset: str) -> str:
-    """The preset of the data set's name; image folders are brought to the images of CIFAR-10's."""
+    """The preset of the data set's name; image folders are resized to CIFAR-10's images.
+
+    Raises:
+        ValueError: for a data set of the user's own, whose network must be given.
+    """
+    if is_reference(dataset):
+        raise ValueError(
+            f"network is missing: the dataset {dataset} has no preset; give a preset's name or "
+            "JSON of NetworkSpec's fields with --network"
+        )
     return "cifar10" if dataset == "image-folder" else dataset
 
 
@@ -75,65 +158,39 @@ def default_final_recipe(dataset: str) -> str:
     return "imagenet-final" if dataset == IMAGENET else "final"
 
 
-def load_data(arguments: argparse.Namespace, spec: NetworkSpec, processes: int = 1) -> ImageData:
-    """The data that the arguments name, as the network takes it.
-
-    Args:
-        processes: that share the CPU's cores, each with workers of its own.
-
-    Raises:
-        DataError: as :func:`nni_blockqnn.data.load_dataset`.
-    """
-    return load_dataset(
-        arguments.dataset,
-        arguments.data_dir,
-        image_shape=spec.input_shape,
-        classes=spec.classes,
-        validation=arguments.validation,
-        seed=arguments.seed,
-        limit=arguments.limit,
-        workers=_workers(arguments, processes),
-    )
-
-
-def _workers(arguments: argparse.Namespace, processes: int) -> int:
-    if arguments.workers is not None:
-        return arguments.workers
-    return min(arguments.threads or _cores_each(processes), _MOST_WORKERS)
-
-
-def chosen_threads(arguments: argparse.Namespace, processes: int = 1) -> int | None:
-    """How many CPU threads to compute with; None for as many as PyTorch takes by itself.
-
-    Args:
-        processes: of one training, that share the CPU's cores.
-    """
-    # torchrun sets OMP_NUM_THREADS=1 where it was not set, which leaves the other cores idle
-    if arguments.threads is None and processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
-        return _cores_each(processes)
-    return arguments.threads
-
-
-def _cores_each(processes: int) -> int:
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        cores = os.cpu_count() or 1
-    return max(cores // processes, 1)
-
-
 def add_workers(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--workers",
         type=integer_from(0),
         help="processes that decode the images of --dataset imagenet; 0 for the training's own "
-        f"(default: --threads, otherwise the CPU's cores, at most {_MOST_WORKERS})",
+        f"(default: --threads, otherwise the CPU's cores, at most {MOST_WORKERS})",
+    )
+
+
+def name_or_reference(known: Sequence[str]) -> Callable[[str], str]:
+    """Accepts the names that are known, and ``module:function``."""
+
+    def parse(text: str) -> str:
+        if text not in known and not is_reference(text):
+            allowed = alternatives([*known, "module:function"])
+            raise ArgumentTypeError(f"must be {allowed}, got {shown(text)}")
+        return text
+
+    return parse
+
+
+def add_dataset(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        type=name_or_reference(DATASETS),
+        help=f"{', '.join(DATASETS)}, or module:function of a data set of your own",
     )
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
-    group.add_argument("--dataset", required=True, choices=DATASETS)
+    add_dataset(group)
     group.add_argument(
         "--data-dir",
         type=Path,
@@ -158,12 +215,14 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument(
         "--recipe",
-        choices=RECIPES,
+        type=name_or_reference(tuple(RECIPES)),
         default="early-stop",
-        help="(default: early-stop for a trial, for blockqnn train the data set's final one)",
+        help=f"{', '.join(RECIPES)}, or module:function of a recipe of your own (default: "
+        "early-stop for a trial, for blockqnn train the data set's final one)",
     )
     group.add_argument("--epochs", type=int, help="shorten the recipe, its schedule included")
     group.add_argument("--batch-size", type=int, help="images a step (default: the recipe's)")
+    _add_optimization(parser.add_argument_group("optimizer and schedule, instead of the recipe's"))
     group.add_argument(
         "--seed", type=seed, default=0, help="of weights, order and hold-out (default: 0)"
     )
@@ -181,11 +240,38 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_optimization(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--optimizer", choices=OPTIMIZERS)
+    group.add_argument("--learning-rate", type=positive, help="of the first epoch")
+    group.add_argument(
+        "--milestones",
+        type=integer_from(1),
+        nargs="*",
+        metavar="EPOCH",
+        help="multiply the learning rate by the factor after these epochs; none: keep it constant",
+    )
+    group.add_argument("--factor", type=positive, help="above 0")
+    group.add_argument("--weight-decay", type=number(0), help="L2 penalty, 0 or more")
+    group.add_argument("--momentum", type=number(0, below=1), help="of sgd, from 0 to below 1")
+
+
 def _add_reward(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("reward")
     group.add_argument(
-        "--mu", type=float, default=1.0, help="weight of ln FLOPs (default: %(default)s)"
+        "--mu", type=reward_weight, default=1.0, help="weight of ln FLOPs (default: %(default)s)"
     )
     group.add_argument(
-        "--rho", type=float, default=8.0, help="weight of ln density (default: %(default)s)"
+        "--rho", type=reward_weight, default=8.0, help="weight of ln density (default: %(default)s)"
     )
+    group.add_argument(
+        "--reward",
+        type=_reference,
+        metavar="MODULE:FUNCTION",
+        help="a reward of your own, instead of the paper's with its mu and rho",
+    )
+
+
+def _reference(text: str) -> str:
+    if not is_reference(text):
+        raise ArgumentTypeError(f"must be module:function, got {shown(text)}")
+    return text

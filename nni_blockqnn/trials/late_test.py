@@ -1,8 +1,7 @@
-"""The test set of a training that was over before it was asked for."""
+"""The test accuracy of a training that ended without it."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +10,15 @@ import torch
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.export import load_described
-from nni_blockqnn.training import ALONE, evaluate_accuracies
+from nni_blockqnn.training import ALONE, TrainingArguments, evaluate_accuracies
 from nni_blockqnn.training.weights import describe_further
-from nni_blockqnn.trials.arguments import load_data
-from nni_blockqnn.trials.training import chosen_recipe, named_test_accuracies, prepare
+from nni_blockqnn.trials.training import named_test_accuracies, prepare
 
 
 def read_test_set_of(
     folder: Path,
     task: TrialTask,
-    arguments: argparse.Namespace,
+    arguments: TrainingArguments,
     *,
     on_start: Callable[[ImageData, torch.device], None],
 ) -> None:
@@ -28,14 +26,14 @@ def read_test_set_of(
 
     Args:
         task, arguments: of its training.
-        on_start: is told of the data and the device before an image is looked at.
+        on_start: called with the data and the device before an image is read.
 
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
     """
     description, network = load_described(folder)
-    device, batch_size = prepare(task, arguments, chosen_recipe(arguments).batch_size, ALONE)
-    data = load_data(arguments, task.spec)
+    device, batch_size = prepare(task, arguments, arguments.chosen_recipe().batch_size, ALONE)
+    data = arguments.load_data(task.spec)
     on_start(data, device)
     found = evaluate_accuracies(
         network.to(device),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
+from nni_blockqnn.common.checks import LARGEST_SEED
 from nni_blockqnn.common.messages import shown
 
 _LARGEST_WEIGHT = 1_000_000
 """Beyond it the accuracy has no digits left in a reward."""
-_LARGEST_SEED = 2**32 - 1
 
 
 def integer_from(lowest: int, highest: int | None = None) -> Callable[[str], int]:
@@ -27,17 +28,43 @@ def integer_from(lowest: int, highest: int | None = None) -> Callable[[str], int
     return parse
 
 
-seed = integer_from(0, _LARGEST_SEED)
+seed = integer_from(0, LARGEST_SEED)
+
+
+def number(lowest: float, below: float = math.inf) -> Callable[[str], float]:
+    """A finite number from `lowest`, and smaller than `below` if that is given."""
+    allowed = f"from {lowest:g}" + ("" if below == math.inf else f" to below {below:g}")
+
+    def parse(text: str) -> float:
+        value = _float(text)
+        if not lowest <= value < below:
+            raise ArgumentTypeError(f"must be a number {allowed}, got {shown(text)}")
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = _float(text)
+    if not 0 < value < math.inf:
+        raise ArgumentTypeError(f"must be a number above 0, got {shown(text)}")
+    return value
 
 
 def reward_weight(text: str) -> float:
-    """mu or rho, negative ones too."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
+    """mu or rho, which may be negative."""
+    value = _float(text)
     if not abs(value) <= _LARGEST_WEIGHT:
         raise ArgumentTypeError(
             f"must be a number from -{_LARGEST_WEIGHT} to {_LARGEST_WEIGHT}, got {shown(text)}"
         )
     return value
+
+
+def _float(text: str) -> float:
+    """NaN, which is in no range, for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

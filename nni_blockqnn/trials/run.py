@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
 import sys
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from nni_blockqnn import reward
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask, read_task
 from nni_blockqnn.network.cost import block_cost, estimate_cost
-from nni_blockqnn.training import EpochResult, TrainingError
+from nni_blockqnn.training import RECIPES, EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
 from nni_blockqnn.trials._files import TrialFiles
-from nni_blockqnn.trials.arguments import own_parameters, trial_parser
+from nni_blockqnn.trials._reward import find_reward, reward_facts
+from nni_blockqnn.trials.arguments import (
+    TrialArguments,
+    own_parameters,
+    trial_arguments,
+    trial_parser,
+)
 from nni_blockqnn.trials.training import Trained, run_training
 
 
@@ -32,21 +37,26 @@ def run(
 ) -> int:
     """Run a trial with NNI's parameters, or with the command line's if there are none.
 
+    A failure is one line on stderr, and under NNI on stdout too, since its web UI shows the two in
+    different places.
+
     Args:
         started: ``time.perf_counter()`` at the start of the process; now if not given.
 
-    Returns the exit code. A failure is one line on stderr, and under NNI on stdout too, since its
-    web UI shows the two in different places.
+    Returns:
+        The exit code.
     """
     under_nni = parameters is not None
-    arguments = trial_parser(under_nni).parse_args(argv)
-    files = _trial_files(parameters, argv) if under_nni else None
+    namespace = trial_parser(under_nni).parse_args(argv)
     try:
+        arguments = trial_arguments(namespace)
+        given = parameters if under_nni else own_parameters(namespace)
+        task = read_task(given)
+        files = _trial_files(given, arguments) if under_nni else None
         metric = files.read_result() if files else None
         if metric is None:
             if files is not None:
-                _inherit_checkpoint(files, parameters)
-            task = parameters or own_parameters(arguments)
+                _inherit_checkpoint(files, task)
             metric = train_and_measure(task, arguments, files, started)
     except (DataError, TrainingError, ValueError) as error:
         for stream in (sys.stdout, sys.stderr) if under_nni else (sys.stderr,):
@@ -67,15 +77,15 @@ def run(
 
 
 def train_and_measure(
-    parameters: Any,
-    arguments: argparse.Namespace,
+    task: TrialTask,
+    arguments: TrialArguments,
     files: TrialFiles | None = None,
     process_started: float | None = None,
 ) -> dict[str, Any]:
-    """Train the block that the parameters name and return the final metric (docs/metrics.md).
+    """Train the block of the task and return the final metric (docs/metrics.md).
 
     Args:
-        files: their checkpoint is gone on from, if there is one.
+        files: the training goes on from their checkpoint, if there is one.
         process_started: ``time.perf_counter()`` at the start of the process; now if not given.
 
     Raises:
@@ -84,7 +94,7 @@ def train_and_measure(
     started = time.perf_counter()
     before = started if process_started is None else process_started
     startup = 0.0
-    task = read_task(parameters)
+    reward = find_reward(arguments)  # before hours of training
 
     def on_start(data: ImageData, device: torch.device) -> None:
         nonlocal startup
@@ -97,14 +107,17 @@ def train_and_measure(
         _check_not_of_another(folder, task)
     trained = run_training(
         task,
-        arguments,
+        arguments.training,
         on_start=on_start,
         on_epoch=_report_epoch,
         checkpoint=files.checkpoint if files else None,
         keep_best=folder is not None,
     )
-    metric = _final_metric(trained)
-    if arguments.test:
+    measured = _measured(trained)
+    accuracy, flops, density = (measured[name] for name in ("accuracy", "flops", "density"))
+    value = reward(accuracy, flops, density, MappingProxyType(measured))
+    metric = {"default": value, **measured, **reward_facts(arguments)}
+    if arguments.training.test:
         metric |= trained.read_test_set()
     if folder is not None:
         metric |= _keep_network(trained, folder, metric)
@@ -127,27 +140,27 @@ def _report_failure(parameters: Any, error: Exception) -> None:
     )
 
 
-def _trial_files(parameters: Any, argv: list[str] | None) -> TrialFiles | None:
+def _trial_files(parameters: Any, arguments: TrialArguments) -> TrialFiles | None:
     folder = os.environ.get("NNI_OUTPUT_DIR")
-    if folder is None:
-        return None
-    return TrialFiles(Path(folder), parameters, sys.argv[1:] if argv is None else argv)
+    return None if folder is None else TrialFiles(Path(folder), parameters, arguments.identity)
 
 
-def _inherit_checkpoint(files: TrialFiles, parameters: Any) -> None:
+def _inherit_checkpoint(files: TrialFiles, task: TrialTask) -> None:
     """For the copy of a killed trial; what a search sends again has another number, so no copy."""
-    if isinstance(parameters, dict) and "episode" in parameters:
+    if task.episode is not None:
         return
     if (folder := files.inherit_checkpoint()) is not None:
         print(f"goes on from the checkpoint of trial {folder.name}", flush=True)
 
 
-def _network_folder(arguments: argparse.Namespace, files: TrialFiles | None) -> Path | None:
+def _network_folder(arguments: TrialArguments, files: TrialFiles | None) -> Path | None:
     """Where the trained network is kept; None if it is not."""
     if arguments.save_dir is not None:
         # under NNI, a folder for each trial of the experiment
         return arguments.save_dir.expanduser() / os.environ.get("NNI_TRIAL_JOB_ID", "")
-    is_final = arguments.recipe != "early-stop"
+    # a recipe of the user's own may be one for searches, whose networks would fill the disk
+    recipe = arguments.training.recipe
+    is_final = recipe in RECIPES and recipe != "early-stop"
     return files.network_folder if files is not None and is_final else None
 
 
@@ -186,8 +199,9 @@ def _report_epoch(epoch: EpochResult) -> None:
         channel.report_intermediate({"default": epoch.accuracy, "epoch": epoch.epoch} | loss)
 
 
-def _final_metric(trained: Trained) -> dict[str, Any]:
-    task, result, arguments = trained.task, trained.result, trained.arguments
+def _measured(trained: Trained) -> dict[str, Any]:
+    """The final metric without its reward."""
+    task, result = trained.task, trained.result
     block, spec = task.block, task.spec
     cost = estimate_cost(block, spec)
     flops = measure_flops(result.network, spec.input_shape)
@@ -196,7 +210,6 @@ def _final_metric(trained: Trained) -> dict[str, Any]:
     elif flops != cost.flops:
         print(f"warning: ptflops counts {flops} FLOPs, the estimate is {cost.flops}", flush=True)
     metric = {
-        "default": reward(result.accuracy, flops, block.density, arguments.mu, arguments.rho),
         **trained.accuracies,
         "flops": flops,
         "params": sum(p.numel() for p in result.network.parameters()),
@@ -208,7 +221,7 @@ def _final_metric(trained: Trained) -> dict[str, Any]:
         "activations": cost.activations,
         "restarts": result.restarts,
         "learning_rate": result.learning_rate,
-        "precision": arguments.precision,
+        "precision": trained.arguments.precision,
         "training_seconds": round(result.seconds, 3),
     }
     if result.micro_batch != trained.recipe.batch_size:

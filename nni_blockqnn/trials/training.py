@@ -1,8 +1,7 @@
-"""A training as a command line asks for it: what a trial and ``blockqnn train`` share."""
+"""A training as its arguments say: what a trial and ``blockqnn train`` share."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -19,10 +18,10 @@ from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.training import (
     ALONE,
-    RECIPES,
     Checkpoint,
     EpochResult,
     Recipe,
+    TrainingArguments,
     TrainingResult,
     World,
     check_precision,
@@ -34,20 +33,19 @@ from nni_blockqnn.training.evaluation import Accuracies
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
-from nni_blockqnn.trials.arguments import chosen_threads, load_data
 
 _WATCHED_IMAGES = 1_000
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A training that is over, and what went into it."""
+    """A finished training and its inputs."""
 
     task: TrialTask
     recipe: Recipe
     data: ImageData
     result: TrainingResult
-    arguments: argparse.Namespace
+    arguments: TrainingArguments
     world: World
 
     @property
@@ -84,18 +82,19 @@ class Trained:
         accuracies: Mapping[str, float | None],
         init_from: Mapping[str, Any] | None = None,
     ) -> str:
-        """Keep the network (docs/final_training.md); returns the SHA-256 of its weights.
+        """Write the network (docs/final_training.md); returns the SHA-256 of its weights.
 
         Args:
-            init_from: the network whose weights this one began with, as ``network.json`` says it.
+            init_from: the network whose weights this one began with, for ``network.json``.
 
         Raises:
-            OSError: if there is no room for it, say.
+            OSError: if there is no room for it, for example.
         """
         block, spec, arguments = self.task.block, self.task.spec, self.arguments
         description = {
             "block": block.to_json(),
             "encoding": block.encoding,
+            **({"extra_kinds": block.extra_kinds} if block.extra_kinds else {}),
             "repeats": spec.repeats,
             "network": json.loads(spec.to_json()),
             "dataset": arguments.dataset,
@@ -118,7 +117,7 @@ class Trained:
 
 def run_training(
     task: TrialTask,
-    arguments: argparse.Namespace,
+    arguments: TrainingArguments,
     *,
     on_start: Callable[[ImageData, torch.device], None],
     on_epoch: Callable[[EpochResult], None],
@@ -131,7 +130,7 @@ def run_training(
     """Train the network of the task.
 
     Args:
-        on_start: is told of the data and the device before the first epoch.
+        on_start: called with the data and the device before the first epoch.
         keep_best: end with the best validated epoch's weights; where validation is the test set,
             nothing may be selected, and these are the last epoch's in any case.
         hide_test: where validation is the test set, look at training images after each epoch
@@ -142,9 +141,9 @@ def run_training(
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
     """
-    spec, recipe = task.spec, chosen_recipe(arguments)
+    spec, recipe = task.spec, arguments.chosen_recipe()
     device, micro_batch = prepare(task, arguments, world.largest_share(recipe.batch_size), world)
-    data = load_data(arguments, spec, world.local_size)
+    data = arguments.load_data(spec, world.local_size)
     world.check_same(data_facts(data))
     on_start(data, device)
     on_test = arguments.validation == "test"
@@ -178,11 +177,11 @@ def named_test_accuracies(found: Accuracies) -> dict[str, float]:
 
 
 def prepare(
-    task: TrialTask, arguments: argparse.Namespace, share: int, world: World
+    task: TrialTask, arguments: TrainingArguments, share: int, world: World
 ) -> tuple[torch.device, int]:
     """The device, and how many images of a share it takes at once; sets the threads."""
     device = pick_device(arguments.device)
-    threads = chosen_threads(arguments, world.local_size)
+    threads = arguments.chosen_threads(world.local_size)
     if threads is not None:
         torch.set_num_threads(threads)
     precision = arguments.precision
@@ -192,7 +191,7 @@ def prepare(
 
 
 def data_facts(data: ImageData) -> dict[str, Any]:
-    """By which two processes see that they have the same data, as JSON values."""
+    """Facts that differ if two processes read different data, as JSON values."""
     facts: dict[str, Any] = {"the list of classes": data.class_names}
     for name, split in (("training", data.train), ("validation", data.valid), ("test", data.test)):
         digest = hashlib.sha256(split.labels.numpy().tobytes())
@@ -201,21 +200,7 @@ def data_facts(data: ImageData) -> dict[str, Any]:
     return facts
 
 
-def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
-    """The recipe of that name, with the epochs and the batch size of the command line.
-
-    Raises:
-        ValueError: naming the value that is wrong.
-    """
-    recipe = RECIPES[arguments.recipe]
-    if arguments.epochs is not None:
-        recipe = recipe.shortened(arguments.epochs)
-    if arguments.batch_size is not None:
-        recipe = replace(recipe, batch_size=arguments.batch_size)
-    return recipe
-
-
 def watched_images(split: AnySplit) -> AnySplit:
-    """So many images, of all its parts, that an accuracy on them says how a training goes."""
+    """A sample of at most 1,000 images, spread over the split, to watch a training by."""
     count = min(_WATCHED_IMAGES, len(split))
     return split.select(torch.arange(count) * len(split) // count)  # files are sorted by class

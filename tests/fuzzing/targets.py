@@ -69,7 +69,8 @@ def _is_row(number: int, row: tuple[int, int, int, int, int]) -> bool:
 
 
 def _verify_space(value: Any, space: SearchSpace) -> None:
-    said = {"max_layers": 23, "conv_kernels": [1, 3, 5], "pool_kernels": [1, 3], "encoding": "pcc"}
+    said: dict[str, Any] = {"max_layers": 23, "conv_kernels": [1, 3, 5], "pool_kernels": [1, 3]}
+    said |= {"encoding": "pcc", "extra_kinds": []}
     said |= value["block"]["_value"]
     for name, item in said.items():
         read = getattr(space, name)
@@ -162,6 +163,7 @@ TARGETS = {
                         "conv_kernels": [1, 3, 5],
                         "pool_kernels": [1, 3],
                         "encoding": "pcc",
+                        "extra_kinds": ["separable"],
                     },
                 },
                 "repeats": {"_type": "choice", "_value": [4]},
@@ -172,7 +174,7 @@ TARGETS = {
                 "network": {"_type": "choice", "_value": [_DIGITS_IN_FULL]},
             },
         ),
-        r"search space|block|repeats|network|max_layers|_kernels|encoding|"
+        r"search space|block|repeats|network|max_layers|_kernels|encoding|extra_kinds|separable|"
         r"input_shape|classes|filters|stem_|project_input|frame",
     ),
     "network": Target(

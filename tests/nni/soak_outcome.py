@@ -16,8 +16,9 @@ from soak import SPACE
 from soak_trial import reward_of
 
 from nni_blockqnn import BlockQNNTuner
+from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.record.journal import JOURNAL_NAME
-from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.results.experiment import read_results
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import yaml
 from nni.experiment.config import ExperimentConfig
 from nni_shell import PATIENCE_SECONDS, ROOT, Nni, write_config
 
-from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.bridge.experiments import find_experiment
+from nni_blockqnn.results.experiment import read_results
 from nni_blockqnn.space.choices import block_of
 from nni_blockqnn.space.search_space import SearchSpace
 

@@ -19,10 +19,11 @@ from soak import end_all, kill
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.commands._tuner_checks import FINALISTS_TUNER
 from nni_blockqnn.exchange.finalists import finalists_space
 from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME
-from nni_blockqnn.results.experiment import TrialResult, find_experiment, read_results
+from nni_blockqnn.results.experiment import TrialResult, read_results
 from nni_blockqnn.training.checkpoint import SECONDS_BETWEEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]

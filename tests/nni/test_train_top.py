@@ -10,8 +10,9 @@ import yaml
 from nni_shell import PATIENCE_SECONDS, Nni, Running, search_config, write_config
 
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.export.trained import load
-from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.results.experiment import read_results
 
 pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 

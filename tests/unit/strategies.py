@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kind_table import PREDECESSORS
 from nni_blockqnn.blocks.layer import Layer, LayerType
 
 MOST_LAYERS = 22
@@ -26,7 +27,7 @@ def blocks(draw: st.DrawFn, max_layers: int = MOST_LAYERS) -> Block:
         kernel = draw(st.sampled_from(_KERNELS.get(layer_type, (0,))))
         pred1 = 0 if index == 1 else draw(st.integers(1, index - 1))
         pred2 = 0
-        if layer_type.predecessors == 2:
+        if PREDECESSORS[layer_type] == 2:
             pred2 = draw(st.integers(1, index - 2))
             pred2 += pred2 >= pred1
         rows.append([index, layer_type.value, kernel, pred1, pred2])

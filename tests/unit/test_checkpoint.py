@@ -98,14 +98,14 @@ def test_writes_no_more_often_than_asked(tmp_path: Path) -> None:
 
 
 def test_a_result_counts_for_its_own_task_only(tmp_path: Path) -> None:
-    files = TrialFiles(tmp_path, {"block": "a", "episode": 1}, ["--dataset", "digits"])
+    files = TrialFiles(tmp_path, {"block": "a", "episode": 1}, {"dataset": "digits"})
     assert files.read_result() is None
     files.write_result({"default": 1.5})
-    again = TrialFiles(tmp_path, {"episode": 1, "block": "a"}, ["--dataset", "digits"])
+    again = TrialFiles(tmp_path, {"episode": 1, "block": "a"}, {"dataset": "digits"})
     assert again.read_result() == {"default": 1.5}
-    other_block = TrialFiles(tmp_path, {"block": "b", "episode": 1}, ["--dataset", "digits"])
+    other_block = TrialFiles(tmp_path, {"block": "b", "episode": 1}, {"dataset": "digits"})
     assert other_block.read_result() is None
-    other_arguments = TrialFiles(tmp_path, {"block": "a", "episode": 1}, ["--dataset", "cifar10"])
+    other_arguments = TrialFiles(tmp_path, {"block": "a", "episode": 1}, {"dataset": "cifar10"})
     assert other_arguments.read_result() is None
     next(tmp_path.glob("*.json")).write_text('{"fingerprint": ')
     assert again.read_result() is None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 from nni import ClassArgsValidator
 
-from nni_blockqnn.exchange.class_args import (
-    BlockQNNClassArgsValidator,
-    agent_settings,
-    check_class_args,
-)
+from nni_blockqnn.exchange.class_args import BlockQNNClassArgsValidator, check_class_args
+from nni_blockqnn.q_learning.arguments import RULES, SearchArguments
 from nni_blockqnn.q_learning.settings import PRESETS, TABLE_2, AgentSettings
 from nni_blockqnn.tuner import BlockQNNTuner
 
@@ -32,7 +30,9 @@ GOOD: dict[str, list[Any]] = {
     "reward_shaping": [True, False],
     "standardise": [True, False],
     "exploration": ["type", "kernel", "uniform"],
+    "agent": ["q", "random", "evolution"],
     "predictor": [None, "wl"],
+    "candidates": [{}, {"pool": 200, "mutant_share": 0.6}],
     "limits": [{}, {"max_params": 10_000_000}, {"max_flops": 1, "max_activations": 2}],
     "repeats_rule": ["largest", "agent"],
     "known_blocks": ["replay", "train"],
@@ -77,7 +77,9 @@ BAD: dict[str, tuple[str, list[Any]]] = {
     "reward_shaping": ("true or false", [0, 1, "true", None]),
     "standardise": ("true or false", [0, 1, "yes", None]),
     "exploration": ("one of type, kernel, uniform", ["types", None, 0, []]),
-    "predictor": ("one of wl", ["gp", True, 0]),
+    "agent": ("one of q, random, evolution", ["Q", None, 0, "module:", int]),
+    "predictor": ("one of wl", ["gp", True, 0, str]),
+    "candidates": ("an object of numbers of candidates", [5, "x", [["pool", 5]], None]),
     "limits": ("an object of limits", [5, "x", [["max_params", 5]], True]),
     "repeats_rule": ("one of largest, agent", ["smallest", None, 2]),
     "known_blocks": ("one of replay, train", ["skip", None, True]),
@@ -87,7 +89,7 @@ BAD: dict[str, tuple[str, list[Any]]] = {
 
 def test_every_argument_has_its_cases() -> None:
     """All of DESIGN.md's, and the settings of the agent, which are arguments too."""
-    assert set(GOOD) == set(BAD) >= set(AgentSettings._fields)
+    assert set(GOOD) == set(BAD) == set(RULES) >= set(AgentSettings._fields)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,27 @@ def test_a_bad_limit_is_refused(limits: dict[Any, Any], message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        ({"pools": 5}, "number of candidates 'pools' is unknown; allowed are agent_draws, whole_"),
+        ({"pool": 0}, "number of candidates pool must be an integer of at least 1, got 0"),
+        ({"pool": 10**9}, "number of candidates pool must be at most 10000, got 1000000000"),
+        ({"mutant_share": 2}, "number of candidates mutant_share must be a number in [0, 1], got"),
+    ],
+)
+def test_a_bad_number_of_candidates_is_refused(candidates: dict[Any, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        check_class_args({"candidates": candidates})
+    assert str(caught.value).startswith(message)
+
+
+def test_the_search_and_the_tuner_take_the_same_arguments() -> None:
+    shown = inspect.signature(BlockQNNTuner).parameters
+    assert set(shown) - {"unknown"} == set(RULES)
+    assert "<the preset's>" in str(inspect.signature(BlockQNNTuner))
+
+
 @pytest.mark.parametrize("name", ["epsilon", "Seed", "", "max_params", "{braces}"])
 def test_an_unknown_argument_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(ValueError, match="is unknown; allowed are preset, budget, seed") as caught:
@@ -158,6 +181,10 @@ def test_values_with_braces_and_long_ones_do_no_harm(value: str) -> None:
 # --- presets
 
 
+def _settings(class_args: dict[str, Any]) -> AgentSettings:
+    return SearchArguments.of(class_args).settings
+
+
 def test_the_presets() -> None:
     paper = PRESETS["paper"]
     assert paper.epsilon_schedule == TABLE_2
@@ -167,18 +194,18 @@ def test_the_presets() -> None:
 
 
 def test_tuned_is_the_default() -> None:
-    assert agent_settings({}) == PRESETS["tuned"]
-    assert agent_settings(check_class_args({"preset": None})) == PRESETS["tuned"]
-    assert agent_settings({"preset": "paper"}) == PRESETS["paper"]
+    assert _settings({}) == PRESETS["tuned"]
+    assert _settings({"preset": None}) == PRESETS["tuned"]
+    assert _settings({"preset": "paper"}) == PRESETS["paper"]
 
 
 def test_an_argument_beside_a_preset_wins() -> None:
-    settings = agent_settings({"preset": "paper", "batch_size": 8, "standardise": True})
+    settings = _settings({"preset": "paper", "batch_size": 8, "standardise": True})
     assert settings == PRESETS["paper"]._replace(batch_size=8, standardise=True)
 
 
 def test_a_schedule_of_lists_becomes_one_of_tuples() -> None:
-    settings = agent_settings({"epsilon_schedule": [[1, 5], [0.5, 2]]})
+    settings = _settings({"epsilon_schedule": [[1, 5], [0.5, 2]]})
     assert settings.epsilon_schedule == ((1.0, 5.0), (0.5, 2.0))
 
 

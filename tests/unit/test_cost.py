@@ -8,12 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from kind_blocks import EVERY_KIND, block_with
 from plain_block import unshare
 from ptflops import get_model_complexity_info
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network.cost import Cost, block_cost, estimate_cost
 from nni_blockqnn.network.spec import FRAMES, NetworkSpec
@@ -56,7 +58,7 @@ def test_residual_block_in_two_stages_by_hand() -> None:
     assert block_cost(RESIDUAL, spec) == _sum(stage1, stage2) == (2336, 400, 376)
 
 
-def test_an_add_projects_the_operand_that_has_not_the_stages_filters() -> None:
+def test_an_add_projects_the_operand_whose_width_is_not_the_stages_filters() -> None:
     spec = NetworkSpec(input_shape=(1, 2, 2), classes=1, filters=(3,), repeats=1)
     conv = Cost(3 * 3 * 4, 3 * 3 + 6, (3 + 3 + 3) * 4)
     max_pool = Cost(0, 0, 3 * 4)
@@ -132,11 +134,14 @@ def test_stage_maps_of_odd_size_are_rounded_down() -> None:
     assert estimate_cost(RESIDUAL, odd).flops == estimate_cost(RESIDUAL, even).flops + flops
 
 
-@pytest.mark.parametrize(("encoding", "count"), [("pcc", 84), ("separate", 42)])
+@pytest.mark.parametrize(
+    ("encoding", "extra_kinds", "count"),
+    [("pcc", (), 84), ("separate", (), 42), ("pcc", ("separable",), 42)],
+)
 @pytest.mark.parametrize("project_input", [True, False])
 @pytest.mark.parametrize("frame", FRAMES)
 def test_equals_ptflops_and_a_forward_pass(
-    frame: str, project_input: bool, encoding: str, count: int
+    frame: str, project_input: bool, encoding: str, extra_kinds: tuple[str, ...], count: int
 ) -> None:
     specs = [
         NetworkSpec(
@@ -151,7 +156,7 @@ def test_equals_ptflops_and_a_forward_pass(
         )
         for convs, pools in itertools.product((1, 2, 3), (0, 1))
     ]
-    space = SearchSpace(encoding=encoding)
+    space = SearchSpace(encoding=encoding, extra_kinds=extra_kinds)
     blocks = _random_blocks(space, count, seed=FRAMES.index(frame) + 3 * project_input)
     for block, spec in zip(blocks, itertools.cycle(specs), strict=False):
         assert estimate_cost(block, spec) == _measured(block, spec), f"{block} in {spec}"
@@ -171,6 +176,27 @@ def test_equals_them_with_repeats_and_a_deep_stem(frame: str, project_input: boo
         frame=frame,
     )
     assert estimate_cost(UNEQUAL_ADD, spec) == _measured(UNEQUAL_ADD, spec)
+
+
+@pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND)
+@pytest.mark.parametrize("project_input", [True, False])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_kind_costs_what_its_module_does(
+    frame: str, project_input: bool, kind: LayerKind, kernel: int
+) -> None:
+    spec = NetworkSpec("digits", repeats=2, project_input=project_input, frame=frame)
+    block = block_with(kind, kernel)
+    assert estimate_cost(block, spec) == _measured(block, spec)
+
+
+def test_a_separable_convolution_by_hand() -> None:
+    spec = NetworkSpec(input_shape=(1, 4, 4), classes=3, filters=(2,), repeats=1)
+    block = Block.parse([[1, 11, 5, 0, 0]], extra_kinds=["separable"])
+    assert block_cost(block, spec) == Cost(
+        flops=(2 * 25 + 2 * 2) * 16,  # a 5x5 kernel a channel, then 1x1 from 2 to 2
+        params=2 * 25 + 2 * 2 + 2 * 2,
+        activations=(2 + 2 + 2 + 2) * 16,  # ReLU, depthwise, pointwise, batch norm
+    )
 
 
 def _measured(block: Block, spec: NetworkSpec) -> Cost:

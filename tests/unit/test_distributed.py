@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import launched_trainings as trainings
@@ -14,11 +15,10 @@ from launched_trainings import CPU, IMAGES, RECIPE, some_data
 from launching import ended, start, two_processes
 
 from nni_blockqnn.network.cost import Cost
-from nni_blockqnn.training import ALONE, TrainingResult, World, joined, train
+from nni_blockqnn.training import ALONE, TrainingArguments, TrainingResult, World, joined, train
 from nni_blockqnn.training._augment import random_crop_and_flip
 from nni_blockqnn.training._batches import Batches, training_batches
 from nni_blockqnn.training.memory import fitting_micro_batch
-from nni_blockqnn.trials.arguments import chosen_threads
 
 
 @pytest.fixture(scope="module")
@@ -160,12 +160,13 @@ def test_too_many_processes_are_refused() -> None:
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
-    default, given = argparse.Namespace(threads=None), argparse.Namespace(threads=7)
+    default = TrainingArguments("digits")
+    given = replace(default, threads=7)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun does
-    assert (chosen_threads(default, 4), chosen_threads(default, 20)) == (3, 1)
-    assert (chosen_threads(default, 1), chosen_threads(given, 4)) == (None, 7)
+    assert (default.chosen_threads(4), default.chosen_threads(20)) == (3, 1)
+    assert (default.chosen_threads(1), given.chosen_threads(4)) == (None, 7)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as only a user does
-    assert chosen_threads(default, 4) is None
+    assert default.chosen_threads(4) is None
 
 
 def test_processes_share_the_memory_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

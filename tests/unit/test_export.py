@@ -17,10 +17,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from kind_blocks import EVERY_KIND, block_with
 from torch import Tensor, nn
 
 import nni_blockqnn
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kinds.separable import SEPARABLE
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.cli import main
 from nni_blockqnn.export import ExportError, export_network, network_source, new_folder
 from nni_blockqnn.export import folder as folder_module
@@ -162,12 +165,22 @@ def test_the_source_gives_the_networks_logits(number: int) -> None:
 
 
 @pytest.mark.parametrize("frame", FRAMES)
-@pytest.mark.parametrize("encoding", ["pcc", "separate"])
-def test_the_source_of_random_blocks_has_the_networks_weights(frame: str, encoding: str) -> None:
+@pytest.mark.parametrize(
+    "space",
+    [
+        SearchSpace(),
+        SearchSpace(encoding="separate"),
+        SearchSpace(extra_kinds=("separable",)),
+        SearchSpace(encoding="separate", extra_kinds=("separable",)),
+    ],
+)
+def test_the_source_of_random_blocks_has_the_networks_weights(
+    frame: str, space: SearchSpace
+) -> None:
     """Names and shapes, of many blocks; bare widths grow from block to block."""
     rng = np.random.default_rng(1)
     for number in range(20):
-        block = SearchSpace(encoding=encoding).random_block(rng)
+        block = space.random_block(rng)
         spec = NetworkSpec("digits", repeats=2, frame=frame, project_input=number % 2 == 0)
         with torch.device("meta"):
             wanted = build_network(block, spec).state_dict()
@@ -176,15 +189,19 @@ def test_the_source_of_random_blocks_has_the_networks_weights(frame: str, encodi
         assert shapes[0] == shapes[1], block
 
 
-def test_the_source_is_formatted_code(tmp_path: Path) -> None:
-    for number, (block, spec) in enumerate(cases()):
-        (tmp_path / f"network{number}.py").write_text(network_source(block, spec))
+def assert_is_formatted(folder: Path) -> None:
     command = [sys.executable, "-m", "ruff", "{}", "--isolated", "--line-length=100"]
     for check in (["format", "--check"], ["check", "--select=E,F,W,I,B,UP,SIM"]):
         checked = subprocess.run(
-            [*command[:3], *check, *command[4:], tmp_path], capture_output=True, text=True
+            [*command[:3], *check, *command[4:], folder], capture_output=True, text=True
         )
         assert checked.returncode == 0, checked.stdout
+
+
+def test_the_source_is_formatted_code(tmp_path: Path) -> None:
+    for number, (block, spec) in enumerate(cases()):
+        (tmp_path / f"network{number}.py").write_text(network_source(block, spec))
+    assert_is_formatted(tmp_path)
 
 
 def test_the_source_of_the_residual_block_reads_like_the_paper() -> None:
@@ -221,6 +238,61 @@ def test_the_programs_give_the_networks_logits(number: int, tmp_path: Path) -> N
         images = torch.randn(batch, *spec.input_shape)
         for run in runs:
             assert_gives_the_same(run(images), network(images))
+
+
+@pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND)
+@pytest.mark.parametrize("frame", FRAMES)
+@torch.no_grad()
+def test_the_source_of_every_kind_is_the_networks(
+    frame: str, kind: LayerKind, kernel: int, tmp_path: Path
+) -> None:
+    block = block_with(kind, kernel)
+    for project_input in (True, False):
+        spec = NetworkSpec("digits", frame=frame, project_input=project_input)
+        network = trained(block, spec)
+        source = network_source(block, spec)
+        copied = run_source(source)["Network"]()
+        copied.load_state_dict(network.state_dict())  # strict: every name and shape
+        images = torch.randn(3, *spec.input_shape)
+        assert_gives_the_same(copied.eval()(images), network(images))
+        (tmp_path / f"{project_input}.py").write_text(source)
+    assert_is_formatted(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "kernel"), [case for case in EVERY_KIND if case[0].optional])
+@torch.no_grad()
+def test_the_programs_of_optional_kinds_are_the_networks(
+    kind: LayerKind, kernel: int, tmp_path: Path
+) -> None:
+    spec = NetworkSpec("digits")
+    network = trained(block_with(kind, kernel), spec)
+    images = torch.randn(3, *spec.input_shape)
+    program = export_program(network, spec)
+    write_program(program, tmp_path / "program.pt2")
+    assert_gives_the_same(run_program(tmp_path / "program.pt2", images), network(images))
+    if not missing_onnx_packages():
+        write_onnx(program, tmp_path / "model.onnx")
+        assert_gives_the_same(run_onnx(tmp_path / "model.onnx", images), network(images))
+
+
+def test_a_separable_network_is_loaded_and_exported(tmp_path: Path) -> None:
+    """Its kind comes with the package, so it needs no leave."""
+    block = block_with(SEPARABLE, 5)
+    network = training_folder(tmp_path / "trained", block, extra_kinds=block.extra_kinds)
+    images = torch.randn(3, 1, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(nni_blockqnn.load(tmp_path / "trained")(images), network(images))
+    (tmp_path / "out").mkdir()
+    exported = export_network(tmp_path / "trained", tmp_path / "out", ["python"])
+    assert exported.description.block == block
+    assert "class SeparableConv" in (tmp_path / "out" / "model.py").read_text()
+
+
+def test_code_that_network_json_names_is_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "own_code.py").write_text("raise AssertionError('imported')")
+    training_folder(tmp_path, extra_kinds=["own_code:KIND"])
+    with pytest.raises(ExportError, match=r"own_code:KIND'.* only if you name it"):
+        nni_blockqnn.load(tmp_path)
 
 
 @torch.no_grad()
@@ -435,12 +507,14 @@ _OF_NO_KNOWN_TYPE = len(_HEADER).to_bytes(8, "little") + _HEADER + b"x"
         (lambda f: (f / "network.json").unlink(), r"holds no network\.json; name a folder"),
         (lambda f: (f / "weights.safetensors").unlink(), r"holds no weights\.safetensors; copy"),
         (lambda f: _cut(f / "weights.safetensors"), r"has the SHA-256 .* damaged or of another"),
-        (lambda f: _cut(f / "network.json"), r"network\.json is no JSON"),
-        (lambda f: (f / "network.json").write_text("[" * 10**6), r"network\.json is no JSON"),
+        (lambda f: _cut(f / "network.json"), r"network\.json is not JSON"),
+        (lambda f: (f / "network.json").write_text("[" * 10**6), r"network\.json is not JSON"),
         (lambda f: (f / "network.json").write_bytes(b" " * 2**25), "more than 16777216 bytes"),
         (lambda f: (f / "network.json").write_text("[1]"), r"must hold a JSON object, got \[1\]"),
-        (lambda f: rewrite(f, block="[[1,9,0,0,0]]"), "describes no network: row 1"),
+        (lambda f: rewrite(f, block="[[1,9,0,0,0]]"), "does not describe a network: row 1"),
         (lambda f: rewrite(f, encoding="x"), "encoding must be"),
+        (lambda f: rewrite(f, extra_kinds="separable"), '"extra_kinds" must be a list of texts'),
+        (lambda f: rewrite(f, extra_kinds=[3]), '"extra_kinds" must be a list of texts'),
         (lambda f: rewrite(f, network={"filters": 3}), "filters must be a list"),
         (lambda f: rewrite(f, network="digits"), '"network" must be an object'),
         (lambda f: rewrite(f, repeats=0), "repeats must be an integer from 1"),
@@ -453,9 +527,9 @@ _OF_NO_KNOWN_TYPE = len(_HEADER).to_bytes(8, "little") + _HEADER + b"x"
         (lambda f: rewrite(f, weights_sha256=3), '"weights_sha256" must be a text'),
         (lambda f: _without("mean", f), 'it has no "mean"'),
         (lambda f: _without("block", f), 'it has no "block"'),
-        (lambda f: _not_safetensors(f, b"x" * 100), "is no safetensors file"),
-        (lambda f: _not_safetensors(f, b""), "is no safetensors file"),
-        (lambda f: _not_safetensors(f, _OF_NO_KNOWN_TYPE), "is no safetensors file: 'F4'"),
+        (lambda f: _not_safetensors(f, b"x" * 100), "is not a safetensors file"),
+        (lambda f: _not_safetensors(f, b""), "is not a safetensors file"),
+        (lambda f: _not_safetensors(f, _OF_NO_KNOWN_TYPE), "is not a safetensors file: 'F4'"),
         (lambda f: _weights(f, lambda w: w.pop(_BIAS)), "lacks 'head.linear.bias'"),
         (lambda f: _weights(f, lambda w: w.update(more=torch.ones(1))), "has 'more', which"),
         (

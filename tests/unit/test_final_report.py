@@ -16,9 +16,10 @@ from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_exper
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
+from nni_blockqnn.bridge.experiments import Experiment, find_experiment
 from nni_blockqnn.cli import main
 from nni_blockqnn.reports.final_report import write_final_report
-from nni_blockqnn.results.experiment import Experiment, find_experiment, read_results
+from nni_blockqnn.results.experiment import read_results
 from nni_blockqnn.results.finalists import is_final_training, learning_curves, untrained
 
 INCEPTION = NAMED_BLOCKS["inception"].to_json()

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from kind_blocks import EVERY_KIND, block_with
 from plain_block import unshare
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.kinds.separable import SEPARABLE
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.model_space._block import BlockModule
-from nni_blockqnn.model_space._layers import Add, ConvBN
+from nni_blockqnn.model_space._layers import Add
 from nni_blockqnn.network.spec import FRAMES, PRESETS, NetworkSpec
 from nni_blockqnn.network.widths import block_widths
 from nni_blockqnn.space.search_space import SearchSpace
@@ -68,15 +71,23 @@ def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "blocks"),
-    [("pcc", [RESIDUAL, UNEQUAL_ADD, EVERY_LAYER]), ("separate", [EVERY_SEPARATE_LAYER])],
+    ("encoding", "extra_kinds", "blocks"),
+    [
+        ("pcc", (), [RESIDUAL, UNEQUAL_ADD, EVERY_LAYER]),
+        ("separate", (), [EVERY_SEPARATE_LAYER]),
+        ("pcc", ("separable",), [block_with(SEPARABLE, 3), block_with(SEPARABLE, 5)]),
+    ],
 )
 @pytest.mark.parametrize("project_input", [True, False])
 @pytest.mark.parametrize("frame", FRAMES)
 def test_values_and_gradients_equal_the_references(
-    frame: str, project_input: bool, encoding: str, blocks: list[Block]
+    frame: str,
+    project_input: bool,
+    encoding: str,
+    extra_kinds: tuple[str, ...],
+    blocks: list[Block],
 ) -> None:
-    space = SearchSpace(encoding=encoding)
+    space = SearchSpace(encoding=encoding, extra_kinds=extra_kinds)
     rng = np.random.default_rng(FRAMES.index(frame) + 3 * project_input)
     blocks = [*blocks, *(space.random_block(rng) for _ in range(20))]
     for number, block in enumerate(blocks):
@@ -202,6 +213,32 @@ class Calls(TorchDispatchMode):
         return {name: self._count[name] for name in names if self._count[name]}
 
 
+@pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND)
+@pytest.mark.parametrize("project_input", [True, False])
+def test_every_kind_in_a_block_is_the_same_shared_or_layer_by_layer(
+    project_input: bool, kind: LayerKind, kernel: int
+) -> None:
+    """Nothing that a layer or its gradient needs is overwritten."""
+    block = block_with(kind, kernel)
+    network = build_network(block, NetworkSpec("digits", project_input=project_input)).double()
+    images = torch.randn(4, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+    weights = [images, *network.parameters()]
+    found = _values_and_gradients(network(images), weights)
+    unshare(network, block)
+    torch.testing.assert_close(found, _values_and_gradients(network(images), weights))
+
+
+@pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND)
+def test_every_kind_keeps_its_input_and_the_maps_size(kind: LayerKind, kernel: int) -> None:
+    if kind.passes_on(kernel):
+        return
+    outputs = 6 if kind.outputs == "filters" else 4
+    x = torch.randn(2, 4, 7, 5)
+    before = x.clone()
+    assert kind(4, outputs, kernel)(x).shape == (2, outputs, 7, 5)
+    assert torch.equal(x, before)
+
+
 def test_relu_convolution_and_batch_norm_are_a_pcc() -> None:
     rows = [[1, 8, 0, 0, 0], [2, 1, 3, 1, 0], [3, 9, 0, 2, 0]]
     spec = NetworkSpec("digits", repeats=2)
@@ -223,7 +260,7 @@ def test_relu_convolution_and_batch_norm_are_a_pcc() -> None:
         (6, False, (6, 12)),  # neither has
     ],
 )
-def test_add_projects_the_operands_that_have_not_the_filters(
+def test_add_projects_the_operands_whose_width_is_not_the_filters(
     channels: int, project_input: bool, projected: tuple[int | None, int | None]
 ) -> None:
     block = Block.parse([[1, 4, 0, 0, 0], [2, 3, 3, 1, 0], [3, 6, 0, 1, 2], [4, 5, 0, 1, 3]])
@@ -295,6 +332,14 @@ def test_msra_initialisation() -> None:
             assert not module.bias.any()
 
 
+def test_msra_initialisation_of_depthwise_convolutions() -> None:
+    torch.manual_seed(0)
+    block = Block.parse([[1, 11, 5, 0, 0]], extra_kinds=["separable"])
+    network = build_network(block, NetworkSpec("cifar10", repeats=1))
+    weight = network.get_parameter("stage3.block1.layers.1.depthwise.weight")  # 128 x 1 x 5 x 5
+    assert weight.std().item() == pytest.approx(math.sqrt(2 / 25), rel=0.05)
+
+
 def test_msra_initialisation_of_the_convolutional_head() -> None:
     torch.manual_seed(0)
     network = build_network(RESIDUAL, NetworkSpec("cifar100", repeats=1, frame="nin"))
@@ -337,7 +382,7 @@ def _values_and_gradients(
 def _projections(add: Add) -> tuple[int | None, ...]:
     """Input channels of the projection of each operand, None where there is none."""
     return tuple(
-        operand.conv.in_channels if isinstance(operand, ConvBN) else None
+        operand.conv.in_channels if isinstance(operand, nn.Sequential) else None
         for operand in (add.pred1, add.pred2)
     )
 
@@ -407,6 +452,8 @@ class Reference:
                 maps[index] = F.relu(a)
             elif layer_type == 9:
                 maps[index] = self.batch_norm(a, layer)
+            elif layer_type == 11:
+                maps[index] = self.separable(a, layer)
             elif layer_type == 5:
                 if a.shape != b.shape:
                     a = a if a.shape[1] == filters else self.pcc(a, f"{layer}.pred1")
@@ -415,6 +462,15 @@ class Reference:
             else:
                 maps[index] = torch.cat((a, b), dim=1)
         return torch.cat([maps[index] for index in maps if index not in read], dim=1)
+
+    def separable(self, x: Tensor, name: str) -> Tensor:
+        x = F.relu(x)
+        depthwise = self.weights[f"{name}.depthwise.weight"]
+        # each channel by itself, and the channels mixed by a matrix
+        planes = [F.conv2d(x[:, [c]], depthwise[[c]], padding="same") for c in range(x.shape[1])]
+        pointwise = self.weights[f"{name}.pointwise.weight"][:, :, 0, 0]
+        mixed = torch.einsum("oc,bchw->bohw", pointwise, torch.cat(planes, dim=1))
+        return self.batch_norm(mixed, f"{name}.bn")
 
     def pcc(self, x: Tensor, name: str) -> Tensor:
         return self.conv_bn(F.relu(x), name)

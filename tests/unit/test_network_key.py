@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nni_blockqnn import Block, SearchSpace
-from nni_blockqnn.q_learning._network_key import NetworkKey
+from nni_blockqnn.q_learning._networks import NetworkKey
 
 
 def test_network_keys_are_equal_where_keys_and_repeats_are() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,21 @@ def test_a_folder_is_one_pilots(tmp_path: Path) -> None:
         PilotFolder(path, settings)
 
 
+def test_a_setting_at_its_default_may_be_left_out(tmp_path: Path) -> None:
+    """As by a version of this package that does not know it."""
+    path, defaults = tmp_path / "pilot", {"precision": "fp32", "final-milestones": ()}
+    with PilotFolder(path, {"seed": 1, "precision": "fp32", "final-milestones": []}).claimed([]):
+        pass
+    PilotFolder(path, {"seed": 1}, defaults)
+    with pytest.raises(ValueError, match="its precision is fp32, not bf16;"):
+        PilotFolder(path, {"seed": 1, "precision": "bf16"}, defaults)
+    with PilotFolder(tmp_path / "later", {"seed": 1}, defaults).claimed([]):
+        pass
+    PilotFolder(tmp_path / "later", {"seed": 1, "precision": "fp32"}, defaults)
+    with pytest.raises(ValueError, match=r"its final-milestones is \[\], not \[5\];"):
+        PilotFolder(tmp_path / "later", {"seed": 1, "final-milestones": [5]}, defaults)
+
+
 def test_what_is_no_folder_for_a_pilot(tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.touch()
@@ -254,8 +269,8 @@ def test_one_pilot_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_kill_before_the_claim_leaves_the_folder_free(tmp_path: Path) -> None:
-    (tmp_path / "pilot.lock").touch()
-    (tmp_path / "pilot.tmp").touch()
+    for name in ("pilot.lock", "pilot.json.tmp", "pilot.tmp"):
+        (tmp_path / name).touch()
     assert PilotFolder(tmp_path, {"seed": 1}).blocks == []
 
 
@@ -291,6 +306,18 @@ def test_the_command_trains_once_and_calibrates(
     ):
         assert main([*command, *change]) == 1
         assert f"holds another pilot: {difference} name" in capsys.readouterr().err
+
+    file = tmp_path / "pilot" / "pilot.json"
+    plan = json.loads(file.read_text())
+    assert not plan["settings"].keys() & {"seed", "precision", "early-betas", "final-momentum"}
+    recipes = {"early": EARLY_STOP.shortened(1), "final": EARLY_STOP.shortened(2)}
+    written_out = {
+        f"{kind}-{name.replace('_', '-')}": value
+        for kind, recipe in recipes.items()
+        for name, value in asdict(replace(recipe, batch_size=64)).items()
+    }
+    written_out |= {"validation": "holdout", "seed": 0, "precision": "fp32"}  # as once they were
+    file.write_text(json.dumps(plan | {"settings": plan["settings"] | written_out}))
 
     elsewhere = ["--data-dir", str(tmp_path), "--device", "cpu", "--threads", "2", "--workers", "0"]
     assert main([*command, *elsewhere]) == 0

@@ -21,7 +21,7 @@ from nni_blockqnn.training import (
     evaluate,
     train,
 )
-from nni_blockqnn.training.precision import reproducible_kernels
+from nni_blockqnn.training.device import reproducible_kernels
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=2, batch_size=64, optimizer="adam", learning_rate=0.01)

@@ -12,10 +12,9 @@ from scipy.stats import spearmanr
 
 from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost
 from nni_blockqnn.network.cost import Cost
-from nni_blockqnn.predictor import guide as guide_module
 from nni_blockqnn.predictor._features import Features, features
 from nni_blockqnn.predictor._gaussian_process import GaussianProcess, Kernel, likeliest_kernel
-from nni_blockqnn.predictor.guide import Guide
+from nni_blockqnn.predictor.guide import Guide, GuideSettings
 
 SPEC = NetworkSpec("digits")
 COST = Cost(flops=math.e**3, params=math.e**2, activations=1)  # type: ignore[arg-type]
@@ -128,12 +127,9 @@ def test_equal_results_predict_themselves() -> None:
 # --- the guide
 
 
-def _guide(results: int, max_layers: int = 5) -> Guide:
-    guide, rng, blocks = (
-        Guide(_network),
-        np.random.default_rng(0),
-        SearchSpace(max_layers=max_layers),
-    )
+def _guide(results: int, **settings: int) -> Guide:
+    guide = Guide(_network, GuideSettings(**settings))
+    rng, blocks = np.random.default_rng(0), SearchSpace(max_layers=5)
     for _ in range(results):
         block = blocks.random_block(rng)
         guide.observe((block, 1), layers_reward(block))
@@ -144,7 +140,7 @@ def test_promising_candidates_come_first() -> None:
     guide = _guide(100)
     blocks, rng = SearchSpace(max_layers=5), np.random.default_rng(1)
     candidates = [(blocks.random_block(rng), 1) for _ in range(60)]
-    ranked = [layers_reward(block) for block, _ in guide.ranked(candidates)]
+    ranked = [layers_reward(block) for block, _ in guide.rank(candidates)]
     assert np.mean(ranked[:10]) > np.mean(ranked) > np.mean(ranked[-10:])
     assert sorted(ranked) == sorted(layers_reward(block) for block, _ in candidates)
 
@@ -157,13 +153,12 @@ def test_units_do_not_matter() -> None:
         guide = Guide(_network)
         for block, repeats in candidates[:20]:
             guide.observe((block, repeats), scale * layers_reward(block) + offset)
-        rankings.append(guide.ranked(candidates[20:]))
+        rankings.append(guide.rank(candidates[20:]))
     assert rankings[0] == rankings[1] == rankings[2]
 
 
-def test_what_it_says_depends_not_on_when_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guide_module, "TRAINED_LIMIT", 30)
-    asked, silent = _guide(0), _guide(0)
+def test_what_it_says_does_not_depend_on_when_it_was_asked() -> None:
+    asked, silent = _guide(0, trained_limit=30), _guide(0, trained_limit=30)
     blocks, rng = SearchSpace(max_layers=6), np.random.default_rng(2)
     for _ in range(80):
         block = blocks.random_block(rng)
@@ -171,12 +166,11 @@ def test_what_it_says_depends_not_on_when_it_was_asked(monkeypatch: pytest.Monke
             guide.observe((block, 1), layers_reward(block))
         asked.prepare()
     candidates = [(blocks.random_block(rng), 1) for _ in range(30)]
-    assert asked.ranked(candidates) == silent.ranked(candidates)
+    assert asked.rank(candidates) == silent.rank(candidates)
 
 
-def test_of_many_results_it_keeps_the_best_and_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guide_module, "TRAINED_LIMIT", 20)
-    guide = _guide(60)
+def test_of_many_results_it_keeps_the_best_and_the_newest() -> None:
+    guide = _guide(60, trained_limit=20)
     results = guide._results
     kept = guide._selected(60, 20)
     assert len(kept) == 20

@@ -11,12 +11,16 @@ import pytest
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer
-from nni_blockqnn.q_learning._schedule import EpsilonSchedule
-from nni_blockqnn.q_learning.agent import REPEATS_STATE, Agent
+from nni_blockqnn.q_learning.q_agent import REPEATS_STATE, QAgent
 from nni_blockqnn.q_learning.q_table import QTable
 from nni_blockqnn.q_learning.replay import Experience, ReplayMemory
 from nni_blockqnn.q_learning.search import BlockSearch, Suggestion
-from nni_blockqnn.q_learning.settings import PRESETS, TABLE_2, AgentSettings
+from nni_blockqnn.q_learning.settings import (
+    PRESETS,
+    TABLE_2,
+    AgentSettings,
+    EpsilonSchedule,
+)
 from nni_blockqnn.space.search_space import START, SearchSpace
 
 TWO_CONVS = Block.parse([[1, 1, 3, 0, 0], [2, 1, 3, 1, 0]])
@@ -75,25 +79,25 @@ def test_a_schedule_is_stretched_as_a_whole() -> None:
 def test_epsilon_counts_the_blocks_handed_out(
     preset: str, budget: int | None, starts: dict[int, float]
 ) -> None:
-    search = BlockSearch(SearchSpace(), PRESETS[preset], seed=0, budget=budget)
+    search = BlockSearch(SearchSpace(), preset=preset, budget=budget)
     changes = {}
     previous = None
     for episode in range(max(starts) + 20):
         if search.epsilon != previous:
             previous = changes[episode] = search.epsilon
-        search.hand_out(Suggestion(episode, TWO_CONVS, 4, search.epsilon))
+        search.record_suggestion(Suggestion(episode, TWO_CONVS, 4, search.epsilon))
     assert changes == starts
 
 
 # --- updates
 
 
-def _agent(space: SearchSpace | None = None, **settings: object) -> Agent:
+def _agent(space: SearchSpace | None = None, **settings: object) -> QAgent:
     defaults = AgentSettings(initial_q=0.0)
-    return Agent(space or SearchSpace(), defaults._replace(**settings), seed=0)
+    return QAgent(space or SearchSpace(), 0, defaults._replace(**settings))
 
 
-def _values(agent: Agent) -> tuple[float, float, float]:
+def _values(agent: QAgent) -> tuple[float, float, float]:
     """Q(s0, a1), Q(a1, a2), Q(a2, Terminal)."""
     pairs = [(START, FIRST), (FIRST, SECOND), (SECOND, TERMINAL)]
     return tuple(agent.table.value(*pair) for pair in pairs)
@@ -218,10 +222,10 @@ def test_the_number_of_repeats_is_learnt_like_an_action() -> None:
     assert agent.table.value(REPEATS_STATE, 2) == 5.0
     assert agent.table.value(REPEATS_STATE, 4) == 8.0
     rng = np.random.default_rng(0)
-    assert {agent.sample_repeats((1, 2, 4), 0.0, rng) for _ in range(20)} == {4}
+    assert {agent.choose_repeats((1, 2, 4), 0.0, rng) for _ in range(20)} == {4}
     # 4 is best but does not fit; 1 was never tried and has the initial 0
-    assert {agent.sample_repeats((1, 2), 0.0, rng) for _ in range(20)} == {2}
-    assert {agent.sample_repeats((1, 2, 4), 1.0, rng) for _ in range(100)} == {1, 2, 4}
+    assert {agent.choose_repeats((1, 2), 0.0, rng) for _ in range(20)} == {2}
+    assert {agent.choose_repeats((1, 2, 4), 1.0, rng) for _ in range(100)} == {1, 2, 4}
 
 
 # --- Q-table
@@ -317,7 +321,7 @@ def test_the_agent_learns_after_each_batch_and_not_before() -> None:
     agent.observe(_experience(6.0))
     assert agent.table.visits(SECOND, TERMINAL) == 10
     assert agent.table.value(SECOND, TERMINAL) == pytest.approx(6.0)
-    agent.credit(_experience(6.0))
+    agent.recall(_experience(6.0))
     assert agent.table.visits(SECOND, TERMINAL) == 10, "a credit starts no replay"
     for _ in range(4):
         agent.observe(_experience(6.0))
@@ -331,7 +335,7 @@ def test_epsilon_0_follows_the_best_trajectory() -> None:
     agent = _agent(step_size="visits")
     agent.learn(Experience(TWO_CONVS, 4, 6.0))
     rng = np.random.default_rng(0)
-    assert {agent.sample(0.0, rng) for _ in range(20)} == {TWO_CONVS}
+    assert {agent.propose(0.0, rng) for _ in range(20)} == {TWO_CONVS}
 
 
 def test_epsilon_applies_to_each_action() -> None:
@@ -341,7 +345,7 @@ def test_epsilon_applies_to_each_action() -> None:
     agent = _agent(step_size="visits")
     agent.learn(Experience(TWO_CONVS, 4, 6.0))
     rng = np.random.default_rng(0)
-    share = np.mean([agent.sample(0.5, rng) == TWO_CONVS for _ in range(4000)])
+    share = np.mean([agent.propose(0.5, rng) == TWO_CONVS for _ in range(4000)])
     expected = (0.5 + 0.5 / 12) * (0.5 + 0.5 / 15) * (0.5 + 0.5 / 7)
     assert share == pytest.approx(expected, abs=0.03)  # the standard error is 0.006
 
@@ -356,7 +360,7 @@ def test_exploration(exploration: str, terminals: float) -> None:
     rng = np.random.default_rng(0)
     fifths = [
         block.trajectory[4]
-        for block in (agent.sample(1.0, rng) for _ in range(3000))
+        for block in (agent.propose(1.0, rng) for _ in range(3000))
         if len(block.trajectory) >= 5
     ]
     share = np.mean([layer == Layer.terminal(5) for layer in fifths])
@@ -384,10 +388,10 @@ def _play(
     space: SearchSpace | None = None,
 ) -> list[tuple[float, Block, float]]:
     """(epsilon, block, reward) of each trial, one after the other."""
-    search = BlockSearch(space or SearchSpace(), settings, seed=seed, budget=budget)
+    search = BlockSearch(space or SearchSpace(), seed=seed, budget=budget, **settings._asdict())
     results = []
     for _ in range(budget):
-        suggestion = search.suggest()
+        suggestion = search.ask()
         assert suggestion is not None
         reward = objective(suggestion.block)
         search.count(suggestion.episode, suggestion.block, reward, {})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.q_learning._remembered import Remembered
+from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
-from nni_blockqnn.q_learning.settings import PRESETS, AgentSettings
 from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
 from nni_blockqnn.space.search_space import SearchSpace
 
@@ -18,12 +17,16 @@ FORK_RENUMBERED = Block.parse([[1, 4, 0, 0, 0], [2, 1, 5, 1, 0], [3, 1, 3, 1, 0]
 
 
 def _search(space: SearchSpace | None = None, **others: object) -> BlockSearch:
-    settings = others.pop("settings", PRESETS["tuned"])
-    return BlockSearch(space or SearchSpace(), settings, **{"seed": 1} | others)  # type: ignore[arg-type]
+    return BlockSearch(space or SearchSpace(), **{"seed": 1} | others)  # type: ignore[arg-type]
+
+
+def _agent(search: BlockSearch) -> QAgent:
+    assert isinstance(search.agent, QAgent)
+    return search.agent
 
 
 def _suggested(search: BlockSearch) -> Suggestion:
-    suggestion = search.suggest()
+    suggestion = search.ask()
     assert suggestion is not None
     return suggestion
 
@@ -67,28 +70,32 @@ def test_results_that_do_not_count_say_why() -> None:
 
 def _greedy_on(block: Block, space: SearchSpace) -> BlockSearch:
     """A search that has learnt to draw this block and nothing else."""
-    settings = AgentSettings(
-        ((1.0, 1), (0.0, 1_000)), batch_size=1, step_size="visits", initial_q=0.0
+    search = _search(
+        space,
+        preset="paper",
+        epsilon_schedule=[[1.0, 1], [0.0, 1_000]],
+        batch_size=1,
+        step_size="visits",
+        initial_q=0.0,
     )
-    search = _search(space, settings=settings)
     for _ in range(5):
-        search.agent.learn(Experience(block, 4, 90.0))
+        _agent(search).learn(Experience(block, 4, 90.0))
     return search
 
 
 def test_a_known_block_is_credited_under_its_new_numbering() -> None:
     search = _greedy_on(FORK_RENUMBERED, SearchSpace(max_layers=4))
-    search.hand_out(Suggestion(0, FORK, 4, 1.0))
-    search.hand_out(Suggestion(1, IDENTITY, 4, 1.0))
-    search.agent.settings = search.agent.settings._replace(replay_updates=0)
+    search.record_suggestion(Suggestion(0, FORK, 4, 1.0))
+    search.record_suggestion(Suggestion(1, IDENTITY, 4, 1.0))
+    _agent(search).settings = _agent(search).settings._replace(replay_updates=0)
     search.count(0, FORK, 70.0, {})
     search.count(1, IDENTITY, 60.0, {})
-    assert len(search.agent.memory) == 2
+    assert len(_agent(search).memory) == 2
 
     suggestion = _suggested(search)
     assert suggestion.block.key not in (FORK.key, IDENTITY.key)
     assert suggestion.recalled[0] == Experience(FORK_RENUMBERED, 4, 70.0)
-    assert len(search.agent.memory) == 2 + len(suggestion.recalled)
+    assert len(_agent(search).memory) == 2 + len(suggestion.recalled)
     assert suggestion.episode == 2, "a credit takes no number"
     assert len(search.history) == 2, "and is no result"
 
@@ -98,52 +105,51 @@ def test_a_known_block_is_credited_under_its_new_numbering() -> None:
 
 
 def test_a_block_that_is_trained_again_is_not_credited() -> None:
-    settings = PRESETS["tuned"]
-    search = _search(SearchSpace(max_layers=2), settings=settings, credit_known=False)
+    search = _search(SearchSpace(max_layers=2), known_blocks="train")
     for _ in range(40):
         suggestion = _suggested(search)
         assert suggestion.recalled == ()
         search.count(suggestion.episode, suggestion.block, 60.0, {})
-    assert len(search.agent.memory) == len(search.history) == 40
+    assert len(_agent(search).memory) == len(search.history) == 40
 
 
 def test_a_credit_is_the_mean_of_the_known_results() -> None:
     search = _greedy_on(FORK_RENUMBERED, SearchSpace(max_layers=4))
-    search.agent.settings = search.agent.settings._replace(replay_updates=0)
+    _agent(search).settings = _agent(search).settings._replace(replay_updates=0)
     for episode, reward in enumerate((70.0, 72.0)):
-        search.adopt(episode, FORK, 4, reward, {})
+        search.import_result(episode, FORK, 4, reward, {})
     assert _suggested(search).recalled[0].reward == 71.0
 
 
 def test_minimising_credits_in_the_agents_sign() -> None:
-    search = _search(minimize=True)
-    search.adopt(0, FORK, 4, 70.0, {})
+    search = _search(optimize_mode="minimize")
+    search.import_result(0, FORK, 4, 70.0, {})
     assert search.history[0].reward == 70.0
-    assert search.agent.memory.mean_and_deviation()[0] == -70.0
+    assert _agent(search).memory.mean_and_deviation()[0] == -70.0
 
 
-# --- adopting
+# --- imports
 
 
-def test_adopted_results_keep_free_numbers() -> None:
+def test_imported_results_keep_free_numbers() -> None:
     search = _search()
-    assert search.adopt(5, FORK, 4, 70.0, {}).episode == 5
+    assert search.import_result(5, FORK, 4, 70.0, {}).episode == 5
     assert search.next_episode == 6
-    assert search.adopt(5, IDENTITY, 4, 60.0, {}).episode == 6
-    assert search.adopt(2, IDENTITY, 2, 61.0, {}).episode == 2
+    assert search.import_result(5, IDENTITY, 4, 60.0, {}).episode == 6
+    assert search.import_result(2, IDENTITY, 2, 61.0, {}).episode == 2
     with pytest.raises(UncountableError, match="counted already"):
-        search.adopt(5, FORK_RENUMBERED, 4, 70.0, {})
+        search.import_result(5, FORK_RENUMBERED, 4, 70.0, {})
     with pytest.raises(UncountableError, match="episode 5 of another search is known"):
-        search.adopt(5, IDENTITY, 4, 60.0, {})
+        search.import_result(5, IDENTITY, 4, 60.0, {})
     assert [result.episode for result in search.history] == [5, 6, 2]
 
 
-def test_adopted_repeats() -> None:
+def test_repeats_of_imported_results() -> None:
     search = _search(SearchSpace(repeats=(1, 4, 2)))
-    assert search.adopt(0, FORK, 2, 70.0, {}).repeats == 2
-    assert search.adopt(1, FORK, None, 70.0, {}).repeats == 4
+    assert search.import_result(0, FORK, 2, 70.0, {}).repeats == 2
+    assert search.import_result(1, FORK, None, 70.0, {}).repeats == 4
     suggestion = _suggested(search)
-    assert search.adopt(2, suggestion.block, None, 70.0, {}).repeats == suggestion.repeats
+    assert search.import_result(2, suggestion.block, None, 70.0, {}).repeats == suggestion.repeats
     assert [result.episode for result in search.history] == [0, 1, 2]
 
 
@@ -179,7 +185,7 @@ def test_an_identity_is_not_always_the_cheapest() -> None:
     check_limits(space, Limits(max_params=8060))
     with pytest.raises(ValueError, match=r"'max_params': 8059.* admit no block"):
         check_limits(space, Limits(max_params=8059))
-    suggestion = _suggested(_search(space, limits=Limits(max_params=8060)))
+    suggestion = _suggested(_search(space, limits={"max_params": 8060}))
     assert suggestion.block == Block.parse([[1, 1, 1, 0, 0]])
 
 
@@ -188,30 +194,9 @@ def test_sampling_ends_when_nothing_fits_any_more() -> None:
     space = SearchSpace(max_layers=2, network="digits")
     # stem 2 * 16 * 64; pooled 16 * 16; stage 2's projection (16 + 32 + 32) * 16; head 512 + 32 + 10
     limits = Limits(max_activations=2048 + 256 + 1280 + 554)
-    search = _search(space, limits=limits)
+    search = _search(space, limits={"max_activations": limits.max_activations})
     assert _suggested(search).block.key == IDENTITY.key
-    assert search.suggest() is None
-    assert search.suggest() is None
+    assert search.ask() is None
+    assert search.ask() is None
     search.release(0)
     assert _suggested(search).block.key == IDENTITY.key
-
-
-# --- an iterator that may be gone through again
-
-
-def test_remembered_works_out_each_item_once() -> None:
-    worked_out = []
-
-    def squares() -> object:
-        for number in range(4):
-            worked_out.append(number)
-            yield number * number
-
-    remembered = Remembered(squares())  # type: ignore[arg-type]
-    first = iter(remembered)
-    assert [next(first), next(first)] == [0, 1]
-    assert worked_out == [0, 1]
-    assert list(remembered) == [0, 1, 4, 9]
-    assert list(first) == [4, 9]
-    assert list(remembered) == [0, 1, 4, 9]
-    assert worked_out == [0, 1, 2, 3]

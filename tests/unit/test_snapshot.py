@@ -10,7 +10,7 @@ import pytest
 from playing import Experiment, metric, space, tuner
 
 from nni_blockqnn import tuner as tuner_module
-from nni_blockqnn.q_learning.agent import Agent
+from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.record.journal import JOURNAL_NAME
 from nni_blockqnn.record.snapshot import SNAPSHOT_NAME
 from nni_blockqnn.tuner import BlockQNNTuner
@@ -44,8 +44,8 @@ def test_a_resume_learns_only_what_came_after_the_snapshot(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = Experiment(_tuner()).run(50)  # snapshots after 20 and 40 results
-    learn, learnt = Agent.learn, []
-    monkeypatch.setattr(Agent, "learn", lambda agent, e: learnt.append(e) or learn(agent, e))
+    learn, learnt = QAgent.learn, []
+    monkeypatch.setattr(QAgent, "learn", lambda agent, e: learnt.append(e) or learn(agent, e))
     resumed = _tuner()
     assert len(learnt) == 64, "the batch of results 41 to 48 is replayed, 64 times"
     _goes_on_like(resumed, killed)

@@ -151,5 +151,5 @@ def test_what_all_processes_meet_is_said_by_the_first(
 
     with pytest.raises(SystemExit):
         main(["train", "residual", "--dataset", "nothing"])
-    assert "invalid choice: 'nothing'" in capsys.readouterr().err
+    assert "--dataset: must be digits, fashion_mnist, cifar10" in capsys.readouterr().err
     assert waited == 2 * waits

@@ -31,6 +31,8 @@ def test_the_metrics_outside_nni(capsys: pytest.CaptureFixture[str]) -> None:
     assert (metric["flops"], metric["params"]) == (cost.flops, cost.params)
     assert metric["density"] == block.density == 1.0  # 5 edges, 5 dots
     assert metric["default"] == reward(metric["accuracy"], cost.flops, 1.0, mu=2, rho=3)
+    assert (metric["mu"], metric["rho"]) == (2, 3)
+    assert "reward" not in metric
     assert metric["block"] == block.to_json()
     assert metric["repeats"] == 1
     assert 0 <= metric["test_accuracy"] <= 100
@@ -67,6 +69,10 @@ def test_a_block_of_the_separate_encoding(capsys: pytest.CaptureFixture[str]) ->
         (["--block", CODES, "--network", "cifar11"], "cifar11"),
         (["--block", CODES, "--device", "gpu"], "device must be auto"),
         (["--block", CODES, "--precision", "tf32"], "precision tf32 needs an NVIDIA GPU"),
+        (["--block", CODES, "--recipe", "no_such_module:recipe"], "there is no module no_such"),
+        (["--block", CODES, "--reward", "no_such_module:reward"], "there is no module no_such"),
+        (["--block", CODES, "--mu", "2", "--reward", "a:b"], "mu and rho belong to the paper's"),
+        (["--block", CODES, "--momentum", "0.5"], "momentum is of the optimizer sgd"),
         (["--block", CODES, "--epochs", "0"], "epochs must be at least 1, got 0"),
         (
             ["--block", CODES, "--network", '{"preset": "digits", "filters": [60000, 60000]}'],
@@ -82,6 +88,29 @@ def test_a_failure_is_one_line(
     assert len(errors) == 1
     assert errors[0].startswith("trial failed: ")
     assert message in errors[0]
+
+
+def test_a_failing_reward_costs_no_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(None, [*QUICK, "--block", CODES, "--reward", "json:nothing"]) == 1
+    printed = capsys.readouterr()
+    assert "epoch 1" not in printed.out
+    assert "has no nothing" in printed.err
+
+
+def test_the_optimizer_and_its_schedule_can_be_set(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # the final recipe knows no restart, after which the learning rate would be another one
+    options = ["--recipe", "final", "--optimizer", "adam", "--learning-rate", "0.002"]
+    options += ["--milestones", "1", "--factor", "0.5", "--weight-decay", "0.001"]
+    arguments = [*QUICK, "--block", CODES, "--epochs", "2", "--save-dir", str(tmp_path), *options]
+    assert run(None, arguments) == 0
+    printed = capsys.readouterr().out
+    assert "learning rate 0.002," in printed
+    assert "learning rate 0.001," in printed
+    recipe = json.loads((tmp_path / "network.json").read_text())["recipe"]
+    assert (recipe["optimizer"], recipe["weight_decay"]) == ("adam", 0.001)
+    assert (recipe["milestones"], recipe["factor"]) == ([1], 0.5)
 
 
 def test_missing_data_says_what_is_missing(

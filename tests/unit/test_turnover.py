@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from turnover import shares
 
+from nni_blockqnn.common.patches import optimizer_without_compiler
 from nni_blockqnn.data._digits import load_digits
-from nni_blockqnn.training._eager import eager
 from nni_blockqnn.training._optimizers import make_optimizer
 from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, Recipe
 from nni_blockqnn.trials.run import run
@@ -49,6 +49,27 @@ def test_a_trial_loads_nothing_that_it_does_not_use() -> None:
     # networkx is loaded by torch._dynamo as well, scipy and pandas by nni, torchvision by ptflops
     unused = {"torch._dynamo", "networkx", "scipy.stats", "pandas", "torchvision", "sklearn"}
     assert not modules & (unused | {"matplotlib"})
+
+
+def test_without_the_patches_a_trial_gives_the_same_numbers() -> None:
+    load_digits()
+    metrics, loaded = [], []
+    for value in ("0", "1"):
+        *_, line, modules = _in_a_fresh_python(
+            "import json, os, sys\n"
+            f"os.environ['NNI_BLOCKQNN_NO_PATCHES'] = '{value}'\n"
+            "from nni_blockqnn import trial\nfrom nni_blockqnn.bridge import channel\n"
+            "channel.import_nni()\n"
+            f"assert trial.main({TRIAL}) == 0\n"
+            "print(json.dumps(list(sys.modules)))"
+        )
+        metric = json.loads(line)
+        metrics.append({name: v for name, v in metric.items() if "seconds" not in name})
+        loaded.append(set(json.loads(modules)))
+    assert metrics[0] == metrics[1]
+    patched_out = {"torch._dynamo", "scipy.stats", "torchvision"}
+    assert not loaded[0] & patched_out
+    assert loaded[1] >= patched_out, "or a library does not import it any more: drop the patch"
 
 
 def test_nni_is_whole_when_it_is_asked_for_more() -> None:
@@ -110,9 +131,9 @@ def test_optimizers_are_pytorchs_own(
         assert torch.equal(mine, reference)
 
 
-def test_an_eager_optimizers_step_is_not_differentiated_and_calls_hooks() -> None:
+def test_an_optimizers_step_is_not_differentiated_and_calls_hooks() -> None:
     weight = nn.Parameter(torch.tensor([1.0]))
-    optimizer = eager(torch.optim.SGD)([weight], lr=0.5)
+    optimizer = optimizer_without_compiler(torch.optim.SGD, torch.no_grad())([weight], lr=0.5)
     steps = []
     optimizer.register_step_post_hook(lambda *_: steps.append(torch.is_grad_enabled()))
     weight.grad = torch.tensor([4.0])

@@ -1,4 +1,4 @@
-"""What makes two networks the same: isomorphic blocks and the same number of repeats."""
+"""When two networks are the same for a search: isomorphic blocks, equally many repeats."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from nni_blockqnn.blocks.block import Block
 
 
 class NetworkKey:
-    """Equal for the same networks, different for all others, and hashable.
+    """Equal for isomorphic blocks with the same number of repeats, different for all others.
 
-    The exact ``Block.key`` takes a fifth of a millisecond, so it is worked out only where the
-    blocks' fingerprints agree: a search of thousands of blocks needs few of them.
+    The exact ``Block.key`` takes a fifth of a millisecond, so it is computed only where the blocks'
+    fingerprints agree. A search of thousands of blocks needs few of them.
     """
 
     __slots__ = ("_block", "_hash", "_repeats")

@@ -1,0 +1,243 @@
+"""Where the candidates for a suggestion come from, in the order in which the search asks.
+
+A source draws networks within the limits. The search takes the first one that is new, so a source
+need not know what was trained before.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice
+
+import numpy as np
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.predictor.predictor import Network, Predictor
+from nni_blockqnn.q_learning.agent import Agent
+from nni_blockqnn.q_learning.failures import Failures
+from nni_blockqnn.q_learning.settings import CandidateSettings
+from nni_blockqnn.space.limits import CostLimits
+from nni_blockqnn.space.mutation import mutate
+from nni_blockqnn.space.search_space import SearchSpace
+
+_logger = logging.getLogger(__name__)
+
+
+class NetworkChooser:
+    """Chooses N for a block: the largest within the limits, or what the agent chooses of those."""
+
+    def __init__(self, limits: CostLimits, agent: Agent, repeats_rule: str) -> None:
+        self._limits = limits
+        self._agent = agent
+        self._agent_chooses = repeats_rule == "agent"
+
+    def legal(self, block: Block) -> tuple[int, ...]:
+        """The numbers of repeats that the block may have; none if it exceeds the limits."""
+        fitting = self._limits.fitting_repeats(block)
+        return fitting if self._agent_chooses else fitting[-1:]
+
+    def networks(
+        self, block: Block, epsilon: float, rng: np.random.Generator
+    ) -> tuple[Network, ...]:
+        """The block with one number of repeats; empty if it exceeds the limits with all of them."""
+        legal = self.legal(block)
+        if len(legal) > 1:
+            legal = (self._agent.choose_repeats(legal, epsilon, rng),)
+        return tuple((block, repeats) for repeats in legal)
+
+
+class CandidateSource(ABC):
+    """Draws networks for one suggestion after another.
+
+    Attributes:
+        recalls: whether the agent learns from the known result of a candidate that was drawn again,
+            as MetaQNN does: for candidates that are trajectories of the agent.
+    """
+
+    recalls = False
+
+    @abstractmethod
+    def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
+        """Networks within the limits, the best choice first; what is drawn may depend on
+        ``rng`` and on past results alone."""
+
+
+class RetrySource(CandidateSource):
+    """Networks whose trial failed through no fault of theirs."""
+
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
+
+    def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
+        yield from self._failures.retries
+
+
+class AgentSource(CandidateSource):
+    """What the agent proposes, a bounded number of times."""
+
+    recalls = True
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        agent: Agent,
+        chooser: NetworkChooser,
+        limits: CostLimits,
+        settings: CandidateSettings,
+    ) -> None:
+        self._space = space
+        self._agent = agent
+        self._chooser = chooser
+        self._limits = limits
+        self._settings = settings
+
+    def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
+        for number in range(self._settings.agent_draws):
+            block = self.proposal(epsilon, rng)
+            if block is None:
+                return
+            if number >= self._settings.whole_draws:
+                block = self._limits.shortened(block)
+            yield from self._chooser.networks(block, epsilon, rng)
+
+    def proposal(self, epsilon: float, rng: np.random.Generator) -> Block | None:
+        """A block of the space; ``None``, with an error in the log, if the agent does not give one.
+
+        An agent may be a user's own: its faults must not end a search that has cost GPU days.
+        """
+        try:
+            block = self._agent.propose(epsilon, rng)
+            if isinstance(block, Block) and self._space.contains(block):
+                return block
+            fault = f"proposed what is no block of the space: {block}"
+        except Exception as error:
+            fault = f"failed: {type(error).__name__}: {error}"
+        _logger.error(
+            "The agent %s %s. A random block takes its place", type(self._agent).__name__, fault
+        )
+        return None
+
+
+class PredictorSource(CandidateSource):
+    """The predictor's choice among mutants of the best blocks and proposals of the agent."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        predictor: Predictor,
+        agent_source: AgentSource,
+        chooser: NetworkChooser,
+        limits: CostLimits,
+        settings: CandidateSettings,
+        seen: AbstractSet[Network],
+    ) -> None:
+        """
+        Args:
+            seen: networks that are left out, since their results are known; the search adds to it.
+        """
+        self.predictor = predictor
+        self.pending: Sequence[Network] = ()
+        self._space = space
+        self._agent_source = agent_source
+        self._chooser = chooser
+        self._limits = limits
+        self._settings = settings
+        self._seen = seen
+        self._networks: list[Network] = []
+        self._rewards: list[float] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are results enough to predict from."""
+        return len(self._rewards) >= self._settings.first_results
+
+    def observe(self, network: Network, reward: float) -> None:
+        self._networks.append(network)
+        self._rewards.append(reward)
+        self.predictor.observe(network, reward)
+
+    def prepare(self) -> None:
+        """Have the predictor learn now, so that the next suggestion need not wait for it."""
+        if self.ready:
+            self.predictor.prepare()
+
+    def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
+        if self.ready:
+            yield from self.predictor.rank(self._pool(epsilon, rng), self.pending)
+
+    def _pool(self, epsilon: float, rng: np.random.Generator) -> list[Network]:
+        best = np.argsort(self._rewards, kind="stable")[::-1][: self._settings.incumbents]
+        parents = [self._networks[at] for at in best]
+        pool: dict[Network, None] = {}  # a set that keeps its order, which decides ties
+        # twice as many draws as are wanted, since some are known, equal, or over the limits
+        for _ in range(2 * self._settings.pool):
+            if rng.random() < self._settings.mutant_share:
+                parent, _ = parents[rng.integers(len(parents))]
+                block = mutate(parent, self._space, rng)
+            elif proposal := self._agent_source.proposal(epsilon, rng):
+                block = self._limits.shortened(proposal)
+            else:
+                block = self._limits.shortened(self._space.random_block(rng))
+            for network in self._chooser.networks(block, epsilon, rng):
+                if network not in self._seen:
+                    pool[network] = None
+            if len(pool) == self._settings.pool:
+                break
+        return list(pool)
+
+
+class RandomSource(CandidateSource):
+    """Random blocks and neighbours of known ones, in turn.
+
+    In a small or nearly exhausted space it is often the neighbour that is new.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        known: list[Block],
+        chooser: NetworkChooser,
+        limits: CostLimits,
+        settings: CandidateSettings,
+    ) -> None:
+        """
+        Args:
+            known: trained blocks, to which the search adds.
+        """
+        self._space = space
+        self._known = known
+        self._chooser = chooser
+        self._limits = limits
+        self._draws = settings.random_draws
+
+    def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
+        for _ in range(self._draws):
+            block = self._limits.shortened(self._space.random_block(rng))
+            yield from self._chooser.networks(block, epsilon, rng)
+            if self._known:
+                parent = self._known[rng.integers(len(self._known))]
+                block = self._limits.shortened(mutate(parent, self._space, rng))
+                yield from self._chooser.networks(block, epsilon, rng)
+
+
+class EnumerationSource(CandidateSource):
+    """All networks of the space, short blocks first, as far as ``enumerated`` goes."""
+
+    def __init__(
+        self, space: SearchSpace, chooser: NetworkChooser, settings: CandidateSettings
+    ) -> None:
+        self._seen: list[Network] = []  # kept, since computing 40,000 blocks anew takes seconds
+        self._rest = (
+            (block, repeats)
+            for block in islice(space.blocks(), settings.enumerated)
+            for repeats in chooser.legal(block)
+        )
+
+    def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
+        yield from self._seen
+        for network in self._rest:
+            self._seen.append(network)
+            yield network
