@@ -6,8 +6,7 @@ import statistics
 import sys
 from collections import defaultdict
 
-from nni_blockqnn.bridge.experiments import find_experiment
-from nni_blockqnn.results.experiment import epsilons, read_results
+from nni_blockqnn.results.experiment import epsilons, find_experiment, read_results
 
 
 def main(experiment_id: str | None) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import nni
 from nni.tuner import Tuner
 
-from nni_blockqnn.bridge.database import recorded_trials
+from nni_blockqnn.bridge.database import read_trials
 from nni_blockqnn.exchange.finalists import grid_of
 
 _logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class FinalistsTuner(Tuner):
 
     def _read_trials(self) -> None:
         if (checkpoint := self.get_checkpoint_path()) is not None:
-            trials = recorded_trials(Path(checkpoint).parent)
+            trials = read_trials(Path(checkpoint).parent)
             self._taken.update(_text(trial.parameters) for trial in trials)
 
 

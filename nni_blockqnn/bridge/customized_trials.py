@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.database import Trial, recorded_trials
+from nni_blockqnn.bridge.database import Trial, read_trials
 from nni_blockqnn.bridge.experiments import Experiment
 
 
@@ -38,12 +38,11 @@ def add_trials(
         _add(manager, parameters)
         return None
     # NNI refuses a request for a trial beyond the limit, so the limit is raised first ...
-    _set_limit(manager, max(limit, len(recorded_trials(experiment.directory))) + len(parameters))
+    _set_limit(manager, max(limit, len(_made(experiment))) + len(parameters))
     first = _add(manager, parameters)
     # ... and again, since NNI's queue is in order: what the tuner sent before, and what the old
     # limit held back, is made before these.
-    earlier = made_before(first, recorded_trials(experiment.directory), since)
-    limit = max(limit, earlier) + len(parameters)
+    limit = max(limit, made_before(first, _made(experiment), since)) + len(parameters)
     _set_limit(manager, limit)
     return limit
 
@@ -59,6 +58,10 @@ def made_before(number: int, trials: Sequence[Trial], since: float) -> int:
     # Numbers start again when a manager resumes, and those of trials that it runs again are free.
     last = max((trial.number for trial in earlier if trial.taken_up >= since), default=0)
     return len(earlier) + max(0, number - last - 1)
+
+
+def _made(experiment: Experiment) -> list[Trial]:
+    return [t for t in read_trials(experiment.directory) if t.parameters is not None]
 
 
 def _add(manager: launch.Launched, parameters: Sequence[Mapping[str, Any]]) -> int:

@@ -166,12 +166,6 @@ def read_trials(directory: Path, *, with_log: bool = False) -> list[Trial]:
     return list(trials.values())
 
 
-def recorded_trials(directory: Path, *, with_log: bool = False) -> list[Trial]:
-    """The trials whose parameters NNI has recorded, as :func:`read_trials`."""
-    trials = read_trials(directory, with_log=with_log)
-    return [trial for trial in trials if trial.parameters is not None]
-
-
 def read_metrics(directory: Path, kind: Literal["FINAL", "PERIODICAL"]) -> list[Metric]:
     """The final or the intermediate ("PERIODICAL") metrics, in the order in which they came.
 

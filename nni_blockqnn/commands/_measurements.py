@@ -15,11 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
-from nni_blockqnn.bridge.experiments import ExperimentNotFoundError, find_experiment
 from nni_blockqnn.calibration.reward_weights import Pairs
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.results.experiment import TrialProblem, read_results
+from nni_blockqnn.results.experiment import (
+    ExperimentNotFoundError,
+    Problem,
+    find_experiment,
+    read_results,
+)
 
 _EXPECTED = (
     'a record with "block" (structure codes), "accuracy" (percent) and "flops" (a positive '
@@ -97,7 +101,7 @@ def read_measurements(source: str) -> Measurements:
     return Measurements(results, _trials(read.failures), _trials(read.malformed))
 
 
-def _trials(problems: Iterable[TrialProblem]) -> tuple[WithoutResult, ...]:
+def _trials(problems: Iterable[Problem]) -> tuple[WithoutResult, ...]:
     return tuple(WithoutResult(f"trial {one.trial_id}", one.reason) for one in problems)
 
 

@@ -69,7 +69,7 @@ class PilotFolder:
             found = self._checked_blocks()
             if found != list(blocks[: len(found)]):
                 raise ValueError(
-                    f"{self.path} has got other blocks meanwhile: run the command again"
+                    f"{self.path} was given other blocks meanwhile: run the command again"
                 )
             self._write(blocks)
             yield

@@ -16,7 +16,6 @@ import yaml
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
 from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
 from nni_blockqnn.commands._search_display import SearchDisplay
 from nni_blockqnn.commands._templates import template
@@ -25,10 +24,13 @@ from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.reports.text_graph import draw_text
 from nni_blockqnn.results.experiment import (
+    Experiment,
+    ExperimentNotFoundError,
     Results,
     TrialResult,
     distinct_best,
     epsilons,
+    find_experiment,
     read_results,
 )
 

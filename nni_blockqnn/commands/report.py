@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.reports.final_report import write_final_report
 from nni_blockqnn.reports.report import write_report
-from nni_blockqnn.results.experiment import epsilons, read_results
+from nni_blockqnn.results.experiment import epsilons, find_experiment, read_results
 from nni_blockqnn.results.finalists import is_final_training
 
 

@@ -10,18 +10,23 @@ from typing import Any
 
 from nni_blockqnn.bridge import resuming
 from nni_blockqnn.bridge.customized_trials import add_trials
-from nni_blockqnn.bridge.database import Trial, TrialRequest, read_requests, recorded_trials
-from nni_blockqnn.bridge.experiments import Experiment, find_experiment
+from nni_blockqnn.bridge.database import Trial, TrialRequest, read_requests, read_trials
 from nni_blockqnn.bridge.statuses import ADD_RESUMED, EARLY_STOPPED, SUCCEEDED, UNDER_WAY
 from nni_blockqnn.commands.search import resume_experiment
 from nni_blockqnn.exchange.kept_results import checkpoint_time
 from nni_blockqnn.exchange.parameters import read_task
-from nni_blockqnn.results.experiment import TrialResult, is_block_search, read_results
+from nni_blockqnn.results.experiment import (
+    Experiment,
+    TrialResult,
+    find_experiment,
+    is_blockqnn_search,
+    read_results,
+)
 
 
 def retry(arguments: argparse.Namespace) -> int:
     experiment = find_experiment(arguments.experiment)
-    if is_block_search(experiment):
+    if is_blockqnn_search(experiment):
         raise ValueError(
             f"experiment {experiment.id} is a search by BlockQNN, whose tuner itself sends the "
             "blocks of killed trials again; there is nothing to retry"
@@ -41,7 +46,7 @@ def retry(arguments: argparse.Namespace) -> int:
         since = resuming.manager_started(experiment)
     parameters = [trial.parameters for trial in lost]
     limit = add_trials(experiment, manager, parameters, since or 0.0)
-    trials = recorded_trials(experiment.directory)
+    trials = read_trials(experiment.directory)
     for trial in lost:
         print(_sent_again(experiment, trial, trials))
     raised = "" if limit is None else f"; maxTrialNumber is {limit} now"
@@ -60,7 +65,8 @@ def find_lost(experiment: Experiment, since: float | None) -> list[Trial]:
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
-    trials = recorded_trials(experiment.directory, with_log=True)
+    trials = read_trials(experiment.directory, with_log=True)
+    trials = [trial for trial in trials if trial.parameters is not None]
     results = {result.trial_id: result for result in read_results(experiment).trials}
     settled = [*_with_result(trials, results)]
     settled += [trial.parameters for trial in trials if _is_settled(trial, since)]

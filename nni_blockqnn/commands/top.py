@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
-from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.bridge.statuses import STOPPED
 from nni_blockqnn.commands._final_config import write_config
 from nni_blockqnn.commands._top_display import show
@@ -28,6 +27,7 @@ from nni_blockqnn.results.experiment import (
     Results,
     TrialResult,
     distinct_best,
+    find_experiment,
     read_results,
 )
 

@@ -1,7 +1,7 @@
 """A trial's result in its output folder, which outlives the trial and NNI's manager.
 
-After a resume NNI runs the trials again that were under way when their manager died, each under its
-old ID and in its old folder.
+If NNI's manager dies while a trial runs, a resumed experiment runs that trial again, under the same
+ID and in the same folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ResultFile:
     """The file with a trial's result, which counts only for the same task.
 
     Attributes:
-        fingerprint: the SHA-256 of the task: parameters and command line.
+        fingerprint: the SHA-256 of the task: parameters and identity.
         path: the file's.
     """
 

@@ -10,19 +10,34 @@ from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge.database import (
+    ExperimentDatabaseError,
     Metric,
     Trial,
     read_metrics,
     read_profile,
     read_trials,
 )
-from nni_blockqnn.bridge.experiments import Experiment
+from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.kept_results import kept_metric
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 from nni_blockqnn.space.search_space import SearchSpace
+
+__all__ = [
+    "Experiment",
+    "ExperimentDatabaseError",
+    "ExperimentNotFoundError",
+    "Problem",
+    "Results",
+    "TrialResult",
+    "distinct_best",
+    "epsilons",
+    "find_experiment",
+    "is_blockqnn_search",
+    "read_results",
+]
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class TrialResult:
 
 
 @dataclass(frozen=True)
-class TrialProblem:
+class Problem:
     """Why a trial has no result.
 
     Attributes:
@@ -86,8 +101,8 @@ class Results:
     experiment: Experiment
     trials: tuple[TrialResult, ...]
     statuses: Mapping[str, int]
-    failures: tuple[TrialProblem, ...]
-    malformed: tuple[TrialProblem, ...]
+    failures: tuple[Problem, ...]
+    malformed: tuple[Problem, ...]
     started: float | None
     seconds: float | None
 
@@ -154,7 +169,7 @@ def distinct_best(
     return list(best.values())
 
 
-def is_block_search(experiment: Experiment) -> bool:
+def is_blockqnn_search(experiment: Experiment) -> bool:
     """Whether the tuner is BlockQNN, which counts no result that does not name its episode."""
     tuner = experiment.config.get("tuner") or {}
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
@@ -177,13 +192,13 @@ class _MetricReader:
 
     def __init__(self, experiment: Experiment, trials: Sequence[Trial]) -> None:
         self.results: dict[str, TrialResult] = {}
-        self.failures: list[TrialProblem] = []
-        self.malformed: list[TrialProblem] = []
+        self.failures: list[Problem] = []
+        self.malformed: list[Problem] = []
         self._trials = {trial.id: trial for trial in trials}
         self._encoding = _encoding(experiment)
         # other tuners give no episodes: their trials are numbered as NNI made them
         self._episodes: dict[str, int] = {}
-        if not is_block_search(experiment):
+        if not is_blockqnn_search(experiment):
             self._episodes = {trial.id: number for number, trial in enumerate(trials)}
 
     def read(self, metric: Metric) -> None:
@@ -194,11 +209,11 @@ class _MetricReader:
             value = self._value(metric)
             failure = parse_failure(value, self._encoding)
             if failure is not None:
-                self.failures.append(TrialProblem(metric.trial_id, failure.reason))
+                self.failures.append(Problem(metric.trial_id, failure.reason))
             else:
                 self.results[metric.trial_id] = self._result(metric, value)
         except MetricError as error:
-            self.malformed.append(TrialProblem(metric.trial_id, str(error)))
+            self.malformed.append(Problem(metric.trial_id, str(error)))
 
     def _value(self, metric: Metric) -> Any:
         if metric.error is not None:

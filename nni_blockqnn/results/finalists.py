@@ -10,8 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.database import Metric, Trial, read_metrics, recorded_trials
-from nni_blockqnn.bridge.experiments import Experiment
+from nni_blockqnn.bridge.database import Metric, Trial, read_metrics, read_trials
 from nni_blockqnn.bridge.statuses import (
     ADD_RESUMED,
     CANCELLED,
@@ -23,7 +22,7 @@ from nni_blockqnn.bridge.statuses import (
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.exchange.finalists import finalist_tasks, is_finalists
 from nni_blockqnn.exchange.parameters import read_task
-from nni_blockqnn.results.experiment import Results
+from nni_blockqnn.results.experiment import Experiment, Results
 
 Curve = tuple[tuple[int, float], ...]
 """Epochs, from 1 and ascending, and the accuracy after each in percent."""
@@ -124,7 +123,7 @@ def untrained(results: Results) -> list[Untrained]:
     except ValueError:  # a trial of the user's own, with parameters of its own
         return []
     trained = {(trial.block.key, trial.repeats) for trial in results.trials}
-    trials = recorded_trials(experiment.directory, with_log=True)
+    trials = read_trials(experiment.directory, with_log=True)
     last = {_network_of(trial.parameters): trial for trial in trials}
     missing = []
     for task in tasks:

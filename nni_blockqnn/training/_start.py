@@ -51,7 +51,14 @@ class Plan:
 
 
 class Start:
-    """One start: a new network and what trains it."""
+    """One start: a new network and what trains it.
+
+    Attributes:
+        network: on the device, in channels-last memory.
+        learning_rate: of the first epoch, lowered by the restarts before.
+        micro_batch: images that the network sees at once.
+        epochs: results so far.
+    """
 
     def __init__(
         self, network: nn.Module, plan: Plan, restarts: int, generator: torch.Generator
@@ -60,6 +67,7 @@ class Start:
         network = network.to(memory_format=torch.channels_last)
         self.network = plan.world.with_common_statistics(network)
         self.learning_rate = recipe.learning_rate * recipe.restart_factor**restarts
+        self.micro_batch = plan.micro_batch
         self.epochs: list[EpochResult] = []
         self._plan = plan
         self._restarts = restarts

@@ -45,7 +45,7 @@ def train(
     finite), the training starts anew with a new network, other random numbers and a smaller
     learning rate, at most `recipe.restarts` times; after that it goes on whatever the accuracy.
 
-    If memory does not suffice for a batch, it starts anew too, each time with half the micro-batch,
+    If a batch does not fit into memory, it starts anew too, each time with half the micro-batch,
     down to :data:`nni_blockqnn.training.memory.SMALLEST_MICRO_BATCH`.
 
     Args:
@@ -60,7 +60,7 @@ def train(
             precision, with the same result.
         keep_best: end with the weights of the epoch of the best validation accuracy, the latest of
             several; not for a validation set that is the test set.
-        precision: "fp32", "tf32" or "bf16" (:mod:`nni_blockqnn.training.device`).
+        precision: "fp32", "tf32" or "bf16" (docs/training.md).
         micro_batch: images that the network sees at once, to begin with; a batch if not given. The
             gradient is that of the whole batch's mean loss, but batch normalisation takes each
             micro-batch's own statistics.
@@ -69,9 +69,9 @@ def train(
             weights; the first one alone writes the checkpoint.
 
     Raises:
-        ValueError: if the device lacks the precision, or if a process would have fewer
+        ValueError: if the device does not support the precision, or if a process would have fewer
             than two images of a batch.
-        TrainingError: if the loss is not finite, or the device's memory does not suffice.
+        TrainingError: if the loss is not finite, or the device runs out of memory.
         DataError: if an image that is streamed is broken.
     """
     began = time.perf_counter()
@@ -100,25 +100,7 @@ def train(
             keep_best=keep_best,
             world=world,
         )
-        while True:
-            try:
-                start, restarts = _run(make_network, plan, seed, saved)
-                break
-            except (RuntimeError, MemoryError) as error:
-                if not ran_out_of_memory(error):
-                    raise
-                half = halved(plan.micro_batch)
-                # several processes cannot start anew: the others wait for this one's gradients
-                if half is None or world.size > 1:
-                    raise too_large(recipe.batch_size, device, plan.micro_batch) from error
-            # only here, where the error and all that its frames held on to are gone
-            free_memory(device)
-            warnings.warn(
-                f"out of memory with {plan.micro_batch} images at once: the training starts anew "
-                f"in micro-batches of {half}",
-                stacklevel=2,
-            )
-            plan, saved = replace(plan, micro_batch=half), None
+        start, restarts = _run_within_memory(make_network, plan, seed, saved)
     if keep_best:
         start.go_back_to_best()
     epochs = start.epochs
@@ -132,7 +114,7 @@ def train(
         learning_rate=start.learning_rate,
         epochs=epochs,
         seconds=time.perf_counter() - began,
-        micro_batch=plan.micro_batch,
+        micro_batch=start.micro_batch,
     )
 
 
@@ -144,6 +126,30 @@ def _check_shares(world: World, data: ImageData, recipe: Recipe) -> None:
             f"training images, and {world.size} validation images; there are batches of "
             f"{recipe.batch_size}, {len(data.train)} and {len(data.valid)}: use fewer processes"
         )
+
+
+def _run_within_memory(
+    make_network: Callable[[], nn.Module], plan: Plan, seed: int, saved: dict[str, Any] | None
+) -> tuple[Start, int]:
+    """As :func:`_run`, but with half the micro-batch each time that memory runs out."""
+    while True:
+        try:
+            return _run(make_network, plan, seed, saved)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            half = halved(plan.micro_batch)
+            # several processes cannot start anew: the others wait for this one's gradients
+            if half is None or plan.world.size > 1:
+                raise too_large(plan.recipe.batch_size, plan.device, plan.micro_batch) from error
+        # only here, where the error and all that its frames held on to are gone
+        free_memory(plan.device)
+        warnings.warn(
+            f"out of memory with {plan.micro_batch} images at once: the training starts anew "
+            f"in micro-batches of {half}",
+            stacklevel=3,
+        )
+        plan, saved = replace(plan, micro_batch=half), None
 
 
 def _run(

@@ -9,6 +9,7 @@ from nni_blockqnn import reward as papers_reward
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.common.plugins import load_object
+from nni_blockqnn.exchange.metrics import REWARD_LIMIT
 from nni_blockqnn.trials.arguments import TrialArguments
 
 RewardFunction = Callable[[float, int, float, Mapping[str, Any]], float]
@@ -32,8 +33,12 @@ def find_reward(arguments: TrialArguments) -> RewardFunction:
 
     def checked(accuracy: float, flops: int, density: float, metric: Mapping[str, Any]) -> float:
         value = own(accuracy, flops, density, metric)
-        if not is_number(value):
-            raise ValueError(f"reward {name} must return a finite number, got {shown(value)}")
+        # the tuner would not count a larger one
+        if not is_number(value) or abs(float(value)) > REWARD_LIMIT:
+            raise ValueError(
+                f"reward {name} must return a finite number, at most {REWARD_LIMIT:g} in size, "
+                f"got {shown(value)}"
+            )
         return float(value)  # NumPy's own numbers are no JSON
 
     return checked

@@ -14,10 +14,16 @@ from typing import Any
 import pytest
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.database import ExperimentDatabaseError
-from nni_blockqnn.bridge.experiments import ExperimentNotFoundError, find_experiment
 from nni_blockqnn.exchange.kept_results import ResultFile
-from nni_blockqnn.results.experiment import Results, TrialProblem, distinct_best, read_results
+from nni_blockqnn.results.experiment import (
+    ExperimentDatabaseError,
+    ExperimentNotFoundError,
+    Problem,
+    Results,
+    distinct_best,
+    find_experiment,
+    read_results,
+)
 
 NNI_TABLES = """
 create table TrialJobEvent (
@@ -396,4 +402,4 @@ def test_a_failed_trial_is_no_result_and_its_reason_is_kept(tmp_path: Path) -> N
     }
     results = results_of(tmp_path, failed)
     assert results.trials == () == results.malformed
-    assert results.failures == (TrialProblem("trial0", "no data in /x"),)
+    assert results.failures == (Problem("trial0", "no data in /x"),)

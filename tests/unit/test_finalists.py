@@ -24,7 +24,6 @@ from test_experiments import (
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
-from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._config_file import load_config
 from nni_blockqnn.exchange.finalists import (
@@ -34,7 +33,7 @@ from nni_blockqnn.exchange.finalists import (
     read_finalist,
 )
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.results.experiment import TrialProblem, read_results
+from nni_blockqnn.results.experiment import Problem, find_experiment, read_results
 
 INCEPTION = NAMED_BLOCKS["inception"].to_json()
 SEARCHED = {
@@ -294,7 +293,7 @@ def test_results_of_another_tuner_are_numbered_by_their_trials(
         (0, ONE_CONV),
         (2, RESIDUAL),
     ]
-    assert results.failures == (TrialProblem("t1", "no room"),)
+    assert results.failures == (Problem("t1", "no room"),)
     assert not results.malformed
 
     assert main(["top", "--format", "csv"]) == 0

@@ -16,7 +16,6 @@ from matplotlib.transforms import Bbox
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer, LayerType
-from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.reports import _charts as charts
 from nni_blockqnn.reports._inline import inline_svg
 from nni_blockqnn.reports._layout import Box, lay_out
@@ -30,7 +29,7 @@ from nni_blockqnn.reports.drawing import (
     draw_text,
 )
 from nni_blockqnn.reports.report import _correlations, write_report
-from nni_blockqnn.results.experiment import Results, TrialProblem, TrialResult
+from nni_blockqnn.results.experiment import Experiment, Problem, Results, TrialResult
 from nni_blockqnn.space.search_space import SearchSpace
 
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
@@ -55,12 +54,7 @@ def dense_block(rng: np.random.Generator) -> Block:
     return Block(tuple(layers))
 
 
-BLOCKS = [
-    ONE_LAYER,
-    RESIDUAL,
-    BRANCHES,
-    *map(dense_block, map(np.random.default_rng, range(500, 512))),
-]
+BLOCKS = [ONE_LAYER, RESIDUAL, BRANCHES, *map(dense_block, np.random.default_rng(5).spawn(12))]
 
 
 def test_the_residual_block_as_text() -> None:
@@ -332,7 +326,7 @@ def test_the_legend_has_the_separate_layers_where_they_were_searched(tmp_path: P
 
 
 def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:
-    blocks = [dense_block(rng) for rng in map(np.random.default_rng, range(23))]
+    blocks = [dense_block(rng) for rng in np.random.default_rng(1).spawn(23)]
     trials = [trial(number, block, float(number), 50.0) for number, block in enumerate(blocks)]
     page = report(tmp_path, search(*trials, trial(99, blocks[-1], 1.0, 50.0)))
     assert "results of 23 different networks" in page
@@ -342,8 +336,7 @@ def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:
 def test_strings_from_outside_are_escaped(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     results = search(
-        trial(0, RESIDUAL, 1.0, 1.0, trial_id=attack),
-        malformed=(TrialProblem("x", f"got {attack}"),),
+        trial(0, RESIDUAL, 1.0, 1.0, trial_id=attack), malformed=(Problem("x", f"got {attack}"),)
     )
     experiment = replace(results.experiment, name=attack, config={"trialCommand": attack})
     page = report(
@@ -370,7 +363,7 @@ def test_without_results_the_report_says_so(tmp_path: Path) -> None:
 
 
 def test_metrics_that_could_not_be_read_are_told(tmp_path: Path) -> None:
-    problems = tuple(TrialProblem(f"t{number}", "broken") for number in range(7))
+    problems = tuple(Problem(f"t{number}", "broken") for number in range(7))
     page = report(tmp_path, search(*THREE, malformed=problems))
     assert "7 final metrics could not be read" in page
     assert "trial t4: broken" in page
@@ -463,7 +456,7 @@ def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
 
 def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(search(*THREE, failures=(TrialProblem("abc", "no data in <x>"),)), path)
+    write_report(search(*THREE, failures=(Problem("abc", "no data in <x>"),)), path)
     assert "trial abc: no data in &lt;x&gt;" in path.read_text()
     write_report(search(*THREE), path)
     assert "said why" not in path.read_text()

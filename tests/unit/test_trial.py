@@ -7,12 +7,14 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 
 from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost, reward
+from nni_blockqnn.bridge import channel
 from nni_blockqnn.model_space._block import BlockModule
 from nni_blockqnn.training import TrainingError
 from nni_blockqnn.training.flops import measure_flops
@@ -185,3 +187,31 @@ def test_the_metric_names_a_micro_batch(
     metric = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert metric["micro_batch"] == 32  # 256, 128 and 64 failed
     assert 0 <= metric["test_accuracy"] <= 100
+
+
+def test_a_trial_that_runs_again_under_nni_reports_what_it_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With other threads and another order of its options too, but not with another seed."""
+    reported: list[dict[str, Any]] = []
+    monkeypatch.setattr(channel, "report_final", reported.append)
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path))
+    parameters = {"block": CODES, "repeats": 1, "network": "digits", "episode": 7}
+    assert run(parameters, QUICK) == 0
+    assert reported[0]["episode"] == 7
+    trained = "epoch 1:"
+    assert trained in capsys.readouterr().out
+
+    data, value, epochs, one, *rest = QUICK
+    assert run(parameters, [*rest, "--threads", "2", epochs, one, data, value]) == 0
+    assert trained not in capsys.readouterr().out
+    assert run(parameters, [*QUICK, "--seed", "1"]) == 0
+    assert trained in capsys.readouterr().out
+    assert run(parameters | {"episode": 8}, [*QUICK, "--seed", "1"]) == 0
+    assert trained in capsys.readouterr().out
+    assert reported[1] == reported[0]
+    assert [metric["episode"] for metric in reported] == [7, 7, 7, 8]
+
+    assert run({"episode": 9}, QUICK) == 1
+    assert 'must be an object with a "block"' in capsys.readouterr().err
+    assert (reported[4]["failure_of_block"], reported[4]["episode"]) == (False, 9)
