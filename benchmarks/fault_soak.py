@@ -23,8 +23,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "nni"))
 
-from nni_shell import Nni  # noqa: E402
-from soak import FAULTS, MOMENTS, Fault, Soak, end_all, notes, start  # noqa: E402
+from nni_shell import shell  # noqa: E402
+from soak import FAULTS, MOMENTS, Fault, Soak, notes, start  # noqa: E402
 from soak_outcome import examine  # noqa: E402
 
 KILLS_EACH = 4
@@ -40,17 +40,16 @@ def experiments(kills: int) -> Iterator[tuple[int, Fault]]:
 
 def run(number: int, fault: Fault, seed: int) -> dict[str, Any]:
     """One experiment, as a line of the output."""
-    with tempfile.TemporaryDirectory(prefix="fault-soak-") as folder:
-        nni = Nni(Path(folder) / "home")
-        try:
-            soak = start(nni, Path(folder), trials=TRIALS, seed=1000 * seed + number)
-            soak.patient = number % (2 * len(FAULTS)) < len(FAULTS)
-            while len(soak.injected) < KILLS_EACH and inject_somewhen(soak, fault):
-                print(f"experiment {number}: {soak.injected[-1]}", flush=True)
-            soak.finish()
-            outcome = asdict(examine(soak.running, notes(soak.truth)))
-        finally:
-            end_all(nni)
+    with (
+        tempfile.TemporaryDirectory(prefix="fault-soak-") as folder,
+        shell(Path(folder) / "home") as nni,
+    ):
+        soak = start(nni, Path(folder), trials=TRIALS, seed=1000 * seed + number)
+        soak.patient = number % (2 * len(FAULTS)) < len(FAULTS)
+        while len(soak.injected) < KILLS_EACH and inject_somewhen(soak, fault):
+            print(f"experiment {number}: {soak.injected[-1]}", flush=True)
+        soak.finish()
+        outcome = asdict(examine(soak.running, notes(soak.truth)))
     injected = [kill._asdict() | {"seconds": round(kill.seconds, 1)} for kill in soak.injected]
     return {"number": number, "seed": seed, "fault": fault, "injected": injected} | outcome
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nni_blockqnn.commands._config_file import Finding
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.finalists import check_grid, is_finalists
-from nni_blockqnn.space.limits import Limits, check_limits
 from nni_blockqnn.space.search_space import SearchSpace
 
 OUR_TUNERS = ("nni_blockqnn.tuner.BlockQNNTuner", "nni_blockqnn.BlockQNNTuner")
@@ -57,20 +58,32 @@ def check_budget(config: Any) -> Iterator[Finding]:
 
 
 def _check_search(config: Any) -> Finding:
-    # not at the top: it loads NNI, which `blockqnn resume` does without
+    # not at the top: they load NNI and scipy, which `blockqnn resume` does without
     from nni_blockqnn.exchange.class_args import check_class_args
+    from nni_blockqnn.q_learning.search import BlockSearch
 
     tuner = config.tuner
     try:
-        given = check_class_args(tuner.class_args or {})
-        space = SearchSpace.from_json(config.search_space)
-        check_limits(space, Limits(**given.get("limits", {})))
+        # own agents, predictors and layer kinds lie where NNI's dispatcher finds them
+        with _importable_from(tuner.code_directory):
+            given = check_class_args(tuner.class_args or {})
+            BlockSearch(SearchSpace.from_json(config.search_space), **({"seed": 0} | given))
     except ValueError as error:
         return Finding("failure", "tuner", str(error))
     if tuner.name == REGISTERED_NAME and not _is_registered():
         return Finding("failure", "tuner", "BlockQNN is not registered; run: blockqnn register")
     fits = f"its arguments and the search space fit: {given or 'defaults'}"
     return Finding("ok", "tuner", fits)
+
+
+@contextmanager
+def _importable_from(directory: Any) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path[:0] = [] if directory is None else [str(directory)]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _check_finalists_tuner(tuner: Any) -> Finding:

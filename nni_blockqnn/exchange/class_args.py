@@ -11,7 +11,18 @@ from schema import Schema, SchemaError
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.q_learning.arguments import checked
 
-_OBJECT = Schema(Mapping)
+
+class _Given:
+    """A value with a short repr that cannot fail: Schema puts all of what it refuses into text."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return shown(self.value)
+
+
+_OBJECT = Schema(lambda given: isinstance(given.value, Mapping))
 
 
 def check_class_args(class_args: Any) -> dict[str, Any]:
@@ -20,12 +31,11 @@ def check_class_args(class_args: Any) -> dict[str, Any]:
     Raises:
         ValueError: naming the argument, its value and what is allowed.
     """
+    given = _Given(class_args)
     try:
-        _OBJECT.validate(class_args)
+        _OBJECT.validate(given)
     except SchemaError:
-        raise ValueError(
-            f"the tuner's arguments must be an object, got {shown(class_args)}"
-        ) from None
+        raise ValueError(f"the tuner's arguments must be an object, got {given}") from None
     return checked(class_args)
 
 

@@ -1,9 +1,9 @@
 """Finalists: the best blocks of a search, as the search space of a second NNI experiment.
 
 It has the keys of a search, ``block``, ``repeats`` and ``network``, but all of them are ordinary
-choices of NNI. It also has ``space`` if the blocks have other kernels than the paper's or another
-encoding than "pcc". :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner` hands out each block
-once.
+choices of NNI. It also has ``space`` if the blocks have other kernels than the paper's, extra kinds
+of layers, or another encoding than "pcc". :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
+hands out each block once.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from fuzzing.judging import Target
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import InvalidBlockError
 from nni_blockqnn.common.json_text import TEXT_LIMIT
-from nni_blockqnn.exchange.class_args import _OPTIONAL, check_class_args
+from nni_blockqnn.exchange.class_args import check_class_args
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import PRESETS, NetworkSpec
 from nni_blockqnn.space.search_space import SearchSpace
@@ -100,8 +100,9 @@ def _verify_network(value: Any, spec: NetworkSpec) -> None:
 
 def _verify_class_args(value: Any, checked: dict[str, Any]) -> None:
     """What passes the check makes a tuner that works."""
-    given = {n: v for n, v in value.items() if not (v is None and n in _OPTIONAL)}
+    given = {name: item for name, item in value.items() if item is not None or name in checked}
     assert checked == given, f"{given} became {checked}"
+    assert set(value) - set(checked) <= _MAY_BE_NONE, "an argument that says something was dropped"
     tuner = BlockQNNTuner(**value)
     tuner.update_search_space(_SMALL_SPACE)
     for number in range(2):
@@ -118,6 +119,7 @@ _RESIDUAL_BLOCK = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0]
 _RANDOM_BLOCKS = tuple(
     SearchSpace().random_block(np.random.default_rng(seed)).codes for seed in range(20)
 )
+_MAY_BE_NONE = {"preset", "budget", "seed", "epsilon_schedule", "limits", "predictor"}
 _SMALL_SPACE = {
     "block": {"_type": "nsc", "_value": {"max_layers": 4}},
     "repeats": {"_type": "choice", "_value": [1, 2]},

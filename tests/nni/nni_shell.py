@@ -1,19 +1,22 @@
-"""Real NNI experiments on free ports, each in a home of its own.
+"""Real NNI experiments on free ports, each test in a home of its own.
 
 ``Nni`` is a user's shell: its HOME holds NNI's experiments, its registered algorithms and the data.
+Tests in several processes therefore share nothing but the machine.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,14 @@ ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "config_templates"
 SCRIPTS = Path(sys.executable).parent
 PATIENCE_SECONDS = 1500.0
-"""For a whole test, on a machine that does much else; most take a minute or two."""
+"""The most that a test takes, on a busy machine; most take less than a minute."""
 WAITING_SECONDS = 600.0
-"""For one event, so that what was waited for is said before the test's time is over."""
+"""The longest wait for one event: it fails, and says what for, before the test's time is over."""
+PORTS = range(20_000, 32_000)
+"""Linux gives higher ones to outgoing connections, so a port found free here stays free."""
+MOST_WORKERS = 8
+SEARCH_TRIALS = 6
+"""Those of the :class:`Search` that tests share."""
 DIGITS_TRIAL = "python -m nni_blockqnn.trial --dataset digits --epochs 1 --threads 1 --mu 0 --rho 0"
 
 
@@ -146,11 +154,10 @@ class Nni:
             process.kill()
         assert not left
 
-    def stop_all(self) -> None:
-        """Stop those experiments of this home that still run."""
-        for experiment_id in self.listed():
-            if self.processes(experiment_id):
-                self.stop(experiment_id)
+    def kill_all(self) -> None:
+        """End every process of this home. ``nnictl stop`` takes 3 to 9 s for each experiment."""
+        while kill(list(of_home(self.home))):
+            pass  # once more, for what they started meanwhile
 
     def processes(self, experiment_id: str) -> list[psutil.Process]:
         """The experiment's manager and all that it started; none if it does not run."""
@@ -171,6 +178,59 @@ class Nni:
             except ValueError:  # NNI rewrites it in place, so it may be seen half written
                 time.sleep(0.05)
         return {}
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that is done; its manager still runs.
+
+    Attributes:
+        nni: the shell in which it was started.
+    """
+
+    nni: Nni
+    running: Running
+
+    def finals(self) -> dict[str, dict[str, Any]]:
+        """The final metric of each trial that succeeded, by the trial's ID."""
+        return {job["trialJobId"]: final_metric(job) for job in self.running.trials("SUCCEEDED")}
+
+
+def final_metric(job: dict[str, Any]) -> dict[str, Any]:
+    """What a trial reported at its end, out of NNI's record of it."""
+    (record,) = job["finalMetricData"]
+    return json.loads(json.loads(record["data"]))
+
+
+@contextmanager
+def shell(home: Path) -> Iterator[Nni]:
+    """A shell that leaves no process behind."""
+    opened = Nni(home)
+    try:
+        yield opened
+    finally:
+        opened.kill_all()
+
+
+def kill(processes: list[psutil.Process]) -> bool:
+    """Whether there was one to kill; returns when they are gone."""
+    killed = False
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+            killed = True
+    psutil.wait_procs(processes, timeout=10)
+    return killed
+
+
+def of_home(home: Path) -> Iterator[psutil.Process]:
+    """All processes whose HOME this is."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HOME") == str(home):
+                yield process
+        except psutil.Error:
+            continue
 
 
 def search_config(max_layers: int, trials: int, **changes: Any) -> dict[str, Any]:
@@ -200,11 +260,16 @@ def write_config(directory: Path, config: dict[str, Any]) -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port on which nothing listens, out of this pytest-xdist worker's own share."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = PORTS[worker % MOST_WORKERS :: MOST_WORKERS]
+    for port in random.sample(own, len(own)):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("", port))
+            return port
+    raise OSError(f"no port of {own} is free")
 
 
 def plain(text: str) -> str:
-    """Without colours."""
+    """The text without colours."""
     return re.sub(r"\x1b\[[\d;]*m", "", text)

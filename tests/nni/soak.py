@@ -1,16 +1,14 @@
-"""Searches whose processes are killed at random moments, and what a user does then.
+"""Searches whose processes are killed at random moments, then resumed as a user would.
 
-A :class:`Soak` runs one local experiment of trials that train nothing (``soak_trial.py``), kills
-the process that a test names with SIGKILL, and goes on as a user would: ``blockqnn resume``. What
-became of the results, :mod:`soak_outcome` finds out.
+A :class:`Soak` runs one local experiment of trials that train nothing (``soak_trial.py``), sends
+SIGKILL to the process that a test names, and calls ``blockqnn resume``. :mod:`soak_outcome` finds
+out what became of the results.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -18,7 +16,7 @@ from threading import Thread
 from typing import Any, Literal, NamedTuple
 
 import psutil
-from nni_shell import Nni, Running, free_port, write_config
+from nni_shell import Nni, Running, free_port, kill, of_home, write_config
 
 Fault = Literal["trial", "dispatcher", "manager", "both", "manager, then at its resume"]
 FAULTS: tuple[Fault, ...] = (
@@ -30,9 +28,9 @@ FAULTS: tuple[Fault, ...] = (
 )
 Moment = Literal["any time", "begun", "kept", "reported"]
 MOMENTS: tuple[Moment, ...] = ("any time", "begun", "kept", "reported")
-"""Or when a trial has just noted that it is so far."""
+"""Any time, or right after a trial has noted this phase."""
 ANY_TIME_SECONDS = 3.0
-"""About one turn from a trial's end to the next one's."""
+"""About the time from one trial's end to the next one's."""
 TRIAL = Path(__file__).with_name("soak_trial.py")
 SPACE = {
     "block": {"_type": "nsc", "_value": {"max_layers": 8}},
@@ -41,7 +39,7 @@ SPACE = {
 }
 TUNER_ARGUMENT = "--exp_params"
 OVER = ("DONE", "NO_MORE_TRIAL")
-"""No further trial begins."""
+"""Statuses in which no further trial begins."""
 
 
 class Injected(NamedTuple):
@@ -187,17 +185,6 @@ def soak_config(
     } | changes
 
 
-def kill(processes: list[psutil.Process]) -> bool:
-    """Whether one was there to be killed; returns when they are gone."""
-    killed = False
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-            killed = True
-    psutil.wait_procs(processes, timeout=10)
-    return killed
-
-
 def tuner_process(nni: Nni, running: Running) -> psutil.Process:
     processes = nni.processes(running.id)
     (found,) = [process for process in processes if _is_python(process, TUNER_ARGUMENT)]
@@ -208,21 +195,6 @@ def notes(truth: Path) -> list[dict[str, Any]]:
     """What the trials noted, oldest first."""
     whole, _, _ = truth.read_text(encoding="utf-8").rpartition("\n")
     return [json.loads(line) for line in whole.splitlines()]
-
-
-def end_all(nni: Nni) -> None:
-    """Stop the experiments of this home, and end what kills have left behind of them."""
-    nni.stop_all()
-    kill(list(of_home(nni.home)))
-
-
-def of_home(home: Path) -> Iterator[psutil.Process]:
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("HOME") == str(home):
-                yield process
-        except psutil.Error:
-            continue
 
 
 def _is_manager(process: psutil.Process) -> bool:

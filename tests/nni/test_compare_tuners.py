@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 from nni.experiment.config import ExperimentConfig
-from nni_shell import PATIENCE_SECONDS, ROOT, Nni, write_config
+from nni_shell import ROOT, Nni, write_config
 
 from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.results.experiment import read_results
 from nni_blockqnn.space.choices import block_of
 from nni_blockqnn.space.search_space import SearchSpace
-
-pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 
 EXAMPLE = ROOT / "examples" / "compare_tuners"
 TRIALS = 3

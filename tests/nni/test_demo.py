@@ -18,8 +18,6 @@ from nni_shell import PATIENCE_SECONDS, SCRIPTS, Nni, Running, free_port, plain
 
 from nni_blockqnn import Block
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
-
 
 def test_it_ends_with_a_block_and_what_to_do_next(nni: Nni, tmp_path: Path) -> None:
     output = tmp_path / "found"

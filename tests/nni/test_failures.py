@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from nni_shell import PATIENCE_SECONDS, Nni, search_config, write_config
+from nni_shell import Nni, search_config, write_config
 
 from nni_blockqnn import Block
-
-pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 
 
 def test_a_trial_without_data_says_so_and_the_search_goes_on(nni: Nni, tmp_path: Path) -> None:

@@ -11,26 +11,18 @@ from pathlib import Path
 
 import psutil
 import pytest
-from nni_shell import PATIENCE_SECONDS, Nni, Running
-from soak import end_all, notes, start, tuner_process
+from nni_shell import Nni, Running
+from soak import notes, start, tuner_process
 from soak_outcome import Outcome, examine
 
 from nni_blockqnn.record.journal import JOURNAL_NAME
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
-
 CANNOT_WRITE = f"{JOURNAL_NAME} cannot be written"
 
 
-@pytest.fixture
-def shell(nni: Nni) -> Iterator[Nni]:
-    yield nni
-    end_all(nni)
-
-
-def test_no_kill_loses_a_result(shell: Nni, tmp_path: Path) -> None:
+def test_no_kill_loses_a_result(nni: Nni, tmp_path: Path) -> None:
     """``benchmarks/fault_soak.py`` does this for longer and at random."""
-    soak = start(shell, tmp_path, trials=7, seed=0)
+    soak = start(nni, tmp_path, trials=7, seed=0)
     assert soak.inject("trial", "kept")
     assert soak.inject("manager", "kept")
     assert soak.inject("dispatcher", "reported")
@@ -39,11 +31,11 @@ def test_no_kill_loses_a_result(shell: Nni, tmp_path: Path) -> None:
     check(examine(soak.running, notes(soak.truth)), at_least=7)
 
 
-def test_a_journal_that_cannot_be_written(shell: Nni, tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_written(nni: Nni, tmp_path: Path) -> None:
     """First for want of room, then since the folder is read-only; the search goes on."""
-    soak = start(shell, tmp_path, trials=12, seed=0)
+    soak = start(nni, tmp_path, trials=12, seed=0)
     running = soak.running
-    for prevented in (no_room(shell, running), read_only(running)):
+    for prevented in (no_room(nni, running), read_only(running)):
         running.wait_until(lambda: running.trials("RUNNING"), "a trial")
         with prevented:
             told = complaints(running)
@@ -54,19 +46,19 @@ def test_a_journal_that_cannot_be_written(shell: Nni, tmp_path: Path) -> None:
     check(examine(soak.running, notes(soak.truth)), at_least=12)
 
 
-def test_a_full_disk(shell: Nni, tmp_path: Path) -> None:
+def test_a_full_disk(nni: Nni, tmp_path: Path) -> None:
     """NNI cannot write its database and stops; the user makes room and resumes."""
-    experiments = shell.home / "nni-experiments"
+    experiments = nni.home / "nni-experiments"
     experiments.mkdir()
     with small_disk(experiments):
-        soak = start(shell, tmp_path, trials=6, seed=0)
+        soak = start(nni, tmp_path, trials=6, seed=0)
         soak.running.wait_until(lambda: soak.running.journal("result"), "a result")
         filler = experiments / "filler"
         fill(filler)
         soak.running.wait_until(lambda: soak.running.status() == "ERROR", "NNI", or_error=True)
         assert "disk is full" in str(soak.running.get("check-status")["errors"])
         filler.unlink()
-        soak.running = shell.resume(soak.running, with_blockqnn=True)
+        soak.running = nni.resume(soak.running, with_blockqnn=True)
         soak.finish()
         check(examine(soak.running, notes(soak.truth)), at_least=6)
 

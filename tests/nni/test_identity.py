@@ -11,14 +11,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-from nni_shell import DIGITS_TRIAL, PATIENCE_SECONDS, Nni, Running, search_config, write_config
+from nni_shell import DIGITS_TRIAL, Nni, Running, final_metric, search_config, write_config
 
 from nni_blockqnn import Block
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
-
-TRIALS = 42
+TRIALS = 20
 DIES_EARLY = """
 import os, runpy, sys
 
@@ -74,11 +71,6 @@ def history(running: Running) -> dict[int, tuple[str, float]]:
 def parameters_of(records: list[str]) -> dict[str, Any]:
     (record,) = records
     return json.loads(record)["parameters"]
-
-
-def final_metric(job: dict[str, Any]) -> dict[str, Any]:
-    (record,) = job["finalMetricData"]
-    return json.loads(json.loads(record["data"]))
 
 
 def recorded_in_database(running: Running) -> dict[str, dict[str, Any]]:

@@ -7,15 +7,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import pytest
-from nni_shell import PATIENCE_SECONDS, Nni, Running, write_config
+from nni_shell import Nni, Running, write_config
 from soak import notes, soak_config
 from soak_outcome import examine
 from soak_trial import reward_of
 
 from nni_blockqnn import Block
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
 
 OTHER_BLOCK = "[[1,1,5,0,0],[2,1,5,1,0],[3,1,5,2,0],[4,7,0,0,0]]"
 TRIALS = 10

@@ -8,14 +8,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
-from nni_shell import PATIENCE_SECONDS, Nni, Running, write_config
-from soak import end_all, kill
+from nni_shell import Nni, Running, kill, write_config
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
@@ -25,8 +22,6 @@ from nni_blockqnn.exchange.finalists import finalists_space
 from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME
 from nni_blockqnn.results.experiment import TrialResult, read_results
 from nni_blockqnn.training.checkpoint import SECONDS_BETWEEN
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS)]
 
 EPOCHS = 60
 TRAINING = (
@@ -69,12 +64,6 @@ def test_a_killed_trial_and_a_killed_manager_cost_no_epochs(nni: Nni, tmp_path: 
 
     assert whole.wait() == 0
     assert sha256(Path(result.metric["network_folder"])) == sha256(tmp_path / "whole")
-
-
-@pytest.fixture
-def nni(nni: Nni) -> Iterator[Nni]:
-    yield nni
-    end_all(nni)
 
 
 def final_config(block: Block, arguments: str) -> dict[str, Any]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 import yaml
-from nni_shell import PATIENCE_SECONDS, Nni, Running, search_config, write_config
+from nni_shell import Nni, Running, Search, write_config
 
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.export.trained import load
 from nni_blockqnn.results.experiment import read_results
-
-pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 
 TRIAL = (
     "python -m nni_blockqnn.trial --dataset digits --limit 300 --recipe final --epochs 2"
@@ -22,14 +19,11 @@ TRIAL = (
 )
 
 
-def test_a_search_its_finalists_and_the_winner(nni: Nni, tmp_path: Path) -> None:
-    search = nni.create(write_config(tmp_path, search_config(4, 3)))
-    search.wait_for_end()
-    nni.stop(search.id)
+def test_a_search_its_finalists_and_the_winner(search: Search, tmp_path: Path) -> None:
+    nni = search.nni
     finalists = tmp_path / "finalists.json"
-    written = nni.run(
-        "blockqnn", "top", search.id, "--k", "3", "--references", "--output", finalists
-    )
+    options = ["--k", "3", "--references", "--output", finalists]
+    written = nni.run("blockqnn", "top", search.running.id, *options)
     assert written.returncode == 0, written.stderr
     blocks = json.loads(finalists.read_text())["block"]["_value"]
     assert len(blocks) == 5
@@ -69,6 +63,7 @@ def test_a_search_its_finalists_and_the_winner(nni: Nni, tmp_path: Path) -> None
     assert facts["accuracy"] is facts["best_accuracy"] is None  # nothing was validated
     assert 0 <= facts["test_accuracy"] <= 100
     assert NAMED_BLOCKS["residual"].to_json() in blocks
+    nni.stop(final.id)
 
 
 def interrupted(nni: Nni, running: Running, trials: int) -> Running:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from addresses import answers, other_addresses
 from components import missing
-from nni_shell import Nni, write_config
-from searches import Search
+from nni_shell import Nni, Search, write_config
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def test_blockqnn_create_listens_on_the_loopback_address_only(
 
 
 def test_nnictl_create_listens_on_every_address(
-    nni: Nni, search_config: dict[str, Any], others: list[str], tmp_path: Path
+    nni: Nni, quick_start: dict[str, Any], others: list[str], tmp_path: Path
 ) -> None:
-    running = nni.create(write_config(tmp_path, search_config))
+    running = nni.create(write_config(tmp_path, quick_start))
     assert [address for address in others if not answers(address, running.port)] == []

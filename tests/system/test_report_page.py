@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from browser import Browser
-from searches import SEARCH_TRIALS, Search
+from nni_shell import SEARCH_TRIALS, Search
 
 
 def test_the_report_shows_everything_without_a_network(

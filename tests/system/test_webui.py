@@ -6,8 +6,8 @@ import json
 from io import BytesIO
 
 from browser import Browser
+from nni_shell import SEARCH_TRIALS, Search
 from PIL import Image
-from searches import SEARCH_TRIALS, Search
 from selenium.webdriver.remote.webelement import WebElement
 
 from nni_blockqnn import Block

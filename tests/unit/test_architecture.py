@@ -43,8 +43,8 @@ ARROWS = {
     "results": "blocks bridge common exchange record space",
     "trials": "blocks bridge common data exchange export model_space network training",
     "reports": "blocks calibration common export network results training",
-    "commands": "blocks bridge calibration common data exchange export model_space network reports "
-    "results space training trials",
+    "commands": "blocks bridge calibration common data exchange export model_space network "
+    "q_learning reports results space training trials",
     "tuner": "common exchange q_learning record space",
     "finalists_tuner": "bridge exchange",
     "trial": "bridge trials",

@@ -53,7 +53,7 @@ class Limited(nn.Module):
         if self.training:
             self.seen.append(len(images))
         if len(images) > self.limit:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return self.layers(images.double())
 
 

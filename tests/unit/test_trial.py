@@ -179,7 +179,7 @@ def test_the_metric_names_a_micro_batch(
 
     def limited(self: BlockModule, x: torch.Tensor) -> torch.Tensor:
         if len(x) > 50:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
         return forward(self, x)
 
     monkeypatch.setattr(BlockModule, "forward", limited)

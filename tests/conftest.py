@@ -1,0 +1,55 @@
+"""Real NNI experiments for the tests in ``nni/`` and ``system/``; their marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from nni_shell import PATIENCE_SECONDS, SEARCH_TRIALS, TEMPLATES, Nni, Search, shell, write_config
+
+SEARCH_GROUP = "search"
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by -m
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses a real experiment is slow; what shares one runs in one process."""
+    for item in items:
+        used = set(getattr(item, "fixturenames", ()))
+        if used & {"nni", "search"}:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(PATIENCE_SECONDS))
+        if "search" in used:
+            item.add_marker(pytest.mark.xdist_group(SEARCH_GROUP))
+
+
+@pytest.fixture
+def nni(tmp_path: Path) -> Iterator[Nni]:
+    """A user's shell for one test."""
+    with shell(tmp_path / "home") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def quick_start() -> dict[str, Any]:
+    """The quick start with few trials of one epoch."""
+    config = yaml.safe_load((TEMPLATES / "blockqnn_quickstart.yml").read_text(encoding="utf-8"))
+    config["searchSpace"]["block"]["_value"]["max_layers"] = 6
+    config["trialCommand"] += " --epochs 1"
+    config["maxTrialNumber"] = SEARCH_TRIALS
+    config["tuner"]["classArgs"] |= {"budget": SEARCH_TRIALS, "seed": 0}
+    return config
+
+
+@pytest.fixture(scope="session")
+def search(
+    quick_start: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Search]:
+    """A search by ``blockqnn create`` that is done, for all tests that only read it."""
+    directory = tmp_path_factory.mktemp("search")
+    with shell(directory / "home") as opened:
+        running = opened.create(write_config(directory, quick_start), with_blockqnn=True)
+        running.wait_for_end()
+        yield Search(opened, running)
