@@ -104,7 +104,7 @@ def _identity(value: Mapping[str, Any], encoding: str) -> tuple[int, Block]:
 
 
 def _reward(default: Any) -> float:
-    if not is_number(default) or abs(default) > REWARD_LIMIT:
+    if not is_number(default) or abs(float(default)) > REWARD_LIMIT:
         raise MetricError(
             f'the metric\'s "default" must be a finite number, {REWARD_LIMIT:g} at most, '
             f"got {shown(default)}"
