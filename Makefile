@@ -1,6 +1,6 @@
 # make demo   install into .venv and search blocks for handwritten digits (a few minutes)
 # make test   install and run all tests
-# make quick  only the unit tests that take less than a second each
+# make quick  only the tests that take a moment (pytest -m "not slow")
 # make check  lint, format and types
 
 PYTHON ?= python3
