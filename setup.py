@@ -42,7 +42,7 @@ setup(
         "scikit-learn>=1.3",
         "psutil>=5.9",
         "PyYAML>=6.0",
-        "Pillow>=9.0",
+        "Pillow>=9.1",
         "safetensors>=0.4",
     ],
     extras_require={

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,8 +38,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-class _LateParser(_Parser):
-    """The parser of a command whose module says its arguments, once it is used."""
+class _CommandParser(_Parser):
+    """A command's parser, whose further arguments are added when it is used, if it has any."""
 
     add_late: Callable[[argparse.ArgumentParser], None] | None = None
 
@@ -52,7 +53,7 @@ class _LateParser(_Parser):
 def _late(module: str, function: str) -> Callable[..., Any]:
     """A function of a command's module, which is imported when it is called.
 
-    NNI, PyTorch and matplotlib take seconds: a command waits for what it uses itself.
+    NNI, PyTorch and matplotlib take seconds to load: a command loads only what it uses.
     """
 
     def call(argument: Any) -> Any:
@@ -69,122 +70,157 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"blockqnn {__version__}")
     commands_parser = parser.add_subparsers(
-        required=True, metavar="COMMAND", parser_class=_LateParser
+        required=True, metavar="COMMAND", parser_class=_CommandParser
     )
-    for add in (
-        _add_demo,
-        _add_check,
-        _add_create,
-        _add_resume,
-        _add_retry,
-        _add_top,
-        _add_train,
-        _add_report,
-        _add_draw,
-        _add_export,
-        _add_pilot,
-        _add_calibrate,
-        _add_register,
-    ):
-        add(commands_parser)
+    for command in COMMANDS:
+        added = commands_parser.add_parser(
+            command.name, help=command.help, description=command.description, epilog=command.epilog
+        )
+        command.add_arguments(added)
+        if command.has_late_arguments:
+            added.add_late = _late(command.module, "add_arguments")
+        added.set_defaults(command=_late(command.module, command.name))
     return parser
 
 
-def _add_demo(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
-        "demo",
-        help="search blocks for handwritten digits: a few minutes on a CPU, no download",
-        description="Runs the quick start with a live display. Ctrl-C stops it cleanly.",
-        epilog="example: blockqnn demo --trials 48 --output blockqnn-demo",
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _experiment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "experiment", nargs="?", help="its ID (default: the experiment started last)"
     )
+
+
+def _port(
+    parser: argparse.ArgumentParser, text: str = "of the web UI (default: the first free one)"
+) -> None:
+    parser.add_argument("--port", type=int, help=text)
+
+
+def _create_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path)
+    _port(parser)
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path)
+    _port(parser, "also check that the web UI can have this port")
+
+
+def _resume_arguments(parser: argparse.ArgumentParser) -> None:
+    _experiment(parser)
+    _port(parser)
+
+
+def _retry_arguments(parser: argparse.ArgumentParser) -> None:
+    _experiment(parser)
+    _port(parser, "of the web UI, if it is resumed (default: the first free one)")
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    _experiment(parser)
+    parser.add_argument("-o", "--output", type=Path, default=Path("blockqnn-report.html"))
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, default=48, help="default: %(default)s")
     parser.add_argument(
         "--concurrency", type=int, help="trials at a time (default: one a core, at most 8)"
     )
     parser.add_argument("--seed", type=int, help="of the search (default: drawn)")
-    parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
+    _port(parser)
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("blockqnn-demo"),
         help="folder for the best block and the report (default: %(default)s)",
     )
-    parser.set_defaults(command=_late("demo", "demo"))
 
 
-def _add_create(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
-        "create",
-        help="check a configuration, then start its search",
-        description="Checks a configuration as `blockqnn check` does, then runs `nnictl create`. "
-        "The web UI of a local search listens on this machine's loopback address only.",
-        epilog="example: blockqnn create config_templates/blockqnn_quickstart.yml",
-    )
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
-    parser.set_defaults(command=_late("search", "create"))
+@dataclass(frozen=True)
+class Command:
+    """A command of ``blockqnn``.
+
+    Attributes:
+        name: also that of the function that runs it.
+        module: of ``commands/``, where that function is.
+        add_arguments: adds the arguments that need nothing to be loaded.
+        has_late_arguments: whether the module has a function ``add_arguments`` for further ones,
+            which is loaded once the command is used.
+    """
+
+    name: str
+    module: str
+    help: str
+    description: str | None
+    epilog: str
+    add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+    has_late_arguments: bool = False
 
 
-def _add_resume(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
-        "resume",
-        help="go on with a search that was stopped or killed",
-        description="Does what `nnictl resume` does, after a kill too: it ends what the old run "
-        "left behind, takes a free port, and does not trust process ids that may belong to others "
-        "now.",
-        epilog="example: blockqnn resume AbCdEfGh",
-    )
-    _add_experiment(parser)
-    parser.add_argument("--port", type=int, help="of the web UI (default: the first free one)")
-    parser.set_defaults(command=_late("search", "resume"))
-
-
-def _add_retry(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
-        "retry",
-        help="run again the trials of a final training that were killed or failed",
-        description="NNI runs once more, as new trials, those that ended without a result; each "
-        "goes on from its last checkpoint, if that is on its machine. An experiment that was "
-        "stopped is resumed first. A search by BlockQNN needs no retry.",
-        epilog="example: blockqnn retry AbCdEfGh",
-    )
-    _add_experiment(parser)
-    parser.add_argument(
-        "--port", type=int, help="of the web UI, if it is resumed (default: the first free one)"
-    )
-    parser.set_defaults(command=_late("retry", "retry"))
-
-
-def _add_check(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+COMMANDS = (
+    Command(
+        "demo",
+        "demo",
+        help="search blocks for handwritten digits: a few minutes on a CPU, no download",
+        description="Runs the quick start with a live display. Ctrl-C stops it cleanly.",
+        epilog="example: blockqnn demo --trials 48 --output blockqnn-demo",
+        add_arguments=_demo_arguments,
+    ),
+    Command(
         "check",
+        "search",
         help="say what would make a search hang or fail",
         description="Checks versions, the configuration, the tuner's arguments, GPUs, the trial's "
         "command, the data against the network, disk and port. Reads the data, and so downloads it "
         "if it is missing. Exits with 1 if the search would fail.",
         epilog="example: blockqnn check config_templates/blockqnn_cifar100.yml --port 8080",
-    )
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--port", type=int, help="also check that the web UI can have this port")
-    parser.set_defaults(command=_late("search", "check"))
-
-
-def _add_top(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        add_arguments=_check_arguments,
+    ),
+    Command(
+        "create",
+        "search",
+        help="check a configuration, then start its search",
+        description="Checks a configuration as `blockqnn check` does, then runs `nnictl create`. "
+        "The web UI of a local search listens on this machine's loopback address only.",
+        epilog="example: blockqnn create config_templates/blockqnn_quickstart.yml",
+        add_arguments=_create_arguments,
+    ),
+    Command(
+        "resume",
+        "search",
+        help="go on with a search that was stopped or killed",
+        description="Does what `nnictl resume` does, after a kill too: it ends what the old run "
+        "left behind, takes a free port, and does not trust process ids that may belong to others "
+        "now.",
+        epilog="example: blockqnn resume AbCdEfGh",
+        add_arguments=_resume_arguments,
+    ),
+    Command(
+        "retry",
+        "retry",
+        help="run again the trials of a final training that were killed or failed",
+        description="NNI runs those that ended without a result again, as new trials; each goes on "
+        "from its last checkpoint, if that is on its machine. An experiment that was stopped is "
+        "resumed first. A search by BlockQNN needs no retry.",
+        epilog="example: blockqnn retry AbCdEfGh",
+        add_arguments=_retry_arguments,
+    ),
+    Command(
+        "top",
         "top",
         help="show the best blocks of an experiment",
         description="Shows the best distinct blocks, each with the result that its own trial "
         "reported; NNI's web UI may show results beside other trials' parameters.",
         epilog="examples: blockqnn top AbCdEfGh --k 5 --by accuracy --format csv > best.csv; "
         "blockqnn top AbCdEfGh --k 100 --output finalists.json",
-    )
-    _add_experiment(parser)
-    parser.add_late = _late("top", "add_arguments")
-    parser.set_defaults(command=_late("top", "top"))
-
-
-def _add_train(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        add_arguments=_experiment,
+        has_late_arguments=True,
+    ),
+    Command(
+        "train",
         "train",
         help="train a block's network to convergence, without NNI",
         description="Trains with a final recipe and keeps the network that is best on validation "
@@ -192,87 +228,64 @@ def _add_train(parsers: argparse._SubParsersAction) -> None:
         "the test set once, at the end.",
         epilog="examples: blockqnn train finalists.json --rank 1 --dataset cifar100 --output best; "
         "blockqnn train residual --dataset digits --epochs 5",
-    )
-    parser.add_late = _late("train", "add_arguments")
-    parser.set_defaults(command=_late("train", "train"))
-
-
-def _add_report(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        has_late_arguments=True,
+    ),
+    Command(
+        "report",
         "report",
         help="write a report of an experiment as an HTML file",
+        description=None,
         epilog="example: blockqnn report AbCdEfGh -o report.html",
-    )
-    _add_experiment(parser)
-    parser.add_argument("-o", "--output", type=Path, default=Path("blockqnn-report.html"))
-    parser.set_defaults(command=_late("report", "report"))
-
-
-def _add_draw(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        add_arguments=_report_arguments,
+    ),
+    Command(
+        "draw",
         "draw",
         help="draw a block",
         description="Draws structure codes in the terminal, and as an image if -o names a file.",
         epilog="examples: blockqnn draw inception; "
         "blockqnn draw '[[1,1,3,0,0],[2,1,3,1,0],[3,5,0,1,2]]' -o block.svg",
-    )
-    parser.add_late = _late("draw", "add_arguments")
-    parser.set_defaults(command=_late("draw", "draw"))
-
-
-def _add_export(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        has_late_arguments=True,
+    ),
+    Command(
+        "export",
         "export",
         help="write a trained network in forms that need nothing of this package",
         description="Writes plain PyTorch source, a torch.export program and, with the extra "
         "'onnx', ONNX, each compared with the network; weights (safetensors) and a model card.",
         epilog="example: blockqnn export trained/ -o classifier/ --formats python onnx",
-    )
-    parser.add_late = _late("export", "add_arguments")
-    parser.set_defaults(command=_late("export", "export"))
-
-
-def _add_pilot(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        has_late_arguments=True,
+    ),
+    Command(
+        "pilot",
         "pilot",
         help="train some blocks both ways, to find mu and rho for a search",
         description="Trains blocks that are spread over the space with the early-stop recipe and "
         "with the final one, then says what `blockqnn calibrate` says of them.",
         epilog="example: blockqnn pilot --dataset cifar100 --blocks 30 --final-epochs 60",
-    )
-    parser.add_late = _late("pilot", "add_arguments")
-    parser.set_defaults(command=_late("pilot", "pilot"))
-
-
-def _add_calibrate(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        has_late_arguments=True,
+    ),
+    Command(
         "calibrate",
-        help="say how well early-stop results stand for final ones, and which mu and rho would",
+        "calibrate",
+        help="say how well early-stop results predict final ones, and which mu and rho would",
         description="Compares early-stop and final results of the same networks: rank correlations "
         "of accuracy, reward and costs with the final accuracy, and the weights that would have "
         "been best.",
         epilog="examples: blockqnn calibrate AbCdEfGh IjKlMnOp; "
         "blockqnn calibrate blockqnn-pilot/early-stop.jsonl blockqnn-pilot/final.jsonl",
-    )
-    parser.add_late = _late("calibrate", "add_arguments")
-    parser.set_defaults(command=_late("calibrate", "calibrate"))
-
-
-def _add_register(parsers: argparse._SubParsersAction) -> None:
-    parser = parsers.add_parser(
+        has_late_arguments=True,
+    ),
+    Command(
         "register",
+        "search",
         help="make the tuner known to NNI by name",
         description="Registers the tuner, so that any NNI experiment can say "
         "`tuner: {name: BlockQNN}`.",
         epilog="example: blockqnn register",
-    )
-    parser.set_defaults(command=_late("search", "register"))
-
-
-def _add_experiment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "experiment", nargs="?", help="its ID (default: the experiment started last)"
-    )
+    ),
+)
+"""In the order in which ``blockqnn --help`` lists them."""
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class FinalistsTuner(Tuner):
         and the old one is kept.
 
         Raises:
-            ValueError: at the start, naming the key that is no list of choices.
+            ValueError: at the start, naming the key whose value is not a list of choices.
         """
         try:
             grid = _by_text(search_space)

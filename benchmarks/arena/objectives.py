@@ -85,7 +85,7 @@ def neutral_weight(rows: list[Entry]) -> float:
     low, high = -100.0, 100.0
     for _ in range(50):
         middle = (low + high) / 2
-        correlation = spearmanr(accuracy - middle * log_flops, log_flops).statistic
+        correlation = spearmanr(accuracy - middle * log_flops, log_flops)[0]
         low, high = (middle, high) if correlation > 0 else (low, middle)
     return (low + high) / 2
 

@@ -76,11 +76,11 @@ def _best_figures(entries: list[Entry]) -> dict[str, str]:
 
 def _between_seeds(entries: list[Entry]) -> float:
     first, second = zip(*(entry.accuracies[:2] for entry in entries), strict=True)
-    return float(spearmanr(first, second).statistic)
+    return float(spearmanr(first, second)[0])
 
 
 def _spearman(accuracies: np.ndarray, values: list[float]) -> str:
-    return f"{spearmanr(accuracies, values).statistic:.2f}"
+    return f"{spearmanr(accuracies, values)[0]:.2f}"
 
 
 if __name__ == "__main__":

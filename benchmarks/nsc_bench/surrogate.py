@@ -71,7 +71,7 @@ class Surrogate:
     @cached_property
     def spearman(self) -> float:
         """Rank correlation of the same."""
-        return float(spearmanr(self._accuracies, self._unseen).statistic)
+        return float(spearmanr(self._accuracies, self._unseen)[0])
 
     @property
     def _unseen(self) -> np.ndarray:

@@ -11,61 +11,32 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.nni_import import import_nni
-from nni_blockqnn.commands._finalists_checks import FINALISTS_TUNER, check_finalists
+from nni_blockqnn.commands._config_file import (
+    ConfigError,
+    Finding,
+    is_local,
+    load_config,
+    training_services,
+)
+from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.finalists import is_finalists, network_of_grid
-from nni_blockqnn.space.limits import Limits, check_limits
 from nni_blockqnn.space.search_space import SearchSpace
 
-OUR_TUNERS = ("nni_blockqnn.tuner.BlockQNNTuner", "nni_blockqnn.BlockQNNTuner")
-REGISTERED_NAME = "BlockQNN"
-TRIAL_MODULE = re.compile(r"-m nni_blockqnn\.trial\b")
+_TRIAL_MODULE = re.compile(r"-m nni_blockqnn\.trial\b")
 _LOW_DISK_BYTES = 2 * 2**30
 
 
-class Finding(NamedTuple):
-    """One thing that was checked: "ok", "warning" or "failure", and what to do about it."""
-
-    level: str
-    subject: str
-    message: str
-
-
-class ConfigError(ValueError):
-    """A configuration file that cannot be used; the message names the file and the fault."""
-
-
-def load_config(path: Path) -> Any:
-    """The file as NNI's own ExperimentConfig, validated by NNI.
-
-    Raises:
-        ConfigError: naming the file and what is wrong with it.
-    """
-    import_nni()
-    from nni.experiment.config import ExperimentConfig
-
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no such file")
-    try:
-        if not isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict):
-            raise ConfigError(f"{path}: a configuration must be a YAML mapping")
-        return ExperimentConfig.load(path).canonical_copy()
-    except ConfigError:
-        raise
-    # NNI and PyYAML raise whatever they please: ValueError, AttributeError, AssertionError, ...
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{path}: NNI does not accept it: {reason}") from error
-
-
 def check_config(path: Path, port: int | None) -> list[Finding]:
-    """All findings; the search will not work if one of them is a failure."""
+    """All findings about a configuration.
+
+    Args:
+        path: the configuration's file.
+        port: the web UI's, None if it is not chosen yet.
+    """
     findings = list(_check_versions())
     try:
         config = load_config(path)
@@ -73,8 +44,8 @@ def check_config(path: Path, port: int | None) -> list[Finding]:
         return [*findings, Finding("failure", "configuration", str(error))]
     findings.append(Finding("ok", "configuration", f"{path} is one that NNI accepts"))
     checks: tuple[Callable[[Any], Iterator[Finding]], ...] = (
-        _check_tuner,
-        _check_budget,
+        check_tuner,
+        check_budget,
         _check_training_service,
         _check_trial,
         _check_disk,
@@ -83,13 +54,6 @@ def check_config(path: Path, port: int | None) -> list[Finding]:
         findings.extend(check(config))
     findings.extend(_check_port(config, port))
     return findings
-
-
-def is_local(config: Any) -> bool:
-    """Whether all trials run on this machine."""
-    services = config.training_service
-    services = services if isinstance(services, list) else [services]
-    return all(service.platform == "local" for service in services)
 
 
 def _check_versions() -> Iterator[Finding]:
@@ -101,7 +65,7 @@ def _check_versions() -> Iterator[Finding]:
         yield Finding(
             "failure",
             "setuptools",
-            f"NNI needs pkg_resources, which {setuptools} has not: pip install 'setuptools<82'",
+            f"NNI needs pkg_resources, which {setuptools} lacks: pip install 'setuptools<82'",
         )
     try:
         import torch
@@ -113,61 +77,11 @@ def _check_versions() -> Iterator[Finding]:
         yield Finding("ok", "packages", f"{versions}, torchvision {torchvision.__version__}")
 
 
-def _check_tuner(config: Any) -> Iterator[Finding]:
-    tuner = config.tuner
-    searches = tuner is not None and (
-        tuner.class_name in OUR_TUNERS or tuner.name == REGISTERED_NAME
-    )
-    trains_finalists = tuner is not None and tuner.class_name == FINALISTS_TUNER
-    if trains_finalists or (is_finalists(config.search_space) and not searches):
-        yield from (Finding(*finding) for finding in check_finalists(config))
-        return
-    if not searches:
-        yield Finding("warning", "tuner", "it is not BlockQNN's, so it is not checked")
-        return
-    from nni_blockqnn.exchange.class_args import (
-        check_class_args,  # NNI, which `resume` does without
-    )
-
-    try:
-        given = check_class_args(tuner.class_args or {})
-        space = SearchSpace.from_json(config.search_space)
-        check_limits(space, Limits(**given.get("limits", {})))
-    except ValueError as error:
-        yield Finding("failure", "tuner", str(error))
-        return
-    if tuner.name == REGISTERED_NAME and not _is_registered():
-        yield Finding("failure", "tuner", "BlockQNN is not registered; run: blockqnn register")
-        return
-    yield Finding("ok", "tuner", f"its arguments and the search space fit: {given or 'defaults'}")
-
-
-def _is_registered() -> bool:
-    from nni.tools.package_utils import get_algo_meta
-
-    return get_algo_meta(REGISTERED_NAME) is not None
-
-
-def _check_budget(config: Any) -> Iterator[Finding]:
-    budget = (config.tuner.class_args or {}).get("budget") if config.tuner else None
-    most = config.max_trial_number
-    if most is None:
-        yield Finding("warning", "budget", "without maxTrialNumber the search never ends by itself")
-    elif budget is not None and budget != most:
-        yield Finding(
-            "warning",
-            "budget",
-            f"the tuner's budget is {budget} but maxTrialNumber is {most}: epsilon falls over the "
-            "budget, so they should be equal",
-        )
-
-
 def _check_training_service(config: Any) -> Iterator[Finding]:
     if is_local(config):
         yield from _check_local_gpus(config)
         return
-    services = config.training_service
-    for service in services if isinstance(services, list) else [services]:
+    for service in training_services(config):
         if getattr(service, "reuse_mode", False):
             yield Finding(
                 "failure",
@@ -221,7 +135,7 @@ def _trials_a_gpu(config: Any) -> int:
 
 def _check_trial(config: Any) -> Iterator[Finding]:
     command = config.trial_command or ""
-    if not TRIAL_MODULE.search(command):
+    if not _TRIAL_MODULE.search(command):
         yield Finding("warning", "trial", "the command is not BlockQNN's, so it is not checked")
         return
     if not is_local(config):
@@ -240,7 +154,7 @@ def _check_trial(config: Any) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "trial",
-            f"{concurrency} trials on one CPU fight for its cores; add --threads {share} to the "
+            f"{concurrency} trials on one CPU compete for its cores; add --threads {share} to the "
             "trial command",
         )
 
@@ -248,9 +162,9 @@ def _check_trial(config: Any) -> Iterator[Finding]:
 def _run_trial_check(config: Any, network: str) -> tuple[int, str]:
     """Exit code and last line of :mod:`nni_blockqnn.trials.check` with the trial's arguments.
 
-    It runs as NNI runs a trial, so it is the trial's own Python that reads the data.
+    It is run as NNI runs a trial, so that the trial's own Python reads the data.
     """
-    command = TRIAL_MODULE.sub("-m nni_blockqnn.trials.check", config.trial_command)
+    command = _TRIAL_MODULE.sub("-m nni_blockqnn.trials.check", config.trial_command)
     checked = subprocess.run(
         f"{command} --network {shlex.quote(network)}",
         shell=True,
@@ -288,5 +202,5 @@ def _check_port(config: Any, port: int | None) -> Iterator[Finding]:
     taken = [some for some in ports if not launch.is_free(some)]
     if taken:
         yield Finding(
-            "failure", "port", f"{shown(taken[0])} is in use; give another one with --port"
+            "failure", "port", f"{shown(taken[0])} is in use; choose another one with --port"
         )

@@ -10,14 +10,10 @@ from rich.console import Console
 
 from nni_blockqnn.bridge import launch, resuming
 from nni_blockqnn.bridge.experiments import Experiment, find_experiment
-from nni_blockqnn.commands._checks import (
-    REGISTERED_NAME,
-    Finding,
-    check_config,
-    is_local,
-    load_config,
-)
+from nni_blockqnn.commands._checks import check_config
+from nni_blockqnn.commands._config_file import Finding, is_local, load_config
 from nni_blockqnn.commands._templates import template
+from nni_blockqnn.commands._tuner_checks import REGISTERED_NAME
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
@@ -44,7 +40,11 @@ def resume(arguments: argparse.Namespace) -> int:
 
 
 def resume_experiment(experiment: Experiment, port: int | None) -> launch.Launched:
-    """Resume it and say where it runs."""
+    """Resume an experiment and print where it runs.
+
+    Args:
+        port: the web UI's; None for the first free one.
+    """
     service = experiment.config.get("trainingService", {})
     services = service if isinstance(service, list) else [service]
     local = all(one.get("platform") == "local" for one in services)

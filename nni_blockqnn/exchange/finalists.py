@@ -1,9 +1,9 @@
 """Finalists: the best blocks of a search, as the search space of a second NNI experiment.
 
-Its keys are those of a search, ``block``, ``repeats`` and ``network``, but all of them are NNI's
-ordinary choices; the tuner of :mod:`nni_blockqnn.finalists_tuner` hands each block out once.
-``space`` is there beside them if the blocks have other kernels than the paper's, extra kinds of
-layers, or another encoding than "pcc".
+It has the keys of a search, ``block``, ``repeats`` and ``network``, but all of them are ordinary
+choices of NNI. It also has ``space`` if the blocks have other kernels than the paper's, extra kinds
+of layers, or another encoding than "pcc". :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
+hands out each block once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS
@@ -26,11 +26,11 @@ _KEYS = ("block", "repeats", "network", "space")
 
 
 def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict[str, Any]:
-    """NNI's search space of these blocks, best first; those of a key seen before are left out.
+    """NNI's search space of these blocks, in their order, each ``Block.key`` once.
 
     Args:
-        blocks: one at least.
-        repeats: N of all their networks.
+        blocks: at least one, best first.
+        repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
 
     Raises:
@@ -39,8 +39,8 @@ def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict
     encodings = {block.encoding for block in blocks}
     if len(encodings) > 1:
         raise ValueError(
-            "finalists of the encodings pcc and separate do not go into one experiment; the blocks "
-            "of Fig. 2 (--references) are of the encoding pcc"
+            "finalists of the encodings pcc and separate cannot be in one experiment; the blocks "
+            "of Fig. 2 (--references) have the encoding pcc"
         )
     distinct: dict[str, str] = {}
     for block in blocks:
@@ -70,7 +70,7 @@ def grid_of(search_space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The parameters of each trial, in the order in which they are sent.
 
     Raises:
-        ValueError: naming the key that is no list of choices.
+        ValueError: naming the key whose value is not a list of choices.
     """
     names = [*search_space]
     choices = [_choices(search_space, name) for name in names]
@@ -79,10 +79,10 @@ def grid_of(search_space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def finalist_tasks(search_space: Mapping[str, Any]) -> list[TrialTask]:
-    """What the trials of the grid train.
+    """What each trial of the grid trains.
 
     Raises:
-        ValueError: naming what is wrong in the parameters of which trial.
+        ValueError: naming the trial and what is wrong with its parameters.
     """
     tasks = []
     for number, parameters in enumerate(grid_of(search_space), 1):
@@ -93,8 +93,10 @@ def finalist_tasks(search_space: Mapping[str, Any]) -> list[TrialTask]:
     return tasks
 
 
-def check_grid(search_space: Mapping[str, Any], trials: int | None) -> tuple[str, str]:
-    """ "ok", "warning" or "failure", and why.
+def check_grid(
+    search_space: Mapping[str, Any], trials: int | None
+) -> tuple[Literal["ok", "warning", "failure"], str]:
+    """How a check of the grid ends: "ok", "warning" or "failure", and a message.
 
     Args:
         trials: the experiment's maxTrialNumber.
@@ -114,10 +116,10 @@ def check_grid(search_space: Mapping[str, Any], trials: int | None) -> tuple[str
 
 
 def network_of_grid(search_space: Mapping[str, Any]) -> str:
-    """The first trial's.
+    """The network of the grid's first trial.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the search space has no networks.
     """
     if "network" not in search_space:
         raise ValueError('the search space has no "network"')
@@ -125,10 +127,10 @@ def network_of_grid(search_space: Mapping[str, Any]) -> str:
 
 
 def read_finalist(path: Path, rank: int) -> dict[str, Any]:
-    """The trial's parameters of a block in a file of finalists; of several N the first.
+    """The parameters that would train one block of a file of finalists, with its first N.
 
     Args:
-        rank: its place in the file, from 1.
+        rank: the block's position in the file, from 1.
 
     Raises:
         ValueError: naming the file and what is wrong with it.
@@ -141,7 +143,7 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
         choices = {name: _choices(space, name) for name in _KEYS if name in space}
     except ValueError as error:
         raise ValueError(
-            f"{path} is no file of finalists (blockqnn top --output): {error}"
+            f"{path} is not a file of finalists (blockqnn top --output): {error}"
         ) from None
     blocks = choices["block"]
     if not 1 <= rank <= len(blocks):
@@ -151,10 +153,10 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
 
 
 def check_replaceable(path: Path) -> None:
-    """That the file is missing or one of finalists, so that it may be written.
+    """Check that writing the file destroys nothing but finalists.
 
     Raises:
-        ValueError: naming the file.
+        ValueError: if there is a file of another kind.
         OSError: if it cannot be read.
     """
     if not path.exists():

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block, parse_any_block
-from nni_blockqnn.common.checks import is_integer
+from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 
 REPEATS_LIMIT = 1_000
-"""As in a search space."""
+"""The largest N, as in a search space."""
 REASON_LIMIT = 1_000
-"""Characters of a failure's reason that are kept."""
+"""How many characters of a failure's reason are kept."""
 REWARD_LIMIT = 1e100
-"""Rewards beyond would overflow in means and deviations."""
+"""Larger rewards would overflow in means and deviations."""
 
 
 class MetricError(ValueError):
-    """A final metric that cannot count; the message says what it lacks."""
+    """A final metric that cannot be counted; the message says what is missing or wrong."""
 
 
 class FinalMetric(NamedTuple):
-    """A trial's result, which belongs to the block and episode that it names itself."""
+    """A trial's result, which belongs to the block and episode that the metric names.
+
+    Attributes:
+        episode: the tuner's number of the block.
+        reward: the metric's ``default``.
+        repeats: the network's N, None if the metric does not name it.
+        values: the whole metric.
+    """
 
     episode: int
     block: Block
@@ -34,7 +39,13 @@ class FinalMetric(NamedTuple):
 
 
 class FailureReport(NamedTuple):
-    """What a trial that failed said of itself."""
+    """Why a trial failed, as it reported.
+
+    Attributes:
+        episode: the tuner's number of the block.
+        reason: one line of at most ``REASON_LIMIT`` characters.
+        of_block: whether the block is to blame, and not the data, the machine and so on.
+    """
 
     episode: int
     block: Block
@@ -43,10 +54,10 @@ class FailureReport(NamedTuple):
 
 
 def parse_failure(value: Any, encoding: str = "pcc") -> FailureReport | None:
-    """Read a final metric with a ``failure`` in it; ``None`` if it is not such a one.
+    """The failure that a final metric reports; ``None`` if it reports none.
 
     Args:
-        encoding: of the block, if the metric does not name it.
+        encoding: the block's, where the metric does not name it.
 
     Raises:
         MetricError: if it names no episode or block.
@@ -61,14 +72,14 @@ def parse_failure(value: Any, encoding: str = "pcc") -> FailureReport | None:
 
 
 def parse_final_metric(value: Any, encoding: str = "pcc") -> FinalMetric:
-    """Read the dictionary that a trial gave ``nni.report_final_result``.
+    """The result in the dictionary that a trial gave ``nni.report_final_result``.
 
     Args:
-        encoding: of the block, if the metric does not name it.
+        encoding: the block's, where the metric does not name it.
 
     Raises:
-        MetricError: if it names no episode or block, or its ``default`` is not a finite number
-            (of at most ``REWARD_LIMIT``).
+        MetricError: if it names no episode or block, or if its ``default`` is not a finite number
+            of at most ``REWARD_LIMIT``.
     """
     if not isinstance(value, Mapping):
         raise MetricError(
@@ -77,7 +88,7 @@ def parse_final_metric(value: Any, encoding: str = "pcc") -> FinalMetric:
         )
     repeats: Any = value.get("repeats")
     episode, block = _identity(value, encoding)
-    reward = _finite(value.get("default"))
+    reward = _reward(value.get("default"))
     has_repeats = is_integer(repeats) and 0 < repeats <= REPEATS_LIMIT
     return FinalMetric(episode, block, reward, int(repeats) if has_repeats else None, value)
 
@@ -89,16 +100,13 @@ def _identity(value: Mapping[str, Any], encoding: str) -> tuple[int, Block]:
     try:
         return int(episode), parse_any_block(value.get("block"), value.get("encoding", encoding))
     except ValueError as error:
-        raise MetricError(f'the metric\'s "block" is none: {error}') from None
+        raise MetricError(f'the metric\'s "block" is not a block: {error}') from None
 
 
-def _finite(default: Any) -> float:
-    if not isinstance(default, numbers.Real) or isinstance(default, bool):
-        raise MetricError(f'the metric\'s "default" must be a number, got {shown(default)}')
-    try:
-        reward = float(default)
-    except OverflowError:
-        reward = math.inf
-    if not abs(reward) <= REWARD_LIMIT:  # neither does NaN pass
-        raise MetricError(f'the metric\'s "default" must be finite, got {shown(default)}')
-    return reward
+def _reward(default: Any) -> float:
+    if not is_number(default) or abs(float(default)) > REWARD_LIMIT:
+        raise MetricError(
+            f'the metric\'s "default" must be a finite number, {REWARD_LIMIT:g} at most, '
+            f"got {shown(default)}"
+        )
+    return float(default)

@@ -37,6 +37,11 @@ def missing_onnx_packages() -> list[str]:
     return [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
 
 
+def can_export_programs() -> bool:
+    """Whether torch.export takes any number of images: from PyTorch 2.2 on."""
+    return hasattr(torch.export, "Dim")
+
+
 def write_onnx(program: ExportedProgram, path: Path) -> None:
     """One file with its weights: input "images", output "logits"."""
     torch.onnx.export(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export._programs import (
+    can_export_programs,
     export_program,
     missing_onnx_packages,
     run_onnx,
@@ -90,14 +91,25 @@ def _chosen(formats: Sequence[str] | None) -> tuple[list[str], list[str]]:
         if name not in FORMATS:
             raise ExportError(f"formats must be of {', '.join(FORMATS)}, got {shown(name)}")
     chosen = [name for name in FORMATS if formats is None or name in formats]
-    missing = missing_onnx_packages() if "onnx" in chosen else []
-    if not missing:
-        return chosen, []
-    reason = f"{', '.join(missing)} not installed; {INSTALL_ONNX}"
-    if formats is not None:
-        raise ExportError(f"format onnx: {reason}")
-    chosen.remove("onnx")
-    return chosen, [f"{FORMATS['onnx']} left out: {reason}"]
+    left_out = []
+    for name, reason in _unavailable().items():
+        if name not in chosen:
+            continue
+        if formats is not None:
+            raise ExportError(f"format {name}: {reason}")
+        chosen.remove(name)
+        left_out.append(f"{FORMATS[name]} left out: {reason}")
+    return chosen, left_out
+
+
+def _unavailable() -> dict[str, str]:
+    """The formats that this installation cannot write, and why."""
+    reasons = {}
+    if not can_export_programs():
+        reasons["program"] = f"it needs PyTorch 2.2, and this is {torch.__version__}"
+    if missing := missing_onnx_packages():
+        reasons["onnx"] = f"{', '.join(missing)} not installed; {INSTALL_ONNX}"
+    return reasons
 
 
 def _write(name: str, path: Path, description: Description, network: nn.Module) -> None:

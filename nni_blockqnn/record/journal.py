@@ -25,7 +25,8 @@ _CHECKED = re.compile(rb'(\{.*),"crc32":(\d{1,10})\}', re.DOTALL)
 class Journal:
     """An append-only file of events, one JSON object a line.
 
-    An event that cannot be written (a full disk, say) is kept and written before the next one.
+    An event that cannot be written, because the disk is full for example, is kept and written
+    before the next one.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -77,7 +78,7 @@ class Journal:
         except OSError as error:
             _logger.error(
                 "%s cannot be written (%s). The search goes on, but a restart would lose its last "
-                "%d events: free some space or mend the folder's permissions",
+                "%d events: free some space, or make the folder writable",
                 self.path,
                 error,
                 len(self._pending),

@@ -17,7 +17,7 @@ from nni_shell import Nni, Running, kill, write_config
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.bridge.experiments import find_experiment
-from nni_blockqnn.commands._finalists_checks import FINALISTS_TUNER
+from nni_blockqnn.commands._tuner_checks import FINALISTS_TUNER
 from nni_blockqnn.exchange.finalists import finalists_space
 from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME
 from nni_blockqnn.results.experiment import TrialResult, read_results

@@ -13,8 +13,8 @@ from nni_shell import TEMPLATES
 
 from nni_blockqnn import BlockQNNTuner, NetworkSpec, SearchSpace
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
-from nni_blockqnn.commands._checks import load_config
-from nni_blockqnn.commands._finalists_checks import FINALISTS_TUNER
+from nni_blockqnn.commands._config_file import load_config
+from nni_blockqnn.commands._tuner_checks import FINALISTS_TUNER
 from nni_blockqnn.exchange.class_args import check_class_args
 from nni_blockqnn.exchange.finalists import (
     check_grid,

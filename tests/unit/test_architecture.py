@@ -43,8 +43,8 @@ ARROWS = {
     "results": "blocks bridge common exchange record space",
     "trials": "blocks bridge common data exchange export model_space network training",
     "reports": "blocks calibration common export network results training",
-    "commands": "blocks bridge calibration common data exchange export model_space network reports "
-    "results space training trials",
+    "commands": "blocks bridge calibration common data exchange export model_space network "
+    "q_learning reports results space training trials",
     "tuner": "common exchange q_learning record space",
     "finalists_tuner": "bridge exchange",
     "trial": "bridge trials",
@@ -209,6 +209,7 @@ def _loaded_by(code: str) -> set[str]:
     return set(json.loads(run.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_the_tuner_starts_without_pytorch() -> None:
     """NNI gives it ten seconds to connect."""
     loaded = _loaded_by(
@@ -219,6 +220,7 @@ def test_the_tuner_starts_without_pytorch() -> None:
     assert not loaded & {"torch", "torchvision", "ptflops", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_the_papers_storey_loads_nothing_else() -> None:
     loaded = _loaded_by(
         "from nni_blockqnn import Block, SearchSpace, NetworkSpec, estimate_cost, reward\n"

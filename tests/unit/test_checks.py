@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.commands._checks import Finding, check_config
+from nni_blockqnn.commands._checks import check_config
+from nni_blockqnn.commands._config_file import Finding
 from nni_blockqnn.exchange.finalists import finalists_space
 
 GRID_SEARCH = {"name": "GridSearch"}
@@ -65,7 +66,7 @@ def test_gpus(
 @pytest.mark.parametrize(
     ("tuner", "space", "level", "said"),
     [
-        (FINALISTS, None, "ok", "hands each finalist out once"),
+        (FINALISTS, None, "ok", "hands out each finalist once"),
         (FINALISTS | {"classArgs": {"k": 3}}, None, "failure", "takes no classArgs, got {'k': 3}"),
         (GRID_SEARCH, None, "warning", "write className: nni_blockqnn.finalists_tuner.Final"),
         ({"name": "Random"}, None, "warning", "not one for finalists"),
@@ -98,3 +99,38 @@ def of_tuner(folder: Path, tuner: dict[str, Any], space: dict[str, Any]) -> dict
     }
     config.write_text(yaml.safe_dump(settings))
     return {finding.subject: finding for finding in check_config(config, None)}
+
+
+@pytest.mark.parametrize(
+    ("class_args", "level", "said"),
+    [
+        ({"agent": "evolution:Evolution"}, "ok", "its arguments and the search space fit"),
+        ({"agent": "evolution:Revolution"}, "failure", "has no Revolution"),
+        ({"predictor": "gone:Nearest"}, "failure", "cannot load a predictor from 'gone:Nearest'"),
+        ({"limits": {"max_params": 1}}, "failure", "admit no block"),
+        ({"buget": 5}, "failure", "tuner argument 'buget' is unknown; allowed are preset, bu"),
+    ],
+)
+def test_an_own_agent_is_looked_for_where_nnis_dispatcher_finds_it(
+    class_args: dict[str, Any], level: str, said: str, tmp_path: Path
+) -> None:
+    code = Path(__file__).parents[2] / "examples" / "own_agent"
+    config = tmp_path / "search.yml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "searchSpace": SEARCH,
+                "trialCommand": "true",
+                "trialConcurrency": 1,
+                "maxTrialNumber": 1,
+                "tuner": {
+                    "className": "nni_blockqnn.tuner.BlockQNNTuner",
+                    "codeDirectory": str(code),
+                    "classArgs": class_args,
+                },
+                "trainingService": {"platform": "local"},
+            }
+        )
+    )
+    (finding,) = [found for found in check_config(config, None) if found.subject == "tuner"]
+    assert (finding.level, said in finding.message) == (level, True), finding

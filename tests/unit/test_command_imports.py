@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
@@ -39,6 +38,7 @@ def _loaded_by(*arguments: str, home: Path | None = None) -> set[str]:
     return set(json.loads(finished.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "needed"),
     [
@@ -69,15 +69,10 @@ def test_top_of_an_experiment_loads_nothing_slow(tmp_path: Path) -> None:
 
 
 def test_every_function_that_is_imported_late_is_there() -> None:
-    tree = ast.parse(Path(cli.__file__).read_text(encoding="utf-8"))
-    late = [
-        [ast.literal_eval(argument) for argument in node.args]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "_late"
-    ]
-    assert ["top", "add_arguments"] in late
-    for module, function in late:
-        assert callable(getattr(import_module(f"nni_blockqnn.commands.{module}"), function))
+    for command in cli.COMMANDS:
+        module = import_module(f"nni_blockqnn.commands.{command.module}")
+        assert callable(getattr(module, command.name))
+        assert hasattr(module, "add_arguments") == command.has_late_arguments
 
 
 def test_ctrl_c_while_a_command_is_loading_ends_it_quietly() -> None:

@@ -25,7 +25,7 @@ from test_experiments import (
 from nni_blockqnn.blocks.block import Block, parse_any_block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands._checks import load_config
+from nni_blockqnn.commands._config_file import load_config
 from nni_blockqnn.exchange.finalists import (
     check_grid,
     finalist_tasks,
@@ -246,7 +246,7 @@ def test_another_encoding_and_other_kernels_travel_in_space(tmp_path: Path) -> N
     [
         ("{}", '"block"'),
         ("[]", '"block"'),
-        ("{", "is no file of finalists"),
+        ("{", "is not a file of finalists"),
         ('{"block": {"_type": "nsc", "_value": {}}}', '"choice"'),
         ('{"block": {"_type": "choice", "_value": []}}', "block must be"),
     ],
@@ -254,7 +254,7 @@ def test_another_encoding_and_other_kernels_travel_in_space(tmp_path: Path) -> N
 def test_a_file_that_holds_no_finalists(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "f.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"f\.json is no file of finalists") as caught:
+    with pytest.raises(ValueError, match=r"f\.json is not a file of finalists") as caught:
         read_finalist(path, 1)
     assert message in str(caught.value)
 
@@ -376,7 +376,7 @@ def test_only_a_file_of_finalists_is_overwritten(
     path = home / "notes.json"
     path.write_text('{"block": "mine"}')
     assert main(["top", "--output", str(path)]) == 1
-    assert "notes.json is no file of finalists" in (said := capsys.readouterr().err)
+    assert "notes.json is not a file of finalists" in (said := capsys.readouterr().err)
     assert "it is not overwritten; name another file" in said
     assert path.read_text() == '{"block": "mine"}'
     assert not (home / "notes.yml").exists()
@@ -402,6 +402,7 @@ def test_small_networks_have_three_digits(
     assert " 12.35 " in table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_a_reader_that_has_gone_is_no_error(home: Path, form: str) -> None:
     """As in `blockqnn top | head -1`."""

@@ -1,0 +1,110 @@
+"""Checks of the tuner, its arguments, its search space and its budget."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nni_blockqnn.commands._config_file import Finding
+from nni_blockqnn.common.messages import shown
+from nni_blockqnn.exchange.finalists import check_grid, is_finalists
+from nni_blockqnn.space.search_space import SearchSpace
+
+OUR_TUNERS = ("nni_blockqnn.tuner.BlockQNNTuner", "nni_blockqnn.BlockQNNTuner")
+REGISTERED_NAME = "BlockQNN"
+FINALISTS_TUNER = "nni_blockqnn.finalists_tuner.FinalistsTuner"
+
+
+def check_tuner(config: Any) -> Iterator[Finding]:
+    """Findings about the tuner and the search space.
+
+    Args:
+        config: NNI's ExperimentConfig.
+    """
+    tuner = config.tuner
+    searches = tuner is not None and (
+        tuner.class_name in OUR_TUNERS or tuner.name == REGISTERED_NAME
+    )
+    trains_finalists = tuner is not None and tuner.class_name == FINALISTS_TUNER
+    if trains_finalists or (is_finalists(config.search_space) and not searches):
+        yield _check_finalists_tuner(tuner)
+        level, message = check_grid(config.search_space, config.max_trial_number)
+        yield Finding(level, "finalists", message)
+    elif searches:
+        yield _check_search(config)
+    else:
+        yield Finding("warning", "tuner", "it is not BlockQNN's, so it is not checked")
+
+
+def check_budget(config: Any) -> Iterator[Finding]:
+    """Findings about the number of trials.
+
+    Args:
+        config: NNI's ExperimentConfig.
+    """
+    budget = (config.tuner.class_args or {}).get("budget") if config.tuner else None
+    most = config.max_trial_number
+    if most is None:
+        yield Finding("warning", "budget", "without maxTrialNumber the search never ends by itself")
+    elif budget is not None and budget != most:
+        yield Finding(
+            "warning",
+            "budget",
+            f"the tuner's budget is {budget} but maxTrialNumber is {most}: epsilon falls over the "
+            "budget, so they should be equal",
+        )
+
+
+def _check_search(config: Any) -> Finding:
+    # not at the top: they load NNI and scipy, which `blockqnn resume` does without
+    from nni_blockqnn.exchange.class_args import check_class_args
+    from nni_blockqnn.q_learning.search import BlockSearch
+
+    tuner = config.tuner
+    try:
+        # own agents, predictors and layer kinds lie where NNI's dispatcher finds them
+        with _importable_from(tuner.code_directory):
+            given = check_class_args(tuner.class_args or {})
+            BlockSearch(SearchSpace.from_json(config.search_space), **({"seed": 0} | given))
+    except ValueError as error:
+        return Finding("failure", "tuner", str(error))
+    if tuner.name == REGISTERED_NAME and not _is_registered():
+        return Finding("failure", "tuner", "BlockQNN is not registered; run: blockqnn register")
+    fits = f"its arguments and the search space fit: {given or 'defaults'}"
+    return Finding("ok", "tuner", fits)
+
+
+@contextmanager
+def _importable_from(directory: Any) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path[:0] = [] if directory is None else [str(directory)]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _check_finalists_tuner(tuner: Any) -> Finding:
+    if tuner is not None and tuner.class_name == FINALISTS_TUNER:
+        if tuner.class_args:
+            message = f"it takes no classArgs, got {shown(tuner.class_args)}: delete them"
+            return Finding("failure", "tuner", message)
+        message = "it hands out each finalist once, across stops and kills"
+        return Finding("ok", "tuner", message)
+    ours = f"className: {FINALISTS_TUNER} and codeDirectory: ."
+    if tuner is not None and tuner.name == "GridSearch":
+        message = (
+            "after a stop or a kill GridSearch trains the finalists that were under way twice and "
+            f"the last ones never; write {ours} instead"
+        )
+    else:
+        message = f"it is not one for finalists, so it is not checked; that is {ours}"
+    return Finding("warning", "tuner", message)
+
+
+def _is_registered() -> bool:
+    from nni.tools.package_utils import get_algo_meta
+
+    return get_algo_meta(REGISTERED_NAME) is not None
