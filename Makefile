@@ -1,5 +1,6 @@
 # make demo   install into .venv and search blocks for handwritten digits (a few minutes)
 # make test   install and run all tests
+# make quick  only the tests that take a moment (pytest -m "not slow")
 # make check  lint, format and types
 
 PYTHON ?= python3
@@ -8,14 +9,17 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEV_INSTALLED := $(VENV)/.dev-installed
 
-.PHONY: demo test check unit clean
+.PHONY: demo test quick check unit clean
 
 demo: $(INSTALLED)
 	$(BIN)/blockqnn demo
 
 test: $(DEV_INSTALLED) check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2
-	$(BIN)/python -m pytest tests/nni tests/system
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/nni tests/system -n 3 --dist loadgroup
+
+quick: $(DEV_INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
 
 unit: $(DEV_INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2

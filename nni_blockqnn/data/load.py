@@ -76,6 +76,23 @@ def load_dataset(
         DataError: naming what is missing, broken, not allowed or does not suit the network, and
             what to do.
     """
+    _check_arguments(name, validation, validation_fraction)
+    if name in PRESETS and name != IMAGENET:  # known before anything is downloaded
+        known = PRESETS[name]
+        _check_network(name, known["input_shape"], known["classes"], image_shape, classes)
+    directory = _directory(name, data_dir)
+    choice = _Choice(validation == "holdout", validation_fraction, limit, seed)
+    if name == IMAGENET:
+        data = _streamed(directory, image_shape, workers, choice)
+    else:
+        decode = _DECODED.get(name)
+        decoded = decode(directory, image_shape) if decode else load_own(name, directory)
+        data = _in_memory(decoded, choice)
+    _check_network(name, data.image_shape, data.classes, image_shape, classes)
+    return data
+
+
+def _check_arguments(name: str, validation: str, validation_fraction: float) -> None:
     if name not in DATASETS and not is_reference(name):
         raise DataError(
             f"dataset must be {alternatives([*DATASETS, 'module:function'])}, got {shown(name)}"
@@ -84,25 +101,11 @@ def load_dataset(
         raise DataError(f"validation must be {alternatives(VALIDATIONS)}, got {shown(validation)}")
     if not 0 < validation_fraction < 1:
         raise DataError(f"validation_fraction must lie in 0 to 1, got {shown(validation_fraction)}")
-    if name in PRESETS and name != IMAGENET:  # known before anything is downloaded
-        known = PRESETS[name]
-        _check_network(name, known["input_shape"], known["classes"], image_shape, classes)
-    directory = _directory(name, data_dir)
-    choice = _Choice(validation == "holdout", validation_fraction, limit, seed)
-    if name == IMAGENET:
-        data = _streamed(directory, image_shape, workers, choice)
-        _check_network(name, data.image_shape, data.classes, image_shape, classes)
-        return data
-    if decode := _DECODED.get(name):
-        decoded = decode(directory, image_shape)
-    else:
-        decoded = load_own(name, directory)
-    names = decoded.class_names
-    found_shape = decoded.train.images.shape[1:]
-    _check_network(name, found_shape, len(names), image_shape, classes)
 
-    brings_valid = decoded.valid is not None
-    rows, held_out = choice.rows(decoded.train.labels, names, brings_valid)
+
+def _in_memory(decoded: Decoded, choice: _Choice) -> ImageData:
+    names = decoded.class_names
+    rows, held_out = choice.rows(decoded.train.labels, names, decoded.valid is not None)
     train, test = _split(decoded.train, rows), _split(decoded.test)
     if held_out is not None:
         valid = _split(decoded.train, held_out)
@@ -111,7 +114,8 @@ def load_dataset(
     else:
         valid = test
     moments = decoded.moments if rows is None else decoded.moments[rows]
-    mean, std = mean_and_std(moments, found_shape[1] * found_shape[2])
+    _, height, width = decoded.train.images.shape[1:]
+    mean, std = mean_and_std(moments, height * width)
     return ImageData(train, valid, test, len(names), names, mean, std)
 
 

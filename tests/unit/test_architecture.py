@@ -209,6 +209,7 @@ def _loaded_by(code: str) -> set[str]:
     return set(json.loads(run.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_the_tuner_starts_without_pytorch() -> None:
     """NNI gives it ten seconds to connect."""
     loaded = _loaded_by(
@@ -219,6 +220,7 @@ def test_the_tuner_starts_without_pytorch() -> None:
     assert not loaded & {"torch", "torchvision", "ptflops", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_the_papers_storey_loads_nothing_else() -> None:
     loaded = _loaded_by(
         "from nni_blockqnn import Block, SearchSpace, NetworkSpec, estimate_cost, reward\n"

@@ -56,6 +56,7 @@ def test_the_global_random_numbers_are_left_alone() -> None:
     assert random.getstate() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["TPE", "Evolution"])
 def test_results_are_learnt_from(name: str) -> None:
     """Rows 1 to 5 are convolutions in half of the random choices or less."""

@@ -19,6 +19,7 @@ from nni_blockqnn.space.search_space import SearchSpace
 Rows = list[list[int]]
 
 
+@pytest.mark.slow
 def test_distinct_blocks_of_the_papers_space_by_length() -> None:
     keys: set[str] = set()
     counts = []
@@ -29,6 +30,7 @@ def test_distinct_blocks_of_the_papers_space_by_length() -> None:
     assert counts == [6, 42, 456, 6948]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_renumbered_block_keeps_its_key(data: st.DataObject) -> None:
     block = data.draw(blocks())
@@ -159,6 +161,7 @@ def test_symmetric_blocks_get_their_key_quickly(rows: Rows) -> None:
     assert Block.parse(_shuffled(block)).key == block.key
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("edges", "vertices"),

@@ -76,6 +76,7 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_left_alone(tmp_pat
         assert Checkpoint(path, "that").load() is None
 
 
+@pytest.mark.slow
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     program = (

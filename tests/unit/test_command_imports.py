@@ -38,6 +38,7 @@ def _loaded_by(*arguments: str, home: Path | None = None) -> set[str]:
     return set(json.loads(finished.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "needed"),
     [

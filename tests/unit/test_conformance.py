@@ -17,6 +17,7 @@ from nni_blockqnn.tuner import BlockQNNTuner
 BY_NAME = {check.__name__: check for check in CHECKS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("preset", ["tuned", "paper"])
 def test_the_tuner(preset: str, check: Check) -> None:
@@ -172,6 +173,7 @@ class _Forgetful(BlockQNNTuner):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:json-tricks")
 @pytest.mark.parametrize(
     ("fault", "checks"),

@@ -134,6 +134,7 @@ def test_stage_maps_of_odd_size_are_rounded_down() -> None:
     assert estimate_cost(RESIDUAL, odd).flops == estimate_cost(RESIDUAL, even).flops + flops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "extra_kinds", "count"),
     [("pcc", (), 84), ("separate", (), 42), ("pcc", ("separable",), 42)],

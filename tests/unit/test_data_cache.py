@@ -185,6 +185,7 @@ def test_without_a_place_to_write_it_warns_and_goes_on(
     assert contents(data) == expected
 
 
+@pytest.mark.slow
 def test_a_full_disk_names_the_cache_and_the_variable(source: Path, cache: Path) -> None:
     # a limit on file sizes stands for the disk's end: the same writes fail in the same way
     script = """
@@ -286,6 +287,7 @@ together(4, work)
 """
 
 
+@pytest.mark.slow
 def test_four_processes_that_start_together_decode_once_and_agree(
     tmp_path: Path, cache: Path
 ) -> None:
@@ -352,6 +354,7 @@ together(2, lambda: len(load_dataset("cifar100", Path(sys.argv[1]), validation="
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_together_download_once(tmp_path: Path, server: Server) -> None:
     data_dir = tmp_path / "new" / "data"
     md5 = hashlib.md5(server.content).hexdigest()

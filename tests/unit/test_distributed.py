@@ -48,6 +48,7 @@ def assert_as_alone(of_ranks: list[dict], name: str, alone: TrainingResult) -> N
     assert of_ranks[0]["accuracies"][name] == [epoch.accuracy for epoch in alone.epochs]
 
 
+@pytest.mark.slow
 def test_all_processes_end_with_the_same_network(of_ranks: list[dict]) -> None:
     first, second = of_ranks
     names = set(trainings.with_batch_norm().state_dict())

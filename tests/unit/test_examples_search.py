@@ -46,6 +46,7 @@ def test_the_loop_of_ask_and_tell_runs() -> None:
     assert rewards == sorted(rewards, reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [{"agent": "evolution:Evolution"}, {"predictor": "nearest:Nearest"}]
 )

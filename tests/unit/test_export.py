@@ -152,6 +152,7 @@ def run_source(source: str) -> dict[str, Any]:
     return namespace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(CASES))
 @torch.no_grad()
 def test_the_source_gives_the_networks_logits(number: int) -> None:
@@ -164,6 +165,7 @@ def test_the_source_gives_the_networks_logits(number: int) -> None:
         assert_gives_the_same(copied.eval()(images), network(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize(
     "space",
@@ -198,6 +200,7 @@ def assert_is_formatted(folder: Path) -> None:
         assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.slow
 def test_the_source_is_formatted_code(tmp_path: Path) -> None:
     for number, (block, spec) in enumerate(cases()):
         (tmp_path / f"network{number}.py").write_text(network_source(block, spec))
@@ -223,6 +226,7 @@ def test_the_source_of_the_residual_block_reads_like_the_paper() -> None:
     assert "class Add" not in source  # both operands have the filters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(0, CASES, 7))  # each frame, encoding and projection
 @torch.no_grad()
 def test_the_programs_give_the_networks_logits(number: int, tmp_path: Path) -> None:
@@ -317,6 +321,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]
     return folder / "out" / "net", network
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_folder(
     exported: tuple[Path, nn.Module], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -337,6 +342,7 @@ def test_the_command_writes_a_folder(
     assert "model.py" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_model_card_run_without_this_package(
     exported: tuple[Path, nn.Module],
 ) -> None:
@@ -574,6 +580,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mine").read_text() == "kept"
 
 
+@pytest.mark.slow
 def test_what_a_killed_export_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     killed = "from nni_blockqnn.export import new_folder; import os, pathlib, signal\n"
     killed += "with new_folder(pathlib.Path('net')) as folder:\n"
@@ -594,6 +601,7 @@ def test_what_a_killed_export_left_is_removed_and_nothing_else(tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "net"])
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training_folder(tmp_path / "trained")
     command = ["export", str(tmp_path / "trained"), "-o", str(tmp_path / "out")]
@@ -651,6 +659,7 @@ def test_a_network_that_diverged_is_refused(tmp_path: Path) -> None:
         export_network(tmp_path / "trained", tmp_path / "out", ["python"])
 
 
+@pytest.mark.slow
 def test_without_the_extra_onnx_is_left_out_unless_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

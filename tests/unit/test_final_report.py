@@ -163,6 +163,7 @@ def test_a_failed_finalist_says_why(tmp_path: Path) -> None:
     assert "blockqnn retry abcd1234" in page_of(experiment, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_page_ranks_by_the_last_epoch_and_says_how_to_go_on(tmp_path: Path) -> None:
     folder = str(tmp_path / "a network")
     experiment = final_training(

@@ -402,6 +402,7 @@ def test_small_networks_have_three_digits(
     assert " 12.35 " in table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_a_reader_that_has_gone_is_no_error(home: Path, form: str) -> None:
     """As in `blockqnn top | head -1`."""

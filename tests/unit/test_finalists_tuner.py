@@ -151,6 +151,7 @@ def test_it_sends_the_grid_in_its_order_and_then_no_more() -> None:
         tuner.generate_parameters(9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_a_kill_at_any_point_neither_loses_nor_repeats_a_finalist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int

@@ -34,6 +34,7 @@ def _block(rows: Rows) -> Block:
     return Block.parse([[index, *row] for index, row in enumerate(rows, 1)])
 
 
+@pytest.mark.slow
 def test_functions_of_the_papers_space_by_length() -> None:
     """Of two layers: the 6 of one, and 5 x 5 of what is no identity."""
     functions: set[tuple[str, int]] = set()
@@ -136,6 +137,7 @@ def test_another_function(a: Rows, b: Rows) -> None:
     assert _block(a).function_key != _block(b).function_key
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_renumbered_block_keeps_its_function_key(data: st.DataObject) -> None:
     block = data.draw(blocks())
@@ -192,6 +194,7 @@ def test_twins_with_the_same_weights_answer_the_same(data: st.DataObject) -> Non
     torch.testing.assert_close(_answer(block), _answer(twin))
 
 
+@pytest.mark.slow
 def test_twins_of_up_to_four_layers_compute_the_same_channels() -> None:
     """One kernel a size, the same for all channels: their order does not matter then."""
     of_function: dict[str, list[Block]] = {}

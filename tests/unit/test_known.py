@@ -83,6 +83,7 @@ def test_leaves_and_a_concat_of_them_are_equivalent() -> None:
     assert not are_equivalent(TWO_BRANCHES, CONV)
 
 
+@pytest.mark.slow
 def test_every_function_is_trained_before_a_second_block_of_one() -> None:
     """31 functions have up to two layers, in 42 networks; nothing is left out in the end."""
     played = Experiment(tuner(space(max_layers=3), budget=60))

@@ -160,6 +160,7 @@ def write_pairs(folder: Path, count: int) -> list[str]:
     return sources
 
 
+@pytest.mark.slow
 def test_calibrate_prints_the_trials_options(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +174,7 @@ def test_calibrate_prints_the_trials_options(
         assert any(line.startswith(f"{name} ") for line in printed.splitlines())
 
 
+@pytest.mark.slow
 def test_calibrate_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sources = write_pairs(tmp_path, 22)
     assert main(["calibrate", *sources, "--mu", "0", "--rho", "0", "--format", "json"]) == 0
@@ -196,6 +198,7 @@ def test_calibrate_tells_of_unpaired_results_in_one_line(
     assert error == "blockqnn: no network is in both, of 5 stopped early and 1 final\n"
 
 
+@pytest.mark.slow
 def test_calibrate_counts_what_it_leaves_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

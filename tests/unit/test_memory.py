@@ -65,6 +65,7 @@ def weights(result: TrainingResult) -> Tensor:
     return nn.utils.parameters_to_vector(result.network.parameters())
 
 
+@pytest.mark.slow
 def test_micro_batches_give_the_step_of_the_whole_batch(digits: ImageData) -> None:
     whole, parts = trained(64, digits), trained(20, digits)
     assert (whole.micro_batch, parts.micro_batch) == (64, 16)
@@ -145,6 +146,7 @@ def test_what_pytorch_says_on_the_cpu_is_understood() -> None:
     assert not ran_out_of_memory(ValueError("out of memory"))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_on_in_its_micro_batches(digits: ImageData, tmp_path: Path) -> None:
     class Killed(BaseException):
         """Stands for the process's end."""

@@ -70,6 +70,7 @@ def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:
     assert build_network(RESIDUAL, spec)(images).shape == (2, spec.classes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "extra_kinds", "blocks"),
     [

@@ -23,6 +23,7 @@ def test_a_mutant_is_another_block_of_the_space(encoding: str, max_layers: int, 
     assert abs(len(mutant.layers) - len(block.layers)) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("max_layers", "encoding", "networks"), [(4, "pcc", 456), (3, "separate", 8 + 8 * 8)]
 )
@@ -46,6 +47,7 @@ def test_a_space_of_one_block_has_no_other() -> None:
     assert mutants == {f"[[1,{row},0,0],[2,7,0,0,0]]" for row in ("2,3", "3,3", "4,0")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mutant",
     [

@@ -270,6 +270,7 @@ def test_codes_and_json_text_are_the_same_block(block: Block) -> None:
     assert str(block) == block.to_json()
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-2, 8) | st.floats() | st.text(max_size=5),

@@ -35,6 +35,7 @@ def test_digits_are_halved(data: ImageData) -> None:
     assert (len(data.train), len(data.valid)) == (719, 719)
 
 
+@pytest.mark.slow
 def test_jobs_begin_with_the_small_blocks_and_alternate_then() -> None:
     spec = SETUPS["fashion_mnist"].spec
     first = list(islice(jobs(spec), 456 * 3 + 14))
@@ -61,6 +62,7 @@ def test_larger_blocks_are_distinct_and_bounded() -> None:
         assert cost.activations <= MAX_ACTIVATIONS
 
 
+@pytest.mark.slow
 def test_a_killed_making_goes_on_with_what_is_missing(tmp_path: Path, data: ImageData) -> None:
     whole, killed = tmp_path / "whole.jsonl", tmp_path / "killed.jsonl"
     make(DIGITS, data, whole, limit=4)
@@ -201,6 +203,7 @@ def test_the_surrogate_gives_the_same_for_twins_and_repeats_itself(
     assert surrogate.accuracy(CONV, 0) != surrogate.accuracy(CONV, 1)
 
 
+@pytest.mark.slow
 def test_the_surrogates_noise_is_that_of_the_table(
     surrogate: Surrogate, fashion_mnist: Table
 ) -> None:

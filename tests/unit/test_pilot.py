@@ -70,6 +70,7 @@ def test_a_space_may_have_too_few_blocks() -> None:
         spread_blocks(tiny, 0, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_blocks_are_added_where_none_lies() -> None:
     first = spread_blocks(SPACE, 10, np.random.default_rng(0))
     grown, again = (
@@ -83,6 +84,7 @@ def test_blocks_are_added_where_none_lies() -> None:
         spread_blocks(SPACE, 9, np.random.default_rng(3), kept=first)
 
 
+@pytest.mark.slow
 def test_added_blocks_fill_the_gaps() -> None:
     """The ten cheapest of thirty take the cheapest third, so that the others lie above it."""
     whole = spread_blocks(SPACE, 30, np.random.default_rng(0))
@@ -281,6 +283,7 @@ COMMAND = [
 ]
 
 
+@pytest.mark.slow
 def test_the_command_trains_once_and_calibrates(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,6 +327,7 @@ def test_the_command_trains_once_and_calibrates(
     assert json.loads(capsys.readouterr().out) == said
 
 
+@pytest.mark.slow
 def test_a_larger_pilot_adds_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "pilot"
     command = [*COMMAND, "--output", str(folder), "--format", "json"]

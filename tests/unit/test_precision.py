@@ -76,6 +76,7 @@ def test_bf16_is_reproducible_and_not_fp32(digits: ImageData) -> None:
     assert 0 < (first - floats).abs().max() < 1
 
 
+@pytest.mark.slow
 def test_bf16_learns_and_is_evaluated_as_it_was_trained(digits: ImageData) -> None:
     recipe = Recipe(epochs=8, batch_size=32, optimizer="adam", learning_rate=0.01)
     result = train(network, digits, recipe, device=CPU, precision="bf16")

@@ -181,6 +181,7 @@ def test_of_many_results_it_keeps_the_best_and_the_newest() -> None:
 # --- in the tuner
 
 
+@pytest.mark.slow
 def test_a_guided_search_finds_better_blocks_sooner() -> None:
     def best(seed: int, **class_args: object) -> float:
         made = tuner(space(max_layers=6), seed=seed, budget=60, **class_args)
@@ -193,6 +194,7 @@ def test_a_guided_search_finds_better_blocks_sooner() -> None:
     assert sum(g >= r for g, r in zip(guided, random, strict=True)) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{}, {"max_params": 300_000}])
 def test_a_guided_search_goes_on_after_a_kill(checkpoint: Path, limits: dict[str, int]) -> None:
     made = {"predictor": "wl", "limits": limits, "budget": 60}
@@ -201,6 +203,7 @@ def test_a_guided_search_goes_on_after_a_kill(checkpoint: Path, limits: dict[str
     assert resumed.sent == killed.run(10).sent[-10:]
 
 
+@pytest.mark.slow
 def test_a_guided_search_sends_no_network_twice_and_none_over_the_limits() -> None:
     limits = {"max_flops": 60_000_000}
     played = Experiment(tuner(predictor="wl", limits=limits), 8).run(50)
@@ -210,12 +213,14 @@ def test_a_guided_search_sends_no_network_twice_and_none_over_the_limits() -> No
     assert max(estimate_cost(block, spec).flops for block in blocks) <= 60_000_000
 
 
+@pytest.mark.slow
 def test_an_exhausted_space_ends_the_guided_search() -> None:
     played = Experiment(tuner(space(max_layers=3), predictor="wl"), 4).run(60)
     assert played.exhausted
     assert len(played.sent) == 42
 
 
+@pytest.mark.slow
 def test_failed_trials_do_not_disturb_it() -> None:
     def end(played: Experiment, parameter_id: int) -> None:
         if parameter_id % 3 == 0:

@@ -95,6 +95,7 @@ def test_a_journal_cut_short_has_its_whole_lines_and_nothing_else(size: int) -> 
         assert read_events(path) == Journal(path).events == EVENTS[: lines.count(b"\n")]
 
 
+@pytest.mark.slow
 @given(lines=_damage(_lines(EVENTS)))
 def test_a_damaged_journal_keeps_all_whole_lines_in_order(lines: bytes) -> None:
     whole = [event for event in EVENTS if _whole(event, lines)]
@@ -130,6 +131,7 @@ def _played() -> bytes:
     return _PLAYED[0]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_search_goes_on_from_a_damaged_journal(data: st.DataObject) -> None:
@@ -235,6 +237,7 @@ def test_a_strange_reason_is_a_reason_all_the_same(
 _RECEIVER: list[Experiment] = []
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=_metrics())
 def test_no_metric_ends_the_search(value: Any) -> None:

@@ -338,6 +338,7 @@ def test_epsilon_0_follows_the_best_trajectory() -> None:
     assert {agent.propose(0.0, rng) for _ in range(20)} == {TWO_CONVS}
 
 
+@pytest.mark.slow
 def test_epsilon_applies_to_each_action() -> None:
     """Greedy: two convolutions, by 3 actions. At epsilon 0.5 all three are greedy, or random and
     alike, in (1/2 + 1/2 p)^3 or so of the draws; the p of the random draws are 1/4 x 1/3 for the
@@ -350,6 +351,7 @@ def test_epsilon_applies_to_each_action() -> None:
     assert share == pytest.approx(expected, abs=0.03)  # the standard error is 0.006
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exploration", "terminals"),
     # type first: 1 of 7 types; with their kernels 1 of 11. Uniform: 1 of 8 * 4 + 2 * 6 + 1 rows
@@ -399,6 +401,7 @@ def _play(
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_agent_learns(preset: str) -> None:
     results = _play(PRESETS[preset], _convolutions, budget=400)
@@ -408,6 +411,7 @@ def test_the_agent_learns(preset: str) -> None:
     assert last_tenth > random_phase + 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [_convolutions, _noisy])
 def test_standardised_rewards_know_neither_unit_nor_offset(
     objective: Callable[[Block], float],
@@ -425,6 +429,7 @@ def _has_concat(block: Block) -> float:
     return 70.3 if any(layer.type == 6 for layer in block.layers) else 60.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_rounding_breaks_no_ties(seed: int) -> None:
     """Two rewards only, and greedy early: many values are equal but for rounding."""

@@ -244,6 +244,7 @@ def test_pictures_are_reproducible_and_leave_matplotlibs_settings_alone(tmp_path
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_longest_block_is_kept_to_a_size(tmp_path: Path) -> None:
     rows = [[index, 1, 3, index - 1, 0] for index in range(1, 200)]
     draw_image(Block.parse(rows), tmp_path / "long.png")
@@ -316,6 +317,7 @@ def test_the_report_shows_the_best_block_its_codes_and_the_next_command(tmp_path
     assert "--dataset cifar100" in page
 
 
+@pytest.mark.slow
 def test_the_legend_has_the_separate_layers_where_they_were_searched(tmp_path: Path) -> None:
     separate = Block.parse([[1, 8, 0, 0, 0], [2, 1, 3, 1, 0]], encoding="separate")
     legends = [
@@ -325,6 +327,7 @@ def test_the_legend_has_the_separate_layers_where_they_were_searched(tmp_path: P
     assert legends == [False, True]
 
 
+@pytest.mark.slow
 def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:
     blocks = [dense_block(rng) for rng in np.random.default_rng(1).spawn(23)]
     trials = [trial(number, block, float(number), 50.0) for number, block in enumerate(blocks)]
@@ -370,6 +373,7 @@ def test_metrics_that_could_not_be_read_are_told(tmp_path: Path) -> None:
     assert "trial t5: broken" not in page
 
 
+@pytest.mark.slow
 def test_the_epsilon_chart_is_there_only_if_epsilons_are_known(tmp_path: Path) -> None:
     assert "Mean accuracy at each epsilon" not in report(tmp_path, search(*THREE))
     page = report(tmp_path, search(*THREE), epsilon_by_episode={0: 1.0, 2: 0.1})
@@ -454,6 +458,7 @@ def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
     assert width == pytest.approx(block_figure(RESIDUAL).get_figwidth() * 72 / 2, abs=1)
 
 
+@pytest.mark.slow
 def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     write_report(search(*THREE, failures=(Problem("abc", "no data in <x>"),)), path)

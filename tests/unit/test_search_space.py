@@ -110,6 +110,7 @@ def test_the_list_of_successors_is_the_callers_own() -> None:
 # --- random blocks
 
 
+@pytest.mark.slow
 def test_random_blocks_are_valid_and_of_moderate_length() -> None:
     """1 + 4/5 (1 + 6/7 + ... + (6/7)^20) = 6.38 layers in the mean: the Terminal is 1 of 5 types at
     the second row, 1 of 7 after."""
@@ -124,6 +125,7 @@ def test_random_blocks_are_valid_and_of_moderate_length() -> None:
         assert space.parse(block.codes) == block
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "types"), [("pcc", 7), ("separate", 9)])
 def test_a_random_successor_is_any_legal_one_type_first(encoding: str, types: int) -> None:
     space = SearchSpace(encoding=encoding)

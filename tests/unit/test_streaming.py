@@ -282,6 +282,7 @@ def test_the_end_of_a_worker_says_what_to_do(tree: Path) -> None:
 # --- trainings --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_with_any_number_of_workers(tree: Path) -> None:
     alone, together, other = (
         weights_of(trained(loaded(tree, workers), seed))
@@ -351,6 +352,7 @@ def described(folder: Path) -> dict:
     return json.loads((folder / "network.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_command_takes_imagenets_recipe_and_goes_on_with_other_workers(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -379,6 +381,7 @@ def test_the_command_takes_imagenets_recipe_and_goes_on_with_other_workers(
     assert resumed["weights_sha256"] == facts["weights_sha256"]
 
 
+@pytest.mark.slow
 def test_top_5_is_reported_beside_top_1_for_100_classes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -409,6 +412,7 @@ def test_top_5_is_reported_beside_top_1_for_100_classes(
     assert "the centre of 16 x 16 " in card
 
 
+@pytest.mark.slow
 def test_a_trial_reports_top_5_and_keeps_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_in_one_process(
     stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_training_goes_on_in_one_process(
     assert facts["best_accuracy"] > 30  # chance is 10
 
 
+@pytest.mark.slow
 def test_two_machines_go_on_and_only_the_first_one_has_the_folder(
     stopped: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +99,7 @@ def test_two_machines_go_on_and_only_the_first_one_has_the_folder(
     assert "epoch" not in again.stdout.replace("weights of epoch", "")
 
 
+@pytest.mark.slow
 def test_a_broken_image_ends_all_processes_and_is_named_once(tmp_path: Path) -> None:
     """And at the end of torchrun's summary, where one looks."""
     write_tree(tmp_path, {"train": 8, "val": 1}, ["ant", "bee"])

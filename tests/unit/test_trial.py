@@ -125,6 +125,7 @@ def test_missing_data_says_what_is_missing(
     assert folder in error
 
 
+@pytest.mark.slow
 def test_a_trial_without_a_block_is_refused_by_the_command_line() -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "nni_blockqnn.trial", "--dataset", "digits"],
@@ -170,6 +171,7 @@ def test_the_metric_names_the_precision(capsys: pytest.CaptureFixture[str], prec
     assert "micro_batch" not in metric  # it is the batch
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:out of memory")
 def test_the_metric_names_a_micro_batch(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -255,6 +255,7 @@ def test_an_end_before_the_search_space_is_ignored() -> None:
     BlockQNNTuner().trial_end(0, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent", [True, False])
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_failed_and_silent_trials_give_their_block_back(silent: bool, concurrency: int) -> None:
@@ -314,6 +315,7 @@ def test_trial_end_comes_on_another_thread() -> None:
 # --- an exhausted space
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_an_exhausted_space_ends_the_search(concurrency: int) -> None:
     made = tuner(space(max_layers=3))
@@ -355,6 +357,7 @@ def test_known_blocks_may_be_trained_again() -> None:
 # --- limits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [
@@ -374,6 +377,7 @@ def test_a_network_over_the_limits_is_never_sent(limits: dict[str, int]) -> None
     assert not any(_over(parameters, limits) for parameters in played.sent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["largest", "agent"])
 def test_adaptive_repeats_stay_within_the_limits(rule: str) -> None:
     limits = {"max_params": 1_500_000}
@@ -387,6 +391,7 @@ def test_adaptive_repeats_stay_within_the_limits(rule: str) -> None:
             assert _over(parameters | {"repeats": larger[0]}, limits)
 
 
+@pytest.mark.slow
 def test_the_agent_learns_repeats_that_often_do_not_fit() -> None:
     """The best number of repeats, 4, is often over the limits; then another one is chosen."""
     made = tuner(
@@ -455,6 +460,7 @@ def test_a_smaller_space_while_running() -> None:
     assert [parameters["episode"] for parameters in played.sent] == list(range(128))
 
 
+@pytest.mark.slow
 def test_credits_outside_a_smaller_space_are_forgotten() -> None:
     """In a small space, blocks come again under other numberings and are credited."""
     made = tuner(space(max_layers=4), budget=300, epsilon_schedule=[[1.0, 1], [0.0, 1]])
@@ -473,6 +479,7 @@ def test_credits_outside_a_smaller_space_are_forgotten() -> None:
     assert len(smaller.history) == 150 + len(played.sent[150:])
 
 
+@pytest.mark.slow
 def test_a_bad_space_is_kept_out(caplog: pytest.LogCaptureFixture) -> None:
     made = tuner()
     played = Experiment(made).run(10)

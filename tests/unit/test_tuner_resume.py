@@ -28,6 +28,7 @@ def _failing(played: Experiment, parameter_id: int) -> None:
 # --- kill and resume
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "concurrency"), [("pcc", 1), ("pcc", 8), ("separate", 8)])
 def test_a_killed_search_goes_on_as_if_nothing_had_been(
     encoding: str, concurrency: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -59,6 +60,7 @@ def test_a_change_of_the_search_space_keeps_what_a_restart_keeps(checkpoint: Pat
     assert played.run(40, _failing).sent[60:] == again.sent
 
 
+@pytest.mark.slow
 def test_blocks_in_flight_at_a_kill_stay_reserved(checkpoint: Path) -> None:
     """In a tiny space the others are used up first; then those that were lost are sent again."""
     killed = Experiment(tuner(space(max_layers=3)), 8)

@@ -35,6 +35,7 @@ def _in_a_fresh_python(code: str) -> list[str]:
     return finished.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_trial_loads_nothing_that_it_does_not_use() -> None:
     load_digits()  # decoded by now: the first trial on a machine does need scikit-learn
     *_, loaded = _in_a_fresh_python(
@@ -51,6 +52,7 @@ def test_a_trial_loads_nothing_that_it_does_not_use() -> None:
     assert not modules & (unused | {"matplotlib"})
 
 
+@pytest.mark.slow
 def test_without_the_patches_a_trial_gives_the_same_numbers() -> None:
     load_digits()
     metrics, loaded = [], []
@@ -72,6 +74,7 @@ def test_without_the_patches_a_trial_gives_the_same_numbers() -> None:
     assert loaded[1] >= patched_out, "or a library does not import it any more: drop the patch"
 
 
+@pytest.mark.slow
 def test_nni_is_whole_when_it_is_asked_for_more() -> None:
     drawn, encoded, table = _in_a_fresh_python(
         "import sys\n"
