@@ -38,6 +38,10 @@ PORTS = range(20_000, 32_000)
 MOST_WORKERS = 8
 SEARCH_TRIALS = 6
 """Those of the :class:`Search` that tests share."""
+ATTEMPTS = 5
+"""To start an experiment on a machine that is too busy."""
+TUNER_STARTED = "Initial search space"
+"""NNI's dispatcher logs it when the manager has sent the search space."""
 DIGITS_TRIAL = "python -m nni_blockqnn.trial --dataset digits --epochs 1 --threads 1 --mu 0 --rho 0"
 
 
@@ -93,6 +97,23 @@ class Running:
             assert time.monotonic() < deadline, f"waited in vain for {what}; {self.statuses()}"
             time.sleep(0.5)
 
+    def tuner_starts(self) -> int:
+        """How often a tuner has started and been sent the search space, as its log says."""
+        log = self.directory / "log" / "dispatcher.log"
+        return log.read_text(encoding="utf-8").count(TUNER_STARTED) if log.exists() else 0
+
+    def tuner_is_too_late(self, starts_before: int) -> bool:
+        """Wait for the tuner's start: True if it took more than the 10 s that NNI gives it."""
+        self.wait_until(
+            lambda: self.tuner_starts() > starts_before or self.status() == "ERROR",
+            "the tuner to start",
+            or_error=True,
+        )
+        errors = str(self.get("check-status")["errors"])
+        return "did not connect in 10 seconds" in errors and "Error" not in self.log(
+            "dispatcher.log"
+        )
+
     def wait_for_end(self) -> None:
         self.wait_until(lambda: self.status() == "DONE", "the end")
 
@@ -131,18 +152,25 @@ class Nni:
 
     def resume(self, running: Running, *, with_blockqnn: bool = False) -> Running:
         """``nnictl resume``, or ``blockqnn resume``, on another port."""
-        return self._start("blockqnn" if with_blockqnn else "nnictl", "resume", running.id)
+        command = ("blockqnn" if with_blockqnn else "nnictl", "resume", running.id)
+        return self._start(*command, starts_before=running.tuner_starts())
 
-    def _start(self, *command: str) -> Running:
-        for _ in range(5):
+    def _start(self, *command: str, starts_before: int = 0) -> Running:
+        """Run the command; again if this machine is too busy for the patience of NNI."""
+        for _ in range(ATTEMPTS):
             port = free_port()
             started = self.run(*command, "--port", str(port))
-            if started.returncode == 0 or "Timeout, retry..." not in started.stdout:
-                break  # else the machine was too busy for the 4 s that nnictl waits for the manager
-        assert started.returncode == 0, started.stdout + started.stderr
-        found = re.search(r"xperiment (?:ID: )?(\w{8})\b", plain(started.stdout))
-        assert found, started.stdout
-        return Running(found.group(1), port, self.home / "nni-experiments" / found.group(1))
+            if started.returncode != 0 and "Timeout, retry..." in started.stdout:
+                continue  # nnictl waits 4 s for the manager
+            assert started.returncode == 0, started.stdout + started.stderr
+            found = re.search(r"xperiment (?:ID: )?(\w{8})\b", plain(started.stdout))
+            assert found, started.stdout
+            directory = self.home / "nni-experiments" / found.group(1)
+            running = Running(found.group(1), port, directory)
+            if not running.tuner_is_too_late(starts_before):
+                return running
+            kill(self.processes(running.id))
+        raise AssertionError(f"{ATTEMPTS} attempts to start it: {started.stdout}{started.stderr}")
 
     def stop(self, experiment_id: str) -> None:
         """``nnictl stop``; returns when the manager and all that it started are gone."""

@@ -131,6 +131,7 @@ def test_more_candidates_and_mutants_are_what_the_settings_say() -> None:
     assert asked == [30] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "digest"),
     [("paper", "f1bcfcdc915bcc35"), ("tuned", "9439332e5c221391")],

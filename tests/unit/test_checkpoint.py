@@ -43,6 +43,7 @@ def weights(result: TrainingResult) -> list[torch.Tensor]:
     return list(result.network.state_dict().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_after", [2, 4])
 def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path, kill_after: int) -> None:
     whole = run(None)

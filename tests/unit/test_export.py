@@ -507,6 +507,7 @@ _HEADER = b'{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}'
 _OF_NO_KNOWN_TYPE = len(_HEADER).to_bytes(8, "little") + _HEADER + b"x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

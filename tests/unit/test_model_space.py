@@ -61,6 +61,7 @@ EVERY_SEPARATE_LAYER = Block.parse(
 """Convolutions without batch norm and with one far behind, an add of two widths, two leaves."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:

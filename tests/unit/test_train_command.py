@@ -101,6 +101,7 @@ def test_the_best_epochs_weights_are_kept_or_the_last_ones() -> None:
     assert_same(with_last.network.state_dict(), best.states[6])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_after", [2, 6])
 def test_a_killed_final_training_ends_in_the_same_weights(tmp_path: Path, kill_after: int) -> None:
     whole = Final().run()

@@ -24,6 +24,7 @@ TWO_LAYER_NETWORKS = 42
 """Distinct blocks of one or two layers (test_canonical.py)."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 8])
 @pytest.mark.parametrize("preset", ["tuned", "paper"])
 def test_a_search(preset: str, concurrency: int) -> None:
@@ -90,6 +91,7 @@ def test_the_metric_decides_whatever_the_parameter_id(in_result: bool) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small", [True, False])
 def test_results_and_ends_in_any_order(small: bool) -> None:
     """The end may come first, even before the next trial is asked for, and the result late."""
@@ -332,6 +334,7 @@ def test_more_is_asked_for_than_there_is() -> None:
     assert len(got) == 6, "the distinct blocks of one layer"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "networks"),
     [("largest", {(2,): TWO_LAYER_NETWORKS}), ("agent", {(1, 2): TWO_LAYER_NETWORKS})],
