@@ -1,7 +1,9 @@
-# make demo   install into .venv and search blocks for handwritten digits (a few minutes)
-# make test   install and run all tests
-# make quick  only the tests that take a moment (pytest -m "not slow")
-# make check  lint, format and types
+# make demo      install into .venv and search blocks for handwritten digits (a few minutes)
+# make test      install and run all checks and tests
+# make quick     the tests that take a moment (pytest -m "not slow")
+# make check     lint, format and types
+# make mutants   change q_learning/, exchange/ and record/ in small ways and see which changes no
+#                test notices (an hour or two; stopped, it goes on where it was)
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,37 +11,52 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEV_INSTALLED := $(VENV)/.dev-installed
 
-.PHONY: demo test quick check unit clean
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest --dist loadgroup
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+MUTMUT := mutmut==3.8.*
+
+.PHONY: demo install test quick check unit experiments mutants clean
 
 demo: $(INSTALLED)
 	$(BIN)/blockqnn demo
 
-test: $(DEV_INSTALLED) check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/nni tests/system -n 3 --dist loadgroup
+install: $(DEV_INSTALLED)
+
+# Side by side: experiments wait most of their time, and NNI gives its tuner only ten seconds to
+# start, so all others yield to them.
+test: $(DEV_INSTALLED)
+	$(MAKE) -j3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) experiments unit check
 
 quick: $(DEV_INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+	$(PYTEST) -m "not slow" -n 2
 
 unit: $(DEV_INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2
+	nice $(PYTEST) tests/unit -n 2
+
+experiments: $(DEV_INSTALLED)
+	$(PYTEST) tests/nni tests/system -n 2
+
+mutants: $(DEV_INSTALLED)
+	$(PIP) '$(MUTMUT)'
+	$(BIN)/python tests/mutants.py
 
 check: $(DEV_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	nice $(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build mutants *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v < (3, 14) else f"Python 3.10 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}; say make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
+# Without --no-compile, pip compiles all of PyTorch's modules (50 s), of which few are imported.
 $(INSTALLED): setup.py $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(PIP) --no-compile -e .
 	touch $@
 
 $(DEV_INSTALLED): setup.py $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) --no-compile -e '.[dev]'
 	touch $@ $(INSTALLED)

@@ -1,4 +1,4 @@
-"""Real NNI experiments for the tests in ``nni/`` and ``system/``; their marks."""
+"""Real NNI experiments for ``nni/`` and ``system/``; marks that follow from fixtures."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ import pytest
 import yaml
 from nni_shell import PATIENCE_SECONDS, SEARCH_TRIALS, TEMPLATES, Nni, Search, shell, write_config
 
-SEARCH_GROUP = "search"
+EXPERIMENTS = {"nni", "search"}
+SHARED = ("search", "of_ranks", "stopped", "exported", "whole", "surrogate")
+"""Fixtures that take seconds and serve several tests: pytest-xdist runs these in one process."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses a real experiment is slow; what shares one runs in one process."""
+    """Mark what uses a real experiment as slow, and group what shares a fixture."""
     for item in items:
-        used = set(getattr(item, "fixturenames", ()))
-        if used & {"nni", "search"}:
+        used = getattr(item, "fixturenames", ())
+        if EXPERIMENTS.intersection(used):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.timeout(PATIENCE_SECONDS))
-        if "search" in used:
-            item.add_marker(pytest.mark.xdist_group(SEARCH_GROUP))
+        for name in SHARED:
+            if name in used:
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture
