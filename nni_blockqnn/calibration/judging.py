@@ -12,11 +12,11 @@ from nni_blockqnn.calibration.rank_statistics import Interval, bootstrap, percen
 from nni_blockqnn.calibration.reward_weights import Pairs, Weights, best_weights, left_out_places
 
 FEWEST_PAIRS = 4
-"""With fewer there is nothing to leave out."""
+"""With fewer pairs none can be left out."""
 ENOUGH_PAIRS = 20
 _RESAMPLES = 2_000
 _REFITS = 200
-"""Resamples to which weights are fitted anew."""
+"""How many resamples the weights are fitted to again, for their intervals."""
 _NO_WEIGHTS = Weights(0.0, 0.0)
 _NOTHING = Interval(float("nan"), float("nan"), float("nan"))
 
@@ -197,7 +197,7 @@ def _recommend(
     if count < ENOUGH_PAIRS:
         return _NO_WEIGHTS, f"{count} pairs are too few to set weights by"
     if _fractions(pairs):
-        return _NO_WEIGHTS, "the accuracies are to be percent"
+        return _NO_WEIGHTS, "the accuracies must be in percent"
     if _ends_lower(pairs):
         return _NO_WEIGHTS, "the final trainings end below the early stop"
     if left_out.gain.low > 0 and left_out.correlation.estimate >= asked.correlation.estimate:
@@ -214,7 +214,7 @@ def _ends_lower(pairs: Pairs) -> bool:
 
 
 def _fractions(pairs: Pairs) -> list[str]:
-    """The kinds of accuracies that are hardly percent."""
+    """The kinds of accuracies that look like fractions, not percent."""
     kinds = (("early-stop", pairs.early), ("final", pairs.final))
     return [name for name, values in kinds if values.max() <= 1]
 
@@ -223,8 +223,8 @@ def _warnings(pairs: Pairs, criteria: Sequence[Criterion]) -> list[str]:
     count = len(pairs.final)
     _, asked, _, left_out, flops, _ = criteria
     warnings = [
-        f"no {name} accuracy exceeds 1: they are to be percent; if these are fractions, multiply "
-        "them by 100, else mu and rho are wrong by as much"
+        f"no {name} accuracy exceeds 1, and accuracies must be in percent: if these are fractions, "
+        "multiply them by 100, else mu and rho are wrong by that factor"
         for name in _fractions(pairs)
     ]
     if count < ENOUGH_PAIRS:
@@ -237,9 +237,16 @@ def _warnings(pairs: Pairs, criteria: Sequence[Criterion]) -> list[str]:
             "final accuracies are below those of the early stop in the mean: the final recipe does "
             "not suit, or it was cut too short"
         )
+    return [*warnings, *_warnings_of_criteria(count, asked, left_out, flops)]
+
+
+def _warnings_of_criteria(
+    count: int, asked: Criterion, left_out: Criterion, flops: Criterion
+) -> list[str]:
+    warnings = []
     if not left_out.gain.low > 0:
         warnings.append(
-            f"do not use the fitted weights: on pairs left out they may gain nothing "
+            "do not use the fitted weights: on pairs left out they may gain nothing "
             f"({left_out.gain})"
         )
     if asked.gain.high < 0:

@@ -13,7 +13,7 @@ from nni_blockqnn.space.search_space import SearchSpace
 
 _CANDIDATES_A_BLOCK = 20
 _DRAWS_A_CANDIDATE = 4
-"""Small spaces and tight limits give the same blocks again and again."""
+"""More draws than candidates, since small spaces and tight limits repeat their blocks."""
 _UNLIMITED = Limits()
 
 
@@ -24,21 +24,24 @@ def spread_blocks(
     limits: Limits = _UNLIMITED,
     kept: Sequence[Block] = (),
 ) -> list[Block]:
-    """So many blocks of different functions: those of before, then others in random order.
+    """Blocks of different functions, spread by cost and density: the kept ones, then new ones.
 
-    Of twenty candidates a block, whose lengths are uniform, each of ``count`` quantiles of FLOPs
-    gives one, each at another quantile of density within its own (a Latin hypercube), so that
-    neither is a matter of luck and neither goes with the other more than the space makes it. A
-    candidate over the limits is cut to its longest beginning that is not. Quantiles in which a
-    block of before lies give none.
+    Twenty candidates a block are drawn, of uniformly distributed lengths. Each of ``count``
+    quantiles of FLOPs gives one block, each at another quantile of density within its own (a Latin
+    hypercube). So luck decides neither, and the two do not correlate more than the space makes
+    them. A candidate over the limits is cut to its longest beginning within them. A quantile in
+    which a kept block lies gives no other.
 
     Args:
         space: with a single number of repeats.
-        kept: blocks of before, of different functions, to which others are added.
+        count: how many blocks, the kept ones included.
+        kept: blocks of an earlier pilot, of different functions.
+
+    Returns the kept blocks in their order, then the new ones in random order.
 
     Raises:
-        ValueError: if ``count`` is not positive or below that of the blocks of before, if the
-            limits admit no block, or if not so many blocks are found.
+        ValueError: if ``count`` is not positive or less than there are kept blocks, if the limits
+            admit no block, or if not enough blocks are found.
     """
     if count < 1:
         raise ValueError(f"a pilot needs at least one block, got {count}")
@@ -52,12 +55,7 @@ def spread_blocks(
             f"only {len(candidates)} different blocks were found in this space and its limits, "
             f"and {count} are wanted: ask for fewer, or allow more layers"
         )
-    (repeats,) = space.repeats
-    candidates.sort(key=lambda block: costs.cost(block, repeats).flops)
-    groups = [
-        sorted((candidates[position] for position in group), key=_density)
-        for group in np.array_split(np.arange(len(candidates)), count)
-    ]
+    groups = _by_cost_and_density(candidates, space, costs, count)
     free_groups, free_places = _free(groups, {block.function_key for block in kept})
     added = count - len(kept)
     places = rng.permutation(free_places)[:added]
@@ -68,9 +66,23 @@ def spread_blocks(
     return [*kept, *(chosen[position] for position in rng.permutation(added))]
 
 
+def _by_cost_and_density(
+    candidates: list[Block], space: SearchSpace, costs: CostLimits, count: int
+) -> list[list[Block]]:
+    """So many quantiles of FLOPs, cheapest first, each sorted by density."""
+    (repeats,) = space.repeats
+    by_cost = sorted(candidates, key=lambda block: costs.cost(block, repeats).flops)
+    return [
+        sorted((by_cost[position] for position in group), key=_density)
+        for group in np.array_split(np.arange(len(by_cost)), count)
+    ]
+
+
 def _free(groups: list[list[Block]], kept: set[str]) -> tuple[list[int], list[int]]:
-    """The groups in which none of the kept blocks lies, and the quantiles of density within their
-    own group in which none does, of as many as there are groups."""
+    """The groups, and the quantiles of density within a group, in which no kept block lies.
+
+    Both by number; there are as many quantiles of density as groups.
+    """
     count = len(groups)
     taken = [
         (number, int((place + 0.5) / len(group) * count))
@@ -86,7 +98,7 @@ def _free(groups: list[list[Block]], kept: set[str]) -> tuple[list[int], list[in
 
 
 def _evenly(values: list[int], count: int) -> list[int]:
-    """So many of them, from beginning to end."""
+    """So many of the values, at equal distances."""
     return [values[int((place + 0.5) / count * len(values))] for place in range(count)]
 
 
@@ -97,7 +109,7 @@ def _candidates(
     rng: np.random.Generator,
     kept: Sequence[Block],
 ) -> list[Block]:
-    """At most so many, the kept ones among them."""
+    """At most ``count`` blocks of different functions, the kept ones among them."""
     found = {block.function_key: block for block in kept}
     for _ in range(count * _DRAWS_A_CANDIDATE):
         if len(found) == count:
@@ -111,7 +123,7 @@ def _candidates(
 
 
 def _block_of_length(space: SearchSpace, length: int, rng: np.random.Generator) -> Block:
-    """Drawn as exploration draws, but the Terminal only when it is time."""
+    """A block drawn as exploration draws, but with the Terminal only at that length."""
     layers: list[Layer] = []
     while len(layers) < length:
         layer = space.random_successor(layers[-1] if layers else None, rng)

@@ -11,7 +11,7 @@ from nni_blockqnn.commands._progress_bar import ProgressBar, time_left
 from nni_blockqnn.results.experiment import Results, distinct_best
 
 _LINE_EVERY_SECONDS = 10.0
-"""Where the output is no terminal, a line now and then takes the place of the bar."""
+"""How often a line replaces the bar where the output is not a terminal."""
 
 
 class SearchDisplay(ProgressBar):
@@ -27,16 +27,17 @@ class SearchDisplay(ProgressBar):
         done = len(results.trials) + results.statuses.get("FAILED", 0)
         text = self._describe(results, epsilons, done)
         self.show(done, text)
-        if not self.console.is_terminal and self._is_line_due(done):
+        if not self.console.is_terminal and self._begins_line(done):
             self.console.print(f"trials {done}/{self.total}  {text}")
 
-    def _is_line_due(self, done: int) -> bool:
+    def _begins_line(self, done: int) -> bool:
         now = time.monotonic()
         news = done > self._last_done
-        due = news and (done >= self.total or now - self._last_line >= _LINE_EVERY_SECONDS)
-        if due:
-            self._last_line, self._last_done = now, done
-        return due
+        waited = now - self._last_line >= _LINE_EVERY_SECONDS
+        if not news or (done < self.total and not waited):
+            return False
+        self._last_line, self._last_done = now, done
+        return True
 
     def _describe(self, results: Results, epsilons: Mapping[int, float], done: int) -> str:
         parts = []

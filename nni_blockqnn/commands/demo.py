@@ -19,6 +19,7 @@ from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
 from nni_blockqnn.commands._search_display import SearchDisplay
 from nni_blockqnn.commands._templates import template
+from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import UserError
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.reports.report import write_report
@@ -105,7 +106,7 @@ def _write_config(plan: DemoPlan) -> Path:
     if plan.seed is not None:
         config["tuner"]["classArgs"]["seed"] = plan.seed
     path = plan.output / "config.yml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(config, sort_keys=False))
     return path
 
 
@@ -152,20 +153,19 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
             f"no trial brought a result ({dict(results.statuses)}): {_why_nothing(results)}"
         )
     winner = best[0]
-    experiment = results.experiment
     console.print(f"\nThe best of {len(results.trials)} blocks:\n")
     console.print(draw_text(winner.block), markup=False)
-    image = plan.output / "best_block.svg"
+    image, codes = plan.output / "best_block.svg", plan.output / "best_block.json"
     draw_image(winner.block, image, title=f"{winner.accuracy:.1f} % on validation data")
-    (plan.output / "best_block.json").write_text(winner.block.to_json() + "\n", encoding="utf-8")
+    write_whole(codes, winner.block.to_json() + "\n")
     console.print("\nTraining it once more to read the test data, which the search never saw ...")
     test_accuracy = _test_accuracy(winner)
     report = plan.output / "report.html"
     write_report(
         results,
         report,
-        title=experiment.name,
-        epsilon_by_episode=epsilons(experiment.directory),
+        title=results.experiment.name,
+        epsilon_by_episode=epsilons(results.experiment.directory),
         extra={"Test accuracy of the best block": f"{test_accuracy:.2f} %"},
     )
     console.print(
@@ -174,13 +174,16 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
         f"  multiply-accumulates {winner.flops:,}\n"
         f"  parameters           {winner.params:,}\n\n"
         f"  drawn in             {image}\n"
-        f"  codes in             {plan.output / 'best_block.json'}\n"
+        f"  codes in             {codes}\n"
         f"  report               {report}\n\n"
-        "Go on with\n"
-        f"  {_own_command()} top {experiment.id}\n"
-        f"  {_own_command()} create {os.path.relpath(template('blockqnn_fashion_mnist.yml'))}"
+        f"{_next_commands(results.experiment)}"
     )
     return 0
+
+
+def _next_commands(experiment: Experiment) -> str:
+    command, config = _own_command(), os.path.relpath(template("blockqnn_fashion_mnist.yml"))
+    return f"Go on with\n  {command} top {experiment.id}\n  {command} create {config}"
 
 
 def _why_nothing(results: Results) -> str:
@@ -197,7 +200,7 @@ def _own_command() -> str:
 
 
 def _test_accuracy(winner: TrialResult) -> float:
-    """Of the quick start's training with another seed, so that nothing in it was selected."""
+    """The test accuracy of a new training with another seed, which no search has selected."""
     trained = subprocess.run(
         [
             *(sys.executable, "-m", "nni_blockqnn.trial", "--dataset", "digits", "--test"),

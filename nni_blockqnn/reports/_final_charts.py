@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -27,11 +28,11 @@ _OTHERS = "#94a3b8"
 
 
 class LearningCurve(NamedTuple):
-    """Of one training.
+    """The learning curve of one training.
 
     Attributes:
-        place: in the ranking, from 1; None if the training has no result.
-        name: of a hand-made block.
+        place: its rank, from 1; None if the training has no result.
+        name: of a hand-made block, else None.
     """
 
     curve: Curve
@@ -69,19 +70,23 @@ def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Figure:
     )
     for x, y, name in zip(flops, accuracy, names, strict=True):
         if name is not None:
-            axes.annotate(
-                name,
-                (x, y),
-                xytext=(-9, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=9,
-                color=LINE_COLOUR,
-            )
+            _write_beside(axes, x, y, name)
     scale_flops(axes, flops)
     chart_legend(axes)
     return figure
+
+
+def _write_beside(axes: Axes, x: float, y: float, name: str) -> None:
+    axes.annotate(
+        name,
+        (x, y),
+        xytext=(-9, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=9,
+        color=LINE_COLOUR,
+    )
 
 
 def curves_chart(curves: Sequence[LearningCurve], accuracy_name: str) -> Figure:

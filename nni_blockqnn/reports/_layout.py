@@ -16,7 +16,7 @@ import networkx as nx
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import kind_of_type
 from nni_blockqnn.reports._ordering import Item, ordered_rows
-from nni_blockqnn.reports._placement import Piece, placed
+from nni_blockqnn.reports._placement import Piece, positions
 
 _GAP_PER_SHIFT = 0.13
 
@@ -83,28 +83,42 @@ def lay_out(block: Block, sizes: Sizes = FULL_SIZE) -> Layout:
         for node, row in lanes
     }
     ports = _ports(rows, lanes, sizes.gap)
-    xs = placed(rows, widths, ports, sizes.gap)
+    xs = positions(rows, widths, ports, sizes.gap)
     tops = _tops(rows, lanes, xs, sizes)
     boxes = {
         node: Box(node, xs[node, row], tops[row] + height / 2, widths[node, row], height)
         for node, row in row_of.items()
     }
-    arrows = {}
-    for source, reader in graph.edges:
-        first, last = row_of[source], row_of[reader]
-        corners = [(xs[source, first], tops[first] + height)]
-        for row in range(first + 1, last):
-            x = xs[source, row]
-            corners += [(x, tops[row]), (x, tops[row] + height)]
-        port = ports[(source, last - 1), (reader, last)]
-        corners.append((xs[reader, last] + port, tops[last]))
-        arrows[source, reader] = tuple(corners)
+    arrows = {
+        (source, reader): _corners(source, reader, row_of, xs, tops, ports, height)
+        for source, reader in graph.edges
+    }
     return Layout(
         boxes,
         arrows,
         width=max(x + widths[item] / 2 for item, x in xs.items()),
         height=tops[-1] + height,
     )
+
+
+def _corners(
+    source: int,
+    reader: int,
+    row_of: dict[int, int],
+    xs: dict[Item, float],
+    tops: list[float],
+    ports: dict[Piece, float],
+    height: float,
+) -> tuple[Point, ...]:
+    """An arrow's corners: out of the source's box, down its lane, into the reader's port."""
+    first, last = row_of[source], row_of[reader]
+    corners = [(xs[source, first], tops[first] + height)]
+    for row in range(first + 1, last):
+        x = xs[source, row]
+        corners += [(x, tops[row]), (x, tops[row] + height)]
+    port = ports[(source, last - 1), (reader, last)]
+    corners.append((xs[reader, last] + port, tops[last]))
+    return tuple(corners)
 
 
 def _row_of(graph: nx.DiGraph) -> dict[int, int]:

@@ -21,7 +21,7 @@ class _Wish(NamedTuple):
     weight: float
 
 
-def placed(
+def positions(
     rows: list[list[Item]], widths: dict[Item, float], ports: dict[Piece, float], gap: float
 ) -> dict[Item, float]:
     """The middle of each item; the picture begins at 0 and neighbours are ``gap`` apart at least.

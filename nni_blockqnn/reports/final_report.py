@@ -24,13 +24,16 @@ from nni_blockqnn.results.finalists import (
 )
 
 _NOT_OF_TRAIN = ("--mu", "--rho", "--reward", "--save-dir", "--validation", "--test", "--recipe")
-"""Words of a trial's command that `blockqnn train --validation test` has not, or has otherwise."""
+"""Options of a trial that are none of `blockqnn train --validation test`, or differ there."""
 
 
 class _Ranked(NamedTuple):
     """A finalist that was trained to the end.
 
     Attributes:
+        name: of a hand-made block, else None.
+        best: validation accuracy of the best epoch in percent, None if the metric lacks it.
+        test: test accuracy in percent, None if the metric lacks it.
         folder: of its network; None if the trial kept none.
         is_here: whether the network is on this machine.
     """
@@ -45,7 +48,11 @@ class _Ranked(NamedTuple):
 
 
 class _Missing(NamedTuple):
-    """One that was not; ``curve`` is of what there was of its training."""
+    """A finalist without a result.
+
+    Attributes:
+        curve: of its training as far as it got; empty if it never began.
+    """
 
     finalist: Untrained
     name: str | None
@@ -64,18 +71,9 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
     """
     curves = learning_curves(results.experiment)
     ranked = [_ranked(result) for result in distinct_best(results, len(results.trials), "accuracy")]
-    missing = [
-        _Missing(
-            finalist,
-            name_of(finalist.block),
-            page.thumbnail(finalist.block),
-            curves.get(finalist.trial_id or "", ()),
-        )
-        for finalist in untrained(results)
-    ]
+    missing = [_missing(finalist, curves) for finalist in untrained(results)]
     words = trial_words(results.experiment.config)
     on_test = trial_option(words, "--validation", "holdout") == "test"
-    found = [row for row in ranked if row.name is None]
     text = page.page_template("final.html").render(
         title=title or "The finalists of a search, trained to the end",
         results=results,
@@ -86,7 +84,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         missing=missing,
         fates=sorted({row.finalist.fate for row in missing}),
         references=[row for row in ranked if row.name is not None],
-        best_found=found[0] if found else None,
+        best_found=next((row for row in ranked if row.name is None), None),
         has_best=any(row.best is not None for row in ranked),
         has_test=any(row.test is not None for row in ranked),
         images="test images" if on_test else "validation images",
@@ -97,6 +95,15 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         train_command=_train_command(words),
     )
     write_whole(Path(path), text)
+
+
+def _missing(finalist: Untrained, curves: Mapping[str, Curve]) -> _Missing:
+    return _Missing(
+        finalist,
+        name_of(finalist.block),
+        page.thumbnail(finalist.block),
+        curves.get(finalist.trial_id or "", ()),
+    )
 
 
 def _ranked(result: TrialResult) -> _Ranked:

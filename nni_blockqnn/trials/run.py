@@ -102,7 +102,7 @@ def train_and_measure(
         repeats = task.spec.repeats
         print(f"block {task.block}, repeats {repeats}, {len(data.train)} images, {device}")
 
-    folder = _network_folder(arguments, files)
+    folder = _network_folder(task, arguments, files)
     if folder is not None and files is None:
         _check_not_of_another(folder, task)
     trained = run_training(
@@ -153,14 +153,16 @@ def _inherit_checkpoint(files: TrialFiles, task: TrialTask) -> None:
         print(f"goes on from the checkpoint of trial {folder.name}", flush=True)
 
 
-def _network_folder(arguments: TrialArguments, files: TrialFiles | None) -> Path | None:
+def _network_folder(
+    task: TrialTask, arguments: TrialArguments, files: TrialFiles | None
+) -> Path | None:
     """Where the trained network is kept; None if it is not."""
     if arguments.save_dir is not None:
         # under NNI, a folder for each trial of the experiment
         return arguments.save_dir.expanduser() / os.environ.get("NNI_TRIAL_JOB_ID", "")
-    # a recipe of the user's own may be one for searches, whose networks would fill the disk
+    # in a search, a recipe of the user's own is a short one, and networks would fill the disk
     recipe = arguments.training.recipe
-    is_final = recipe in RECIPES and recipe != "early-stop"
+    is_final = recipe != "early-stop" and (recipe in RECIPES or task.episode is None)
     return files.network_folder if files is not None and is_final else None
 
 

@@ -134,7 +134,7 @@ def test_fractions_are_warned_of_and_set_no_weights() -> None:
     assert calibrated(pairs).recommended != (0, 0)
     fractions = pairs._replace(early=pairs.early / 100, final=pairs.final / 200)
     calibration = calibrated(fractions)
-    assert calibration.warnings[0].startswith("no early-stop accuracy exceeds 1: they are to be")
+    assert calibration.warnings[0].startswith("no early-stop accuracy exceeds 1, and")
     assert calibration.warnings[1].startswith("no final accuracy exceeds 1")
     assert calibration.recommended == (0, 0)
     assert not any("exceeds 1" in warning for warning in calibrated(pairs).warnings)

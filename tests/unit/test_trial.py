@@ -15,11 +15,14 @@ import torch
 
 from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost, reward
 from nni_blockqnn.bridge import channel
+from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space._block import BlockModule
-from nni_blockqnn.training import TrainingError
+from nni_blockqnn.training import TrainingArguments, TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.memory import fitting_micro_batch
-from nni_blockqnn.trials.run import run
+from nni_blockqnn.trials._files import TrialFiles
+from nni_blockqnn.trials.arguments import TrialArguments
+from nni_blockqnn.trials.run import _network_folder, run
 
 CODES = "[[1,1,3,0,0],[2,1,1,1,0],[3,5,0,1,2]]"
 QUICK = ["--dataset", "digits", "--epochs", "1", "--limit", "200", "--threads", "1"]
@@ -217,3 +220,22 @@ def test_a_trial_that_runs_again_under_nni_reports_what_it_kept(
     assert run({"episode": 9}, QUICK) == 1
     assert 'must be an object with a "block"' in capsys.readouterr().err
     assert (reported[4]["failure_of_block"], reported[4]["episode"]) == (False, 9)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "episode", "kept"),
+    [
+        ("early-stop", None, False),
+        ("final", 3, True),
+        ("recipes:short", None, True),
+        ("recipes:short", 3, False),
+    ],
+)
+def test_the_networks_of_finalists_are_kept_and_those_of_short_trainings_not(
+    recipe: str, episode: int | None, kept: bool, tmp_path: Path
+) -> None:
+    arguments = TrialArguments(TrainingArguments("digits", recipe=recipe))
+    task = TrialTask(Block.parse([[1, 1, 3, 0, 0]]), NetworkSpec("digits"), episode)
+    files = TrialFiles(tmp_path, {}, {})
+    expected = files.network_folder if kept else None
+    assert _network_folder(task, arguments, files) == expected
