@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from collections.abc import Callable
 
 from conformance.common import NotApplicableError, goes_on
 from conformance.driver import Experiment, Subject
@@ -111,7 +112,7 @@ def ends_on_another_thread(subject: Subject) -> None:
             experiment.request(1)
             assert len(experiment.sent) == number + 1, "a trial was asked for in vain"
             # by turns, an end meets the result and the next suggestion
-            steps = [ends.put, experiment.result]
+            steps: list[Callable[[int], object]] = [ends.put, experiment.result]
             for step in steps if number % 2 else reversed(steps):
                 step(number)
     finally:

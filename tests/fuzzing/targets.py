@@ -30,7 +30,8 @@ def _verify_block(value: Any, block: Block) -> None:
     if rows[-1][1] != 7:
         rows.append([len(rows) + 1, 7, 0, 0, 0])
     assert block.codes == rows, f"{rows} became {block.codes}"
-    for form in (block.to_json(), block.codes, np.array(block.codes)):
+    forms: tuple[Any, ...] = (block.to_json(), block.codes, np.array(block.codes))
+    for form in forms:
         assert Block.parse(form) == block, "another block after a round trip"
 
 
@@ -76,7 +77,8 @@ def _verify_space(value: Any, space: SearchSpace) -> None:
         read = getattr(space, name)
         same = list(dict.fromkeys(item)) == list(read) if isinstance(read, tuple) else item == read
         assert same, f"{name} {item} became {read}"
-    entries = {"block": {"_type": "nsc", "_value": {name: getattr(space, name) for name in said}}}
+    block = {name: getattr(space, name) for name in said}
+    entries: dict[str, Any] = {"block": {"_type": "nsc", "_value": block}}
     for name, values in (("repeats", space.repeats), ("network", [space.network])):
         entries[name] = {"_type": "choice", "_value": values}
     again = SearchSpace.from_json(json.loads(json.dumps(entries)))

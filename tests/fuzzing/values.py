@@ -113,7 +113,7 @@ def _mutated_list(items: list[Any], rng: Rng) -> Any:
     elif change < 0.9:
         items.append(strange(rng))
     elif change < 0.95:
-        rng.shuffle(items)  # type: ignore[arg-type]
+        rng.shuffle(items)
     else:
         return tuple(items)
     return items

@@ -38,8 +38,7 @@ def test_a_journal_that_cannot_be_written(nni: Nni, tmp_path: Path) -> None:
     for prevented in (no_room(nni, running), read_only(running)):
         running.wait_until(lambda: running.trials("RUNNING"), "a trial")
         with prevented:
-            told = complaints(running)
-            running.wait_until(lambda told=told: complaints(running) >= told + 2, "the log")
+            wait_for_complaints(running, complaints(running) + 2)
             assert running.status() == "RUNNING"
             assert journal_of(running).read_bytes().endswith(b"\n")
     soak.finish()
@@ -68,6 +67,10 @@ def check(outcome: Outcome, at_least: int) -> None:
     assert outcome.counted == outcome.finished
     assert not any((outcome.twice, outcome.mistaken, outcome.reused))
     assert outcome.damaged == 0
+
+
+def wait_for_complaints(running: Running, count: int) -> None:
+    running.wait_until(lambda: complaints(running) >= count, f"{count} complaints in the log")
 
 
 def complaints(running: Running) -> int:

@@ -22,7 +22,7 @@ TRIAL = (
 def test_a_search_its_finalists_and_the_winner(search: Search, tmp_path: Path) -> None:
     nni = search.nni
     finalists = tmp_path / "finalists.json"
-    options = ["--k", "3", "--references", "--output", finalists]
+    options: list[str | Path] = ["--k", "3", "--references", "--output", finalists]
     written = nni.run("blockqnn", "top", search.running.id, *options)
     assert written.returncode == 0, written.stderr
     blocks = json.loads(finalists.read_text())["block"]["_value"]

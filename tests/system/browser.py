@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from components import require
 from selenium.webdriver import Chrome
@@ -46,9 +47,9 @@ class Browser:
     def wait_for(self, selector: str, count: int = 1) -> list[WebElement]:
         """At least so many elements that can be seen."""
 
-        def visible(_: Chrome) -> list[WebElement] | None:
+        def visible(_: object) -> list[WebElement] | Literal[False]:
             seen = [element for element in self.all(selector) if element.is_displayed()]
-            return seen if len(seen) >= count else None
+            return seen if len(seen) >= count else False
 
         message = f"fewer than {count} of {selector}"
         return WebDriverWait(self.driver, _PATIENCE_SECONDS).until(visible, message)

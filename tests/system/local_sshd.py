@@ -74,7 +74,7 @@ def sshd(directory: Path) -> Iterator[SshServer]:
 
 
 def _make_key(path: Path, kind: str, *options: str) -> None:
-    command = [require("ssh-keygen"), "-q", "-t", kind, *options, "-N", "", "-f", path]
+    command = [str(require("ssh-keygen")), "-q", "-t", kind, *options, "-N", "", "-f", str(path)]
     subprocess.run(command, check=True)
 
 

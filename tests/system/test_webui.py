@@ -71,7 +71,7 @@ def test_every_chart_of_the_trials_is_drawn(search: Search, browser: Browser) ->
 
 def colours(element: WebElement) -> int:
     picture = Image.open(BytesIO(element.screenshot_as_png)).convert("RGB")
-    return len(picture.getcolors(picture.width * picture.height))
+    return len(picture.getcolors(picture.width * picture.height) or ())
 
 
 def own_errors(browser: Browser) -> list[str]:

@@ -73,8 +73,12 @@ def test_known_weights_are_found(mu: float, rho: float) -> None:
 
 def test_of_equally_good_weights_the_nearest_to_zero_count() -> None:
     """Any small weights rank these the same."""
-    pairs = Pairs(np.array([10.0, 20, 30, 40]), *np.full((2, 4), 2.0), np.array([1.0, 2, 3, 4]))
-    pairs = pairs._replace(flops=np.array([3.0, 1, 2, 4]), density=np.array([1.0, 2, 1, 1]))
+    pairs = Pairs(
+        early=np.array([10.0, 20, 30, 40]),
+        flops=np.array([3.0, 1, 2, 4]),
+        density=np.array([1.0, 2, 1, 1]),
+        final=np.array([1.0, 2, 3, 4]),
+    )
     assert best_weights(pairs) == Weights(0, 0)
     turned = pairs._replace(final=np.array([2.0, 1, 3, 4]))  # the second is better than it looks
     mu, rho = best_weights(turned)

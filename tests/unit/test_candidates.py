@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,16 +109,21 @@ def test_each_replay_draws_its_own_trajectories() -> None:
     assert replayed(100)[-1] == [reward + 100 for reward in replays[-1]]
 
 
-def test_more_candidates_and_mutants_are_what_the_settings_say() -> None:
+def test_more_candidates_and_mutants_are_what_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[int] = []
 
     def search(**candidates: float) -> BlockSearch:
         made = BlockSearch(SPACE, predictor="wl", candidates=candidates)
         assert made.predictor is not None
         rank = made.predictor.rank
-        made.predictor.rank = lambda pool, pending: (  # type: ignore[method-assign]
-            asked.append(len(pool)) or rank(pool, pending)  # type: ignore[func-returns-value]
-        )
+
+        def counted(pool: Any, pending: Any) -> Any:
+            asked.append(len(pool))
+            return rank(pool, pending)
+
+        monkeypatch.setattr(made.predictor, "rank", counted)
         for _ in range(14):
             suggestion = made.ask()
             assert suggestion is not None

@@ -126,7 +126,7 @@ def test_a_missing_choice_is_named() -> None:
 
 def test_what_is_no_object_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^the choices must be an object, got 'conv 3'$"):
-        block_of("conv 3", SearchSpace())  # type: ignore[arg-type]
+        block_of("conv 3", SearchSpace())
 
 
 def test_the_example_has_the_choices_of_its_space() -> None:

@@ -65,7 +65,9 @@ def test_parameters_that_are_not_recorded_are_none(database: Path, data: str | N
 
 
 def test_the_log_says_which_trials_an_assessor_or_the_clock_ended(database: Path) -> None:
-    events = [(number, name, "USER_CANCELED", {}, number) for number, name in enumerate("abc")]
+    events: list[tuple[Any, ...]] = [
+        (number, name, "USER_CANCELED", {}, number) for number, name in enumerate("abc")
+    ]
     directory = store_events(database, *events)
     assert not any(trial.cancelled for trial in read_trials(directory, with_log=True))  # no log
     (directory / "log").mkdir()

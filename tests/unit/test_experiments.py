@@ -88,11 +88,12 @@ def make_experiment(
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executescript(NNI_TABLES)
         for revision, seconds in ((1, 0), (2, 90)):
-            row = (json.dumps(config or {}), experiment_id, seconds, 5000, None, "", 0, revision)
-            connection.execute("insert into ExperimentProfile values (?,?,?,?,?,?,?,?)", row)
+            text = json.dumps(config or {})
+            profile = (text, experiment_id, seconds, 5000, None, "", 0, revision)
+            connection.execute("insert into ExperimentProfile values (?,?,?,?,?,?,?,?)", profile)
         for timestamp, trial, event in events:
-            row = (timestamp, trial, event, None, None, 0, None, None)
-            connection.execute("insert into TrialJobEvent values (?,?,?,?,?,?,?,?)", row)
+            job = (timestamp, trial, event, None, None, 0, None, None)
+            connection.execute("insert into TrialJobEvent values (?,?,?,?,?,?,?,?)", job)
         for trial, metric in finals:
             text = metric if isinstance(metric, str) else json.dumps(json.dumps(metric))
             row = (20_000, trial, "0", "FINAL", 0, text)

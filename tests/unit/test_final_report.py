@@ -73,8 +73,8 @@ def final_training(
             parameters = {"block": blocks[name], "repeats": 1, "network": NETWORK}
             sent = json.dumps({"parameter_id": number, "parameters": parameters})
             for event, data in (("RUNNING", sent), (last[name], None)):
-                row = (10_000 + number, name, event, data, None, number, None, None)
-                connection.execute("insert into TrialJobEvent values (?,?,?,?,?,?,?,?)", row)
+                job = (10_000 + number, name, event, data, None, number, None, None)
+                connection.execute("insert into TrialJobEvent values (?,?,?,?,?,?,?,?)", job)
         for name, sequence, metric in curves:
             row = (15_000, name, "0", "PERIODICAL", sequence, json.dumps(json.dumps(metric)))
             connection.execute("insert into MetricData values (?,?,?,?,?,?)", row)

@@ -78,11 +78,10 @@ class Manager:
         running: deque[tuple[str, dict[str, Any]]] = deque()
         while running or (self._waiting and submitted < self.most):
             while self._waiting and len(running) < concurrency and submitted < self.most:
-                name, parameters = self._waiting.popleft()
+                known, parameters = self._waiting.popleft()
                 submitted += 1
-                if name is None:
-                    self._made += 1
-                    name = f"trial{self._made}"
+                self._made += known is None
+                name = known or f"trial{self._made}"
                 self._step()  # the trial runs, and NNI has not written it down yet
                 self._store(name, "RUNNING", parameters)
                 running.append((name, parameters))

@@ -58,7 +58,7 @@ class Limited(nn.Module):
 
 
 def trained(limit: int, data: ImageData, **options: object) -> TrainingResult:
-    return train(lambda: Limited(limit), data, RECIPE, device=CPU, seed=5, **options)  # type: ignore[arg-type]
+    return train(lambda: Limited(limit), data, RECIPE, device=CPU, seed=5, **options)
 
 
 def weights(result: TrainingResult) -> Tensor:
@@ -96,7 +96,7 @@ def test_what_failed_is_gone_before_the_next_attempt(digits: ImageData) -> None:
     def make() -> nn.Module:
         alive.append(sum(network() is not None for network in failed))
         network = Limited(16)
-        network.itself = [network]  # a cycle, which only the garbage collector finds
+        network.__dict__["itself"] = network  # a cycle, which only the garbage collector finds
         failed.append(weakref.ref(network))
         return network
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,7 +205,7 @@ class Calls(TorchDispatchMode):
         super().__init__()
         self._count: Counter[str] = Counter()
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor) and result.dim() == 4:
             self._count[func.overloadpacket.__name__] += 1
@@ -393,10 +394,8 @@ def _values_and_gradients(
 
 def _projections(add: Add) -> tuple[int | None, ...]:
     """Input channels of the projection of each operand, None where there is none."""
-    return tuple(
-        operand.conv.in_channels if isinstance(operand, nn.Sequential) else None
-        for operand in (add.pred1, add.pred2)
-    )
+    convs = [getattr(operand, "conv", None) for operand in (add.pred1, add.pred2)]
+    return tuple(conv.in_channels if conv is not None else None for conv in convs)
 
 
 def _with_all_weights_random(network: nn.Module, seed: int) -> nn.Module:

@@ -37,7 +37,7 @@ def network() -> nn.Module:
 
 
 def trained(data: ImageData, precision: str, **options: object) -> TrainingResult:
-    return train(network, data, RECIPE, device=CPU, precision=precision, **options)  # type: ignore[arg-type]
+    return train(network, data, RECIPE, device=CPU, precision=precision, **options)
 
 
 def weights(result: TrainingResult) -> Tensor:

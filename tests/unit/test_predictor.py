@@ -17,7 +17,7 @@ from nni_blockqnn.predictor._gaussian_process import GaussianProcess, Kernel, li
 from nni_blockqnn.predictor.guide import Guide, GuideSettings
 
 SPEC = NetworkSpec("digits")
-COST = Cost(flops=math.e**3, params=math.e**2, activations=1)  # type: ignore[arg-type]
+COST = Cost(flops=math.e**3, params=math.e**2, activations=1)
 
 
 def _features(rows: str) -> Features:

@@ -97,7 +97,7 @@ def _agent(space: SearchSpace | None = None, **settings: object) -> QAgent:
     return QAgent(space or SearchSpace(), 0, defaults._replace(**settings))
 
 
-def _values(agent: QAgent) -> tuple[float, float, float]:
+def _values(agent: QAgent) -> tuple[float, ...]:
     """Q(s0, a1), Q(a1, a2), Q(a2, Terminal)."""
     pairs = [(START, FIRST), (FIRST, SECOND), (SECOND, TERMINAL)]
     return tuple(agent.table.value(*pair) for pair in pairs)
@@ -200,7 +200,7 @@ def test_q_values_of_a_trajectory_by_hand(
     after_two: tuple[float, ...],
 ) -> None:
     agent = _agent(**settings)
-    start = float(settings.get("initial_q", 0.0))  # type: ignore[arg-type]
+    start = float(settings.get("initial_q", 0.0))
     assert _values(agent) == (start, start, start)
     agent.learn(Experience(TWO_CONVS, 4, first_reward))
     assert _values(agent) == pytest.approx(after_one)

@@ -454,7 +454,7 @@ def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
     assert 'aria-label="a &#34;quoted&#34; &lt;block&gt;"' in svg
     assert "var(--line)" in svg
     assert LINE_COLOUR not in svg
-    width = float(re.search(r'width="(\d+)pt"', svg)[1])  # type: ignore[index]
+    width = float(re.search(r'width="(\d+)pt"', svg)[1])
     assert width == pytest.approx(block_figure(RESIDUAL).get_figwidth() * 72 / 2, abs=1)
 
 

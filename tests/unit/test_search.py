@@ -17,7 +17,7 @@ FORK_RENUMBERED = Block.parse([[1, 4, 0, 0, 0], [2, 1, 5, 1, 0], [3, 1, 3, 1, 0]
 
 
 def _search(space: SearchSpace | None = None, **others: object) -> BlockSearch:
-    return BlockSearch(space or SearchSpace(), **{"seed": 1} | others)  # type: ignore[arg-type]
+    return BlockSearch(space or SearchSpace(), **{"seed": 1} | others)
 
 
 def _agent(search: BlockSearch) -> QAgent:

@@ -133,7 +133,7 @@ def test_a_random_successor_is_any_legal_one_type_first(encoding: str, types: in
     previous = Layer(4, 4, 0, 3, 0)
     counts = Counter(space.random_successor(previous, rng) for _ in range(types * 2000))
     assert set(counts) == set(space.successors(previous))
-    by_type = Counter()
+    by_type: Counter[int] = Counter()
     for layer, count in counts.items():
         by_type[layer.type] += count
     assert len(by_type) == types

@@ -29,6 +29,7 @@ def _tuner(**class_args: Any) -> BlockQNNTuner:
 
 def _table(of: BlockQNNTuner) -> dict[Any, tuple[float, int]]:
     assert of._search is not None
+    assert isinstance(of._search.agent, QAgent)
     return {(e.state, e.action): (e.value, e.visits) for e in of._search.agent.table.entries()}
 
 
@@ -45,7 +46,12 @@ def test_a_resume_learns_only_what_came_after_the_snapshot(
 ) -> None:
     killed = Experiment(_tuner()).run(50)  # snapshots after 20 and 40 results
     learn, learnt = QAgent.learn, []
-    monkeypatch.setattr(QAgent, "learn", lambda agent, e: learnt.append(e) or learn(agent, e))
+
+    def counted(agent: QAgent, experience: Any) -> Any:
+        learnt.append(experience)
+        return learn(agent, experience)
+
+    monkeypatch.setattr(QAgent, "learn", counted)
     resumed = _tuner()
     assert len(learnt) == 64, "the batch of results 41 to 48 is replayed, 64 times"
     _goes_on_like(resumed, killed)

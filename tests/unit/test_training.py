@@ -238,7 +238,7 @@ def test_shortened_moves_the_milestones(
 def test_a_wrong_recipe_is_refused_by_name(field: str, value: object) -> None:
     settings = {"epochs": 1, "batch_size": 1, "optimizer": "sgd", "learning_rate": 0.1}
     with pytest.raises(ValueError, match=f"{field} must be"):
-        Recipe(**(settings | {field: value}))  # type: ignore[arg-type]
+        Recipe(**(settings | {field: value}))
 
 
 def test_crop_and_flip_by_hand() -> None:

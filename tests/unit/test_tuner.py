@@ -18,6 +18,7 @@ from nni_blockqnn.blocks.layer import InvalidBlockError
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.tuner import BlockQNNTuner
 
 TWO_LAYER_NETWORKS = 42
@@ -67,7 +68,7 @@ def test_a_missing_seed_is_drawn_anew_and_logged(caplog: pytest.LogCaptureFixtur
     with caplog.at_level("INFO"):
         first, second = (Experiment(tuner(seed=None)).run(20).sent for _ in range(2))
     assert first != second
-    seeds = [r.args[0] for r in caplog.records if "starts with seed" in r.msg]  # type: ignore[index]
+    seeds = [r.args[0] for r in caplog.records if "starts with seed" in r.msg]
     assert Experiment(tuner(seed=seeds[0])).run(20).sent == first
 
 
@@ -135,7 +136,7 @@ def test_another_numbering_of_the_same_block_counts() -> None:
     parameter_id, parameters, twin = next(
         (parameter_id, parameters, block)
         for parameter_id, parameters in played.in_flight.items()
-        for block in made._search.space.blocks()  # type: ignore[union-attr]
+        for block in made._search.space.blocks()
         if block.key == network_of(parameters)[0] and block.to_json() != parameters["block"]
     )
     made.receive_trial_result(
@@ -470,11 +471,13 @@ def test_credits_outside_a_smaller_space_are_forgotten() -> None:
     played = Experiment(made).run(150)
     search = made._search
     assert search is not None
+    assert isinstance(search.agent, QAgent)
     credited = len(search.agent.memory) - len(search.history)
     assert credited > 0
     made.update_search_space(space(max_layers=3, conv_kernels=[3], pool_kernels=[3]))
     smaller = made._search
     assert smaller is not None
+    assert isinstance(smaller.agent, QAgent)
     remembered = smaller.agent.memory.sample(1000, np.random.default_rng(0))
     assert remembered
     assert all(smaller.space.contains(experience.block) for experience in remembered)
@@ -487,7 +490,7 @@ def test_a_bad_space_is_kept_out(caplog: pytest.LogCaptureFixture) -> None:
     made = tuner()
     played = Experiment(made).run(10)
     for bad in (space(max_layers=1), {}, None, space(conv_kernels=[2])):
-        made.update_search_space(bad)  # type: ignore[arg-type]
+        made.update_search_space(bad)
         assert "The search space stays as it was" in caplog.text
         caplog.clear()
     assert len(made.history) == 10

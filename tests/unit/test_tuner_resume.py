@@ -257,7 +257,7 @@ def test_imported_episodes_do_not_hurry_epsilon() -> None:
         )
     )
     assert len(made.history) == 9
-    assert made._search.epsilon == 1.0  # type: ignore[union-attr]
+    assert made._search.epsilon == 1.0
     (parameters,) = made.generate_multiple_parameters([0])
     assert parameters["episode"] == 11_009, "a number of its own all the same"
 
@@ -282,9 +282,9 @@ def test_what_is_no_result_is_left_out() -> None:
             None,
             "text",
             {"parameter": {}, "value": good | {"repeats": -4}},
-        ]  # type: ignore[list-item]
+        ]
     )
-    made.import_data(None)  # type: ignore[arg-type]
+    made.import_data(None)
     made.import_data([])
     assert made.history == [Result(3, Block.parse(THREE_LAYERS), 4, 70.0)]
 
