@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -48,6 +49,41 @@ def test_a_journal_goes_on_where_it_was(path: Path) -> None:
     _written(path)
     Journal(path).append({"n": 2})
     assert Journal(path).events == [*EVENTS, {"n": 2}]
+
+
+def test_a_journal_knows_its_earlier_extent(path: Path) -> None:
+    journal = _written(path)
+    earlier = journal.extent
+    assert earlier == (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert journal.begins_with(*earlier), "its whole extent is a beginning, too"
+    journal.append({"n": 2})
+    for same in (journal, Journal(path)):
+        assert same.begins_with(*earlier)
+        assert not same.begins_with(earlier[0] - 1, earlier[1])
+        assert not same.begins_with(*_longer(same))
+
+
+def _longer(journal: Journal) -> tuple[int, str]:
+    """The extent that the file would have with more bytes than it has, read to its end."""
+    assert journal.extent is not None
+    size, digest = journal.extent
+    return size + 1, digest
+
+
+def test_a_journal_in_memory_has_no_extent() -> None:
+    journal = Journal(None)
+    journal.append({"n": 1})
+    assert journal.extent is None
+    assert not journal.begins_with(0, hashlib.sha256().hexdigest())
+
+
+def test_a_damaged_line_is_reported_with_its_file(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _written(path)
+    path.write_bytes(path.read_bytes().replace(b'"seed":3', b'"seed":4'))
+    assert read_events(path) == EVENTS[1:]
+    assert f"{path}: line 1 is damaged and left out" in caplog.text
 
 
 def test_without_a_path_it_lives_in_memory(tmp_path: Path) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from playing import Experiment, metric, tuner
 
-from nni_blockqnn.exchange.kept_results import ResultFile, kept_metrics
+from nni_blockqnn.exchange.kept_results import (
+    CHECKPOINT_NAME,
+    ResultFile,
+    checkpoint_time,
+    kept_metric,
+    kept_metrics,
+)
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 
 
@@ -53,11 +60,11 @@ def test_a_trial_that_was_killed_before_it_could_report_counts(experiment: Path)
     played.fail(1)
     assert [result.episode for result in played.tuner.history] == [first["episode"]]
     released = [
-        event["episode"]
+        (event["episode"], event["failed"])
         for event in read_events(experiment / "checkpoint" / JOURNAL_NAME)
         if event["event"] == "release"
     ]
-    assert released == [second["episode"]]
+    assert released == [(second["episode"], True)]
 
 
 def test_what_the_tuner_never_sent_does_not_count(experiment: Path) -> None:
@@ -73,3 +80,37 @@ def test_what_the_tuner_never_sent_does_not_count(experiment: Path) -> None:
     torn.write_text('{"metric": {"def')
     assert len(kept_metrics(experiment)) == 3
     assert tuner().history == []
+
+
+def test_a_result_is_read_for_the_same_task_only(tmp_path: Path) -> None:
+    parameters, identity = {"block": "[[1,4,0,0,0]]", "episode": 3}, ["digits", 12]
+    file = ResultFile(tmp_path, parameters, identity)
+    assert file.read() is None
+    file.write({"default": 87.5})
+    assert file.read() == {"default": 87.5}
+    reordered = {"episode": 3, "block": "[[1,4,0,0,0]]"}
+    assert ResultFile(tmp_path, reordered, identity).read() == {"default": 87.5}
+    assert ResultFile(tmp_path, parameters | {"episode": 4}, identity).read() is None
+    assert ResultFile(tmp_path, parameters, ["digits", 13]).read() is None
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]", "null", '{"metric": {}}', '{"fingerprint": 1}'])
+def test_a_damaged_result_is_none(tmp_path: Path, damaged: str) -> None:
+    file = ResultFile(tmp_path, {}, [])
+    file.path.write_text(damaged, encoding="utf-8")
+    assert file.read() is None
+
+
+def test_one_trials_files_are_found_by_its_id_alone(experiment: Path) -> None:
+    parameters = {"block": "[[1,4,0,0,0],[2,7,0,0,0]]", "repeats": 1, "network": "digits"}
+    for number, trial in enumerate(("abc", "a*c")):
+        keep(experiment, trial, parameters | {"episode": number})
+        checkpoint = experiment / "environments/local-env/trials" / trial / CHECKPOINT_NAME
+        checkpoint.touch()
+        os.utime(checkpoint, (number, 1000 + number))
+    for number, trial in enumerate(("abc", "a*c")):
+        kept = kept_metric(experiment, trial)
+        assert kept is not None
+        assert kept.metric["episode"] == number
+        assert checkpoint_time(experiment, trial) == 1000 + number
+    assert kept_metric(experiment, "other") is checkpoint_time(experiment, "other") is None

@@ -46,6 +46,16 @@ def test_other_kernels_come_with_their_space() -> None:
         read_task(parameters)
 
 
+def test_optional_kinds_come_with_their_space() -> None:
+    space = SearchSpace(extra_kinds=("separable",))
+    block = Block.parse([[1, 11, 5, 0, 0]], extra_kinds=["separable"])
+    parameters = trial_parameters(space, Suggestion(0, block, 4, 1.0))
+    assert read_task(json.loads(json.dumps(parameters))).block == block
+    del parameters["space"]
+    with pytest.raises(ValueError, match="row 1"):
+        read_task(parameters)
+
+
 @pytest.mark.parametrize("kernels", [{}, {"conv_kernels": (3, 7)}])
 def test_the_separate_encoding_comes_with_its_space(kernels: dict[str, Any]) -> None:
     space = SearchSpace(encoding="separate", **kernels)

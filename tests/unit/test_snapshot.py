@@ -63,7 +63,6 @@ def test_without_its_snapshot_a_search_goes_on_the_same(checkpoint: Path) -> Non
     _goes_on_like(_tuner(), killed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("where", [0, 40, 64, 65, 200, -2])
 @pytest.mark.parametrize("damage", ["cut", "flip"])
 def test_a_damaged_snapshot_is_set_aside(
