@@ -6,7 +6,6 @@ need not know what was trained before.
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,15 +14,16 @@ from itertools import islice
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.predictor.predictor import Network, Predictor
+from nni_blockqnn.q_learning._faults import faults_logged
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.failures import Failures
+from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.q_learning.settings import CandidateSettings
 from nni_blockqnn.space.limits import CostLimits
 from nni_blockqnn.space.mutation import mutate
 from nni_blockqnn.space.search_space import SearchSpace
-
-_logger = logging.getLogger(__name__)
 
 
 class NetworkChooser:
@@ -45,8 +45,16 @@ class NetworkChooser:
         """The block with one number of repeats; empty if it exceeds the limits with all of them."""
         legal = self.legal(block)
         if len(legal) > 1:
-            legal = (self._agent.choose_repeats(legal, epsilon, rng),)
+            legal = (self._chosen(legal, epsilon, rng),)
         return tuple((block, repeats) for repeats in legal)
+
+    def _chosen(self, legal: tuple[int, ...], epsilon: float, rng: np.random.Generator) -> int:
+        with faults_logged(self._agent, "N is drawn at random"):
+            chosen = self._agent.choose_repeats(legal, epsilon, rng)
+            if chosen in legal:
+                return chosen
+            raise ValueError(f"N must be one of {legal}, got {shown(chosen)}")
+        return legal[rng.integers(len(legal))]
 
 
 class CandidateSource(ABC):
@@ -104,20 +112,11 @@ class AgentSource(CandidateSource):
             yield from self._chooser.networks(block, epsilon, rng)
 
     def proposal(self, epsilon: float, rng: np.random.Generator) -> Block | None:
-        """A block of the space; ``None``, with an error in the log, if the agent does not give one.
-
-        An agent may be a user's own: its faults must not end a search that has cost GPU days.
-        """
-        try:
+        """A block of the space; ``None``, with an error in the log, if the agent gives none."""
+        with faults_logged(self._agent, "A random block takes its place"):
             block = self._agent.propose(epsilon, rng)
-            if isinstance(block, Block) and self._space.contains(block):
-                return block
-            fault = f"proposed what is no block of the space: {block}"
-        except Exception as error:
-            fault = f"failed: {type(error).__name__}: {error}"
-        _logger.error(
-            "The agent %s %s. A random block takes its place", type(self._agent).__name__, fault
-        )
+            # what the Q-agent draws is legal, and parsing 50 draws would double a suggestion's time
+            return block if type(self._agent) is QAgent else self._space.parse(block)
         return None
 
 
@@ -157,16 +156,38 @@ class PredictorSource(CandidateSource):
     def observe(self, network: Network, reward: float) -> None:
         self._networks.append(network)
         self._rewards.append(reward)
-        self.predictor.observe(network, reward)
+        with faults_logged(self.predictor, "It has not learnt from this result"):
+            self.predictor.observe(network, reward)
 
     def prepare(self) -> None:
         """Have the predictor learn now, so that the next suggestion need not wait for it."""
         if self.ready:
-            self.predictor.prepare()
+            with faults_logged(self.predictor, "It tries again at the next suggestion"):
+                self.predictor.prepare()
+
+    def means(self, networks: Sequence[Network]) -> np.ndarray | None:
+        """The expected reward of each network, (n,); ``None`` if the predictor knows none."""
+        if not self.ready:
+            return None
+        with faults_logged(self.predictor, "Results are picked by their own rewards"):
+            means = self.predictor.mean(networks)
+            if means is None or np.shape(means) == (len(networks),):
+                return None if means is None else np.asarray(means, dtype=float)
+            raise ValueError(f"mean must be ({len(networks)},), got shape {np.shape(means)}")
+        return None
 
     def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
         if self.ready:
-            yield from self.predictor.rank(self._pool(epsilon, rng), self.pending)
+            yield from self._ranked(self._pool(epsilon, rng))
+
+    def _ranked(self, pool: list[Network]) -> list[Network]:
+        with faults_logged(self.predictor, "The agent's next block is taken"):
+            ranked = list(self.predictor.rank(pool, self.pending))
+            # others might be over the limits, or in no space at all
+            if foreign := [network for network in ranked if network not in pool]:
+                raise ValueError(f"rank must return candidates, got {shown(foreign[0])}")
+            return ranked
+        return []
 
     def _pool(self, epsilon: float, rng: np.random.Generator) -> list[Network]:
         best = np.argsort(self._rewards, kind="stable")[::-1][: self._settings.incumbents]

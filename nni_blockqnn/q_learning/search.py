@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.predictor.predictor import Network, Predictor
 from nni_blockqnn.q_learning._candidates import (
@@ -33,10 +34,16 @@ from nni_blockqnn.q_learning._candidates import (
     RetrySource,
 )
 from nni_blockqnn.q_learning._episodes import Episodes, UncountableError
+from nni_blockqnn.q_learning._faults import faults_logged
 from nni_blockqnn.q_learning._known import KnownResults, are_equivalent
 from nni_blockqnn.q_learning._networks import NetworkKey
 from nni_blockqnn.q_learning.agent import Agent
-from nni_blockqnn.q_learning.arguments import SearchArguments, make_agent, make_predictor
+from nni_blockqnn.q_learning.arguments import (
+    NUMBER_LIMIT,
+    SearchArguments,
+    make_agent,
+    make_predictor,
+)
 from nni_blockqnn.q_learning.failures import Failure, Failures
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.settings import EpsilonSchedule
@@ -234,8 +241,14 @@ class BlockSearch:
 
         Raises:
             UncountableError: if the episode was never handed out or has counted already.
+            ValueError: if the value is not a finite number of at most 1e100.
         """
         block, _ = self._episodes.open_network(episode)
+        if not is_number(value) or abs(float(value)) > NUMBER_LIMIT:
+            raise ValueError(
+                f"the value of episode {episode} must be a finite number of at most "
+                f"{NUMBER_LIMIT:g}, got {shown(value)}; tell_failure() takes trainings without one"
+            )
         return self.count(episode, block, float(value), metric or {})
 
     def tell_failure(self, episode: int, reason: str, *, of_block: bool = False) -> Failure:
@@ -268,16 +281,17 @@ class BlockSearch:
 
     def _posterior_means(self, results: list[Result]) -> np.ndarray | None:
         source = self._predictor_source
-        if source is None or not source.ready:
+        if source is None:
             return None
-        return source.predictor.mean([(result.block, result.repeats) for result in results])
+        return source.means([(result.block, result.repeats) for result in results])
 
     def record_suggestion(self, suggestion: Suggestion) -> None:
         """Take note of a suggestion, also of one that was made before a restart."""
         for experience in suggestion.recalled:
             self._trajectories.add((experience.block, experience.repeats))
             if self.space.contains(experience.block):
-                self.agent.recall(experience)
+                with faults_logged(self.agent, "It has not learnt from this known result"):
+                    self.agent.recall(experience)
         network = (suggestion.block, suggestion.repeats)
         self.failures.drop_retry(network)
         self._episodes.start(suggestion.episode, network)
@@ -308,7 +322,8 @@ class BlockSearch:
         self._trajectories.add(network)
         if self.space.contains(block):  # a result may be of an earlier, larger space
             reward = self._sign * result.reward
-            self.agent.observe(Experience(block, repeats, reward))
+            with faults_logged(self.agent, "It has not learnt from this result"):
+                self.agent.observe(Experience(block, repeats, reward))
             if self._predictor_source is not None:
                 self._predictor_source.observe(network, reward)
 

@@ -26,16 +26,19 @@ class Limits(NamedTuple):
 
 
 class CostLimits:
-    """Which networks of a space stay within the limits; remembers the costs it worked out."""
+    """Which networks of a space stay within the limits.
+
+    An imported result may have a number of repeats that the space does not; it has a cost too.
+    """
 
     def __init__(self, space: SearchSpace, limits: Limits) -> None:
         self._repeats = tuple(sorted(space.repeats))
         self._limits = limits
-        self._specs = {repeats: space.spec.with_repeats(repeats) for repeats in space.repeats}
+        self._spec = lru_cache(space.spec.with_repeats)
         self.cost = lru_cache(maxsize=_REMEMBERED)(self._cost)
 
     def _cost(self, block: Block, repeats: int) -> Cost:
-        return estimate_cost(block, self._specs[repeats])
+        return estimate_cost(block, self._spec(repeats))
 
     def fitting_repeats(self, block: Block) -> tuple[int, ...]:
         """The space's repeats, ascending, with which the block's network stays within them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from playing import layers_reward, space, tuner
@@ -53,6 +55,30 @@ def test_tell_counts_once_and_keeps_what_else_is_known() -> None:
         search.tell(0, 61.0)
     with pytest.raises(UncountableError, match="episode 1 was never handed out"):
         search.tell(1, 61.0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e101, 10**400, "61", None, True])
+def test_a_value_that_is_no_finite_number_is_refused(value: Any) -> None:
+    search = BlockSearch(SearchSpace(), budget=10)
+    search.ask()
+    with pytest.raises(ValueError, match="the value of episode 0 must be a finite number"):
+        search.tell(0, value)
+    assert search.history == []
+    assert search.tell(0, np.float32(61.5)).reward == 61.5, "the episode is still open"
+
+
+def test_imported_results_of_other_repeats_teach_the_predictor_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    search = BlockSearch(SearchSpace(max_layers=6), predictor="wl", seed=0)
+    rng = np.random.default_rng(0)
+    for episode in range(20):
+        block = search.space.random_block(rng)
+        search.import_result(episode, block, 1 + episode % 3, layers_reward(block), {})
+    search.prepare()
+    assert search.ask() is not None
+    assert len(search.best(20)) > 10
+    assert "failed" not in caplog.text
 
 
 def test_a_failure_earns_one_more_attempt_unless_the_block_caused_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,12 @@ from arena.players import RandomSearch, Search
 from playing import Experiment, layers_reward, space, tuner
 
 from nni_blockqnn import Block, BlockSearch, SearchSpace
+from nni_blockqnn.blocks.layer import Layer
+from nni_blockqnn.predictor.predictor import Network, Predictor
 from nni_blockqnn.q_learning._evolution import EvolutionAgent
 from nni_blockqnn.q_learning.agent import Agent, RandomAgent
+from nni_blockqnn.q_learning.replay import Experience
+from nni_blockqnn.q_learning.search import Suggestion
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -117,8 +122,104 @@ def test_an_agent_that_fails_is_named_and_the_search_goes_on(
         assert suggestion is not None
         assert search.space.contains(suggestion.block)
         search.tell(suggestion.episode, 50.0)
-    assert "The agent _Faulty failed: ZeroDivisionError: by nothing" in caplog.text
-    assert "The agent _Faulty proposed what is no block of the space: [[1,1,5,0,0]" in caplog.text
+    assert "_Faulty failed: ZeroDivisionError: by nothing. A random block takes" in caplog.text
+    assert "_Faulty failed: InvalidBlockError: row 1" in caplog.text
+
+
+class _FaultyEverywhere(RandomAgent):
+    def observe(self, experience: Experience) -> None:
+        raise KeyError("observe")
+
+    def recall(self, experience: Experience) -> None:
+        raise KeyError("recall")
+
+    def choose_repeats(
+        self, choices: tuple[int, ...], epsilon: float, rng: np.random.Generator
+    ) -> int:
+        return 7
+
+
+class _ForwardReading(RandomAgent):
+    def propose(self, epsilon: float, rng: np.random.Generator) -> Block:
+        return Block((Layer(1, 1, 3, 2, 0), Layer(2, 1, 3, 1, 0)))
+
+
+class _FaultyPredictor(Predictor):
+    fault = "rank"
+
+    def observe(self, network: Network, result: float) -> None:
+        if self.fault == "observe":
+            raise KeyError("observe")
+
+    def prepare(self) -> None:
+        if self.fault == "prepare":
+            raise KeyError("prepare")
+
+    def rank(self, candidates: Sequence[Network], pending: Sequence[Network]) -> list[Network]:
+        if self.fault == "rank":
+            raise KeyError("rank")
+        return [(Block.parse([[1, 1, 1, 0, 0]]), 99)] if self.fault == "foreign" else [*candidates]
+
+    def mean(self, networks: Sequence[Network]) -> np.ndarray:
+        if self.fault == "mean":
+            raise KeyError("mean")
+        return np.zeros(len(networks) + 1 if self.fault == "shape" else len(networks))
+
+
+def _searched(**arguments: Any) -> BlockSearch:
+    search = BlockSearch(SearchSpace(max_layers=4, repeats=(1, 2)), seed=0, **arguments)
+    for _ in range(40):
+        suggestion = search.ask()
+        assert suggestion is not None
+        assert search.space.parse(suggestion.block) == suggestion.block
+        assert suggestion.repeats in (1, 2)
+        search.tell(suggestion.episode, layers_reward(suggestion.block))
+        search.prepare()
+    assert len(search.history) == 40
+    assert len(search.best(3)) == 3
+    return search
+
+
+def test_no_method_of_an_own_agent_ends_the_search(caplog: pytest.LogCaptureFixture) -> None:
+    search = _searched(agent=_FaultyEverywhere, repeats_rule="agent")
+    assert "_FaultyEverywhere failed: KeyError: 'observe'. It has not learnt" in caplog.text
+    assert "N must be one of (1, 2), got 7. N is drawn at random" in caplog.text
+    block = search.history[0].block
+    recalled = (Experience(block, 1, 3.0),)
+    search.record_suggestion(Suggestion(40, block, 1, 1.0, recalled))
+    assert "_FaultyEverywhere failed: KeyError: 'recall'" in caplog.text
+
+
+def test_a_block_that_reads_what_comes_later_is_not_trained(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _searched(agent=_ForwardReading)
+    assert "_ForwardReading failed: InvalidBlockError: row 1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("observe", "KeyError: 'observe'. It has not learnt from this result"),
+        ("prepare", "KeyError: 'prepare'. It tries again at the next suggestion"),
+        ("rank", "KeyError: 'rank'. The agent's next block is taken"),
+        ("foreign", "rank must return candidates, got ("),
+        ("mean", "KeyError: 'mean'. Results are picked by their own rewards"),
+        ("shape", "mean must be (40,), got shape (41,)"),
+    ],
+)
+def test_no_method_of_an_own_predictor_ends_the_search(
+    fault: str,
+    message: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_FaultyPredictor, "fault", fault)
+    search = _searched(predictor=_FaultyPredictor)
+    assert f"_FaultyPredictor failed: {message}" in caplog.text.replace("ValueError: ", "")
+    if fault in ("mean", "shape"):
+        rewards = [result.reward for result in search.history]
+        assert search.best(1)[0].reward == max(rewards)
 
 
 @pytest.mark.parametrize(
