@@ -69,11 +69,14 @@ def check_a_warm_start(nni: Nni, directory: Path, exported: list[dict[str, Any]]
     truth = folder / "truth.jsonl"
     truth.touch()
     (folder / "data.json").write_text(json.dumps(exported))
-    running = nni.create(write_config(folder, soak_config(truth, trials=4, seed=1)))
+    running = nni.create(write_config(folder, soak_config(truth, trials=2, seed=1)))
     for _ in range(2):  # the second time brings nothing new
         nni.run("nnictl", "experiment", "import", running.id, "-f", folder / "data.json")
     running.wait_until(lambda: len(running.journal("result")) >= len(exported), "the import")
+    running.wait_for_end()
     sent_before = len(running.journal("suggestion"))
+    update(running, "MAX_TRIAL_NUM", "maxTrialNumber", 4)
+    running.wait_until(lambda: len(running.trials()) == 4, "the trials added")
     running.wait_for_end()
     nni.stop(running.id)
 
