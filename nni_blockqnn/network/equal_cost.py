@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block
@@ -47,7 +48,7 @@ class CostTarget(NamedTuple):
         Raises:
             ValueError: naming the value and what is allowed.
         """
-        if not isinstance(given, Mapping) or len(given) != 1 or [*given][0] not in MEASURES:
+        if not isinstance(given, Mapping) or len(given) != 1 or not {*given} & {*MEASURES}:
             allowed = alternatives([f'{{"{measure}": N}}' for measure in MEASURES])
             raise ValueError(f"match must be {allowed}, got {shown(given)}")
         [(measure, value)] = given.items()
@@ -116,7 +117,4 @@ def _grows(block: Block, spec: NetworkSpec) -> bool:
 @lru_cache
 def _kind_grows(kind: LayerKind, kernel: int) -> bool:
     costs = [kind.cost(channels, channels, kernel, 1) for channels in range(1, 257)]
-    return all(
-        one.flops <= two.flops and one.params <= two.params
-        for one, two in zip(costs, costs[1:], strict=False)
-    )
+    return all(one.flops <= two.flops and one.params <= two.params for one, two in pairwise(costs))
