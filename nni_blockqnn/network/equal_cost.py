@@ -7,26 +7,20 @@ blocks compete by how they use a cost and not by how large they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from bisect import bisect_right
+from collections.abc import Callable
+from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer_kind import LayerKind
-from nni_blockqnn.common.checks import checked_integer
-from nni_blockqnn.common.messages import alternatives, shown
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import WIDTH_LIMIT, NetworkSpec
 
-MEASURES = ("flops", "params")
-TARGET_LIMIT = 2**63 - 1
-
-_MOST = 105
-"""Percent of the target that a network may cost."""
-_LEAST = 85
-"""Percent of the target that a network must cost."""
-_WIDEST = 4
+MOST, LEAST = 105, 85
+"""Percent of the target that a network may and must cost."""
+WIDEST = 4
 """Times the network's own width."""
 
 
@@ -40,19 +34,6 @@ class CostTarget(NamedTuple):
 
     measure: str
     value: int
-
-    @classmethod
-    def of(cls, given: Any) -> CostTarget:
-        """The target that ``{"flops": n}`` or ``{"params": n}`` says.
-
-        Raises:
-            ValueError: naming the value and what is allowed.
-        """
-        if not isinstance(given, Mapping) or len(given) != 1 or not {*given} & {*MEASURES}:
-            allowed = alternatives([f'{{"{measure}": N}}' for measure in MEASURES])
-            raise ValueError(f"match must be {allowed}, got {shown(given)}")
-        [(measure, value)] = given.items()
-        return cls(measure, checked_integer(f"match {measure}", value, 1, TARGET_LIMIT))
 
     def of_network(self, block: Block, spec: NetworkSpec) -> int:
         """What the network of the block costs, in the target's measure."""
@@ -68,38 +49,46 @@ def equal_cost(block: Block, spec: NetworkSpec, target: CostTarget) -> NetworkSp
     whose cost is then below 85 % of the target has no such network: poolings alone would need
     thousands of filters, and where a width is few filters, the next one is too large a step.
     """
-    within = _within(block, spec, target)
-    widest = min(_WIDEST, WIDTH_LIMIT // max(spec.filters)) * spec.filters[0]
-    width = _bisected(within, widest)
+
+    @cache
+    def cost(width: int) -> int:
+        return target.of_network(block, _scaled(spec, width))
+
+    widest = min(WIDEST, WIDTH_LIMIT // max(spec.filters)) * spec.filters[0]
+    most = MOST * target.value // 100
+    width = _largest(cost, most, widest)
     if not _grows(block, spec):
-        width = next((wider for wider in range(widest, width, -1) if within(wider)), width)
-    if not width:
+        wider = (width for width in range(widest, width, -1) if cost(width) <= most)
+        width = next(wider, width)
+    if width == 0 or 100 * cost(width) < LEAST * target.value:
         return None
-    matched = spec.with_width(width)
-    reached = 100 * target.of_network(block, matched) >= _LEAST * target.value
-    return matched if reached else None
+    return _scaled(spec, width)
 
 
-def _within(block: Block, spec: NetworkSpec, target: CostTarget) -> Callable[[int], bool]:
-    def within(width: int) -> bool:
-        cost = target.of_network(block, spec.with_width(width))
-        return 100 * cost <= _MOST * target.value
-
-    return within
+_scaled = lru_cache(maxsize=4_096)(NetworkSpec.with_width)
+"""Cached, since a search tries the same few widths for every candidate."""
 
 
-def _bisected(within: Callable[[int], bool], widest: int) -> int:
-    """A width that is within while the next one is not, or the widest; 0 if 1 is too wide."""
-    if within(widest):
-        return widest
-    fits, exceeds = 0, widest
-    while exceeds - fits > 1:
-        middle = (fits + exceeds) // 2
-        if within(middle):
-            fits = middle
-        else:
-            exceeds = middle
-    return fits
+def _largest(cost: Callable[[int], int], most: int, widest: int) -> int:
+    """The largest width whose cost is at most `most`, 0 if there is none; costs grow with it.
+
+    With all channels in proportion the cost is a quadratic polynomial of the width, which three
+    costs tell, and so it takes five of them instead of ten.
+    """
+    widths = range(1, widest + 1)
+    if widest < 3:
+        return bisect_right(widths, most, key=cost)
+    first, second, third = map(cost, (1, 2, 3))
+    step, bend = second - first, third - 2 * second + first
+
+    def expected(width: int) -> int:
+        return first + (width - 1) * step + (width - 1) * (width - 2) // 2 * bend
+
+    width = bisect_right(widths, most, key=expected)
+    fits = width == 0 or cost(width) <= most
+    if fits and (width == widest or cost(width + 1) > most):
+        return width
+    return bisect_right(widths, most, key=cost)
 
 
 def _grows(block: Block, spec: NetworkSpec) -> bool:
@@ -114,7 +103,7 @@ def _grows(block: Block, spec: NetworkSpec) -> bool:
     return exact and all(_kind_grows(kind, layer.kernel) for kind, layer in own)
 
 
-@lru_cache
+@cache
 def _kind_grows(kind: LayerKind, kernel: int) -> bool:
     costs = [kind.cost(channels, channels, kernel, 1) for channels in range(1, 257)]
     return all(one.flops <= two.flops and one.params <= two.params for one, two in pairwise(costs))
