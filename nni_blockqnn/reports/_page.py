@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import all_kinds
 from nni_blockqnn.blocks.layer import CONV_KERNELS
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.reports._inline import inline_svg
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports.drawing import block_figure, thumbnail_figure
@@ -71,17 +72,21 @@ def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
     """The colours of layers, and what they are.
 
     The paper's layers are always listed, those of the encoding "separate" if a block is of it, and
-    optional ones if a block has them.
+    optional kinds and other kernels if a block has them.
     """
-    blocks = list(blocks)
+    blocks = [*blocks]
     encodings = {"pcc", *(block.encoding for block in blocks)}
-    used = {kind for block in blocks for kind in block.kinds}
+    kernels: dict[LayerKind, set[int]] = {}
+    for block in blocks:
+        for layer, kind in zip(block.layers, block.kinds, strict=True):
+            kernels.setdefault(kind, set()).add(layer.kernel)
     shown_kinds: dict[tuple[int, int], None] = {}
     for kind in all_kinds():
-        listed = kind in used if kind.optional else bool(encodings & {*kind.encodings})
-        if listed and not kind.ends:
-            kernels = CONV_KERNELS if kind.kernel_colours else (0,)
-            shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in kernels)
+        listed = kind in kernels if kind.optional else bool(encodings & {*kind.encodings})
+        if not listed or kind.ends:
+            continue
+        coloured = {*CONV_KERNELS, *kernels.get(kind, ())} if kind.kernel_colours else {0}
+        shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in sorted(coloured))
     return [(colour(*kind), label(*kind)) for kind in shown_kinds]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ __all__ = [
     "epsilons",
     "find_experiment",
     "is_blockqnn_search",
+    "is_of_blockqnn",
     "read_results",
 ]
 
@@ -175,15 +177,27 @@ def is_blockqnn_search(experiment: Experiment) -> bool:
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
 
 
+def is_of_blockqnn(experiment: Experiment) -> bool:
+    """Whether the tuner, the trial or the search space is this package's."""
+    config = experiment.config
+    tuner = config.get("tuner") or {}
+    space = config.get("searchSpace")
+    named = (tuner.get("className"), tuner.get("name"), config.get("trialCommand"))
+    has_package = any(re.search("blockqnn", str(text), re.IGNORECASE) for text in named)
+    return has_package or (isinstance(space, Mapping) and "block" in space)
+
+
 def epsilons(experiment_directory: Path) -> dict[int, float]:
     """The epsilon with which each episode's block was drawn; empty for other tuners."""
     journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.exists():
+    if not journal.is_file():
         return {}
     return {
-        int(event["episode"]): float(event["epsilon"])
+        event["episode"]: float(event["epsilon"])
         for event in read_events(journal)
         if event.get("event") == "suggestion"
+        and is_integer(event.get("episode"))
+        and is_number(event.get("epsilon"))
     }
 
 
