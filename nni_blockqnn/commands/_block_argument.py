@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nni_blockqnn.blocks.block import stated_encoding
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, codes_of, names
-from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.finalists import read_finalist
 
@@ -33,14 +33,14 @@ def block_parameters(text: str, rank: int | None = None, encoding: str = "pcc") 
         ValueError, OSError: as :func:`codes_argument`.
     """
     content = codes_of(text, encoding)
-    if text not in NAMED_BLOCKS and not text.lstrip().startswith("["):
+    if text not in NAMED_BLOCKS and not text.lstrip().startswith(("[", "{")):
         path = Path(text)
         if not path.is_file():
             raise ValueError(f"a block must be {HELP}; there is no file {text}")
         content = _read(path)
-        if content.startswith("{"):
+        if content.startswith("{") and not _is_block_object(content):
             return read_finalist(path, 1 if rank is None else rank)
-        _check_rows(content, path)
+        _check_content(content, path)
     if rank is not None:
         raise ValueError("rank chooses from a file of finalists (blockqnn top --output) only")
     return {"block": content}
@@ -53,10 +53,18 @@ def _read(path: Path) -> str:
         raise ValueError(f"{path} is no text file: {_WANTED}") from None
 
 
-def _check_rows(content: str, path: Path) -> None:
-    """So that what is no list of rows at all is refused with the file's name."""
+def _is_block_object(content: str) -> bool:
+    """Whether it is a block of another encoding, which names it, and not finalists."""
     try:
-        rows = read_json(content)
+        return stated_encoding(content)[0] is not None
+    except ValueError:
+        return False
+
+
+def _check_content(content: str, path: Path) -> None:
+    """So that what is neither rows nor a block's object is refused with the file's name."""
+    try:
+        _, rows = stated_encoding(content)
     except ValueError:
         rows = None
     if not isinstance(rows, list):
@@ -70,6 +78,6 @@ def _check_rows(content: str, path: Path) -> None:
 
 
 _WANTED = (
-    "a file of a block must hold a JSON list of rows, or finalists as `blockqnn top --output` "
+    "a file of a block must hold its codes as JSON text, or finalists as `blockqnn top --output` "
     "writes them"
 )

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
-from nni_blockqnn.space.search_space import SearchSpace
 
 _KEYS = ("block", "repeats", "network", "space")
 
@@ -32,31 +30,17 @@ def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict
         blocks: at least one, best first.
         repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
-
-    Raises:
-        ValueError: if their encodings differ.
     """
-    encodings = {block.encoding for block in blocks}
-    if len(encodings) > 1:
-        raise ValueError(
-            "finalists of the encodings pcc and separate cannot be in one experiment; the blocks "
-            "of Fig. 2 (--references) have the encoding pcc"
-        )
     distinct: dict[str, str] = {}
     for block in blocks:
         distinct.setdefault(block.key, block.to_json())
-    space = SearchSpace(
-        conv_kernels=_kernels(blocks, CONV_KERNELS, "conv"),
-        pool_kernels=_kernels(blocks, POOL_KERNELS, "pool"),
-        encoding=encodings.pop(),
-        extra_kinds=tuple(sorted({name for block in blocks for name in block.extra_kinds})),
-    )
     values: dict[str, list[Any]] = {
         "block": [*distinct.values()],
         "repeats": [repeats],
         "network": [network],
     }
-    values |= {name: [text] for name, text in space_parameter(space).items()}
+    extra_kinds = sorted({name for block in blocks for name in block.extra_kinds})
+    values |= {name: [text] for name, text in space_parameter(extra_kinds).items()}
     return {name: {"_type": "choice", "_value": choices} for name, choices in values.items()}
 
 
@@ -176,14 +160,6 @@ def write_finalists(path: Path, space: Mapping[str, Any]) -> None:
         OSError: if it cannot be written; the file keeps its old content then.
     """
     write_whole(path, json.dumps(space, indent=1) + "\n")
-
-
-def _kernels(blocks: Sequence[Block], paper: tuple[int, ...], kernels: str) -> tuple[int, ...]:
-    """The paper's kernels and those of the layers whose kinds have "conv" or "pool" kernels."""
-    layers = (pair for block in blocks for pair in zip(block.layers, block.kinds, strict=True))
-    return tuple(
-        sorted({*paper, *(layer.kernel for layer, kind in layers if kind.kernels == kernels)})
-    )
 
 
 def _choices(search_space: Mapping[str, Any], name: str) -> list[Any]:
