@@ -87,13 +87,38 @@ def run_demo(
     launched = launch.start(_write_config(plan), plan.port, loopback=True)
     console.print(f"NNI experiment {launched.id}; its web UI: {launched.url}")
     try:
-        results = _watch(launched, plan.trials, console)
+        _watch(launched, plan.trials, console)
     except KeyboardInterrupt:
         console.print("\nStopping the experiment ...")
-        return 130
-    finally:
         launch.stop(launched.id)
-    return _finish(results, plan, console)
+        _say(console, _stopped(launched.id))
+        return 130
+    except BaseException:
+        launch.stop(launched.id)
+        raise
+    launch.stop(launched.id)
+    # once more, since it is stopped now
+    results = read_results(find_experiment(launched.id))
+    try:
+        return _finish(results, plan, console)
+    except KeyboardInterrupt:
+        _say(console, f"\nThe search itself is done.\n{_next_commands(results.experiment)}")
+        return 130
+
+
+def _say(console: Console, text: str) -> None:
+    """Print commands so that they can be copied: no line of them is broken."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _stopped(experiment_id: str) -> str:
+    command = _own_command()
+    return (
+        "It is stopped, and what it has found is kept.\n"
+        f"  go on with it    {command} resume {experiment_id}\n"
+        f"  then follow it   {command} top {experiment_id} --watch\n"
+        f"  its best blocks  {command} top {experiment_id}"
+    )
 
 
 def _write_config(plan: DemoPlan) -> Path:
@@ -110,7 +135,12 @@ def _write_config(plan: DemoPlan) -> Path:
     return path
 
 
-def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
+def _watch(launched: launch.Launched, trials: int, console: Console) -> None:
+    """Show the progress until the experiment is over.
+
+    Raises:
+        DemoError: if it failed.
+    """
     experiment = _wait_for_records(launched.id)
     idle_polls = 0
     with SearchDisplay(console, trials) as display:
@@ -127,7 +157,6 @@ def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
             f"the experiment ended as {status} after {len(results.trials)} results; "
             f"its logs are in {experiment.directory / 'log'}"
         )
-    return results
 
 
 def _is_given_up(status: str, results: Results) -> bool:
@@ -168,7 +197,8 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
         epsilon_by_episode=epsilons(results.experiment.directory),
         extra={"Test accuracy of the best block": f"{test_accuracy:.2f} %"},
     )
-    console.print(
+    _say(
+        console,
         f"  validation accuracy  {winner.accuracy:6.2f} %\n"
         f"  test accuracy        {test_accuracy:6.2f} %\n"
         f"  multiply-accumulates {winner.flops:,}\n"
@@ -176,7 +206,7 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
         f"  drawn in             {image}\n"
         f"  codes in             {codes}\n"
         f"  report               {report}\n\n"
-        f"{_next_commands(results.experiment)}"
+        f"{_next_commands(results.experiment)}",
     )
     return 0
 

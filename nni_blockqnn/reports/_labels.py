@@ -23,9 +23,9 @@ def colour(layer_type: int, kernel: int) -> str:
     if not layer_type:
         return _INPUT_COLOUR
     kind = kind_of_type(layer_type)
-    if not kind.kernel_colours or kernel in kind.kernel_colours:
+    largest = max(kind.kernel_colours, default=kernel)
+    if kernel <= largest:
         return kind.kernel_colours.get(kernel, kind.colour)
-    largest = max(kind.kernel_colours)
     return _mixed(kind.kernel_colours[largest], _LARGEST_KERNEL_COLOUR, 1 - largest / kernel)
 
 

@@ -20,8 +20,12 @@ from nni_blockqnn.reports._inline import inline_svg
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports.drawing import block_figure, thumbnail_figure
 from nni_blockqnn.results.experiment import Results
+from nni_blockqnn.results.lost import LostNetwork, lost_networks
+from nni_blockqnn.results.problems import ProblemGroup, problem_groups
+from nni_blockqnn.results.status import read_status
 
-SHOWN_PROBLEMS = 5
+_SHOWN_PROBLEMS = 20
+_SHOWN_LOST = 20
 _THUMBNAIL_SCALE = 0.34
 
 
@@ -38,6 +42,28 @@ class Pictures(NamedTuple):
     draw_command: str
 
 
+class Problems(NamedTuple):
+    """Trials without a result.
+
+    Attributes:
+        trials: how many there are.
+        groups: the most frequent reasons.
+        reasons: how many there are.
+        lost_trials: how many ended without a word, as the tuner counts them.
+        lost: of how many networks.
+        given_up: some of those that are not sent again.
+        all_given_up: how many these are.
+    """
+
+    trials: int
+    groups: list[ProblemGroup]
+    reasons: int
+    lost_trials: int
+    lost: int
+    given_up: list[LostNetwork]
+    all_given_up: int
+
+
 def page_template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("nni_blockqnn.reports", "templates"),
@@ -46,7 +72,12 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"quantity": quantity, "duration": duration, "quoted": shlex.quote}
+    environment.filters |= {
+        "quantity": quantity,
+        "duration": duration,
+        "quoted": shlex.quote,
+        "decimals": decimals,
+    }
     return environment.get_template(name)
 
 
@@ -85,7 +116,8 @@ def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
         listed = kind in kernels if kind.optional else bool(encodings & {*kind.encodings})
         if not listed or kind.ends:
             continue
-        coloured = {*CONV_KERNELS, *kernels.get(kind, ())} if kind.kernel_colours else {0}
+        paper = CONV_KERNELS if kind.kernels == "conv" else ()
+        coloured = {*paper, *kernels.get(kind, ())} if kind.kernel_colours else {0}
         shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in sorted(coloured))
     return [(colour(*kind), label(*kind)) for kind in shown_kinds]
 
@@ -93,7 +125,12 @@ def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
 def facts(results: Results) -> dict[str, str]:
     """What was searched or trained, and how."""
     experiment, config = results.experiment, results.experiment.config
-    rows = {"Experiment": f"{experiment.id} ({experiment.status.lower()})"}
+    status, now = read_status(results), datetime.now(tz=timezone.utc)
+    state = f"{status.text}{f'; {status.why}' if status.why else ''}"
+    rows = {
+        "Experiment": experiment.id,
+        "State": state if status.is_over else f"{state}, at {now:%Y-%m-%d %H:%M} UTC",
+    }
     if results.started is not None:
         started = datetime.fromtimestamp(results.started, tz=timezone.utc)
         rows["Started"] = f"{started:%Y-%m-%d %H:%M} UTC"
@@ -108,6 +145,22 @@ def facts(results: Results) -> dict[str, str]:
     if config.get("trialCommand"):
         rows["Trial"] = str(config["trialCommand"])
     return rows
+
+
+def problems(results: Results) -> Problems:
+    """Why trials have no result, and which networks were lost."""
+    groups = problem_groups(results)
+    lost = lost_networks(results.experiment.directory)
+    given_up = [network for network in lost if network.is_given_up]
+    return Problems(
+        sum(group.count for group in groups),
+        groups[:_SHOWN_PROBLEMS],
+        len(groups),
+        sum(network.times for network in lost),
+        len(lost),
+        given_up[:_SHOWN_LOST],
+        len(given_up),
+    )
 
 
 def statuses(results: Results) -> str:
@@ -130,6 +183,11 @@ def quantity(number: float | None) -> str:
     exponent = math.floor(math.log10(rounded))
     group = min(exponent // 3, 4)
     return f"{rounded / 1000**group:,.{max(0, 2 - (exponent - 3 * group))}f} {' kMGT'[group]}"
+
+
+def decimals(number: float | None, digits: int = 2, unit: str = "") -> str:
+    """Such as "98.61 %"."""
+    return "–" if number is None else f"{number:.{digits}f}{unit}"
 
 
 def duration(seconds: float | None) -> str:

@@ -83,8 +83,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         title=title or "The finalists of a search, trained to the end",
         results=results,
         facts=page.facts(results),
-        failures=results.failures[-page.SHOWN_PROBLEMS :],
-        malformed=results.malformed[: page.SHOWN_PROBLEMS],
+        problems=page.problems(results),
         ranked=ranked,
         missing=missing,
         fates=sorted({row.finalist.fate for row in missing}),
@@ -140,12 +139,10 @@ def _charts(
     if not ranked:
         return []
     axis = f"{split} accuracy (%)"
-    found = [
-        page.chart(
-            final_charts.accuracy_chart([row.result for row in ranked], axis),
-            "What accuracy costs. The upper left edge is where one wants to be.",
-        )
-    ]
+    found = []
+    if cost := final_charts.accuracy_chart([row.result for row in ranked], axis):
+        caption = "What accuracy costs. The upper left edge is where one wants to be."
+        found.append(page.chart(cost, caption))
     lines = [
         final_charts.LearningCurve(curves[row.result.trial_id], place, row.name)
         for place, row in enumerate(ranked, 1)

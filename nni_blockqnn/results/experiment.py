@@ -151,8 +151,8 @@ def distinct_best(
 ) -> list[TrialResult]:
     """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
 
-    Two results are of the same network if their blocks have equal keys and equal repeats. A result
-    without ``params`` does not pass ``max_params``.
+    Two results are of the same network if their blocks have equal keys and equal repeats. What was
+    not reported ranks last, and does not pass a limit.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
@@ -162,7 +162,11 @@ def distinct_best(
     sign = 1 if by == "reward" and results.minimize else -1
     best: dict[tuple[str, int | None], TrialResult] = {}
     for result in sorted(
-        results.trials, key=lambda result: (sign * getattr(result, by), result.flops)
+        results.trials,
+        key=lambda result: (
+            *_last_if_none(getattr(result, by), sign),
+            *_last_if_none(result.flops),
+        ),
     ):
         if len(best) >= k:
             break
@@ -282,6 +286,11 @@ def _encoding(experiment: Experiment) -> str:
         return SearchSpace.from_json(experiment.config.get("searchSpace", {})).encoding
     except ValueError:
         return "pcc"
+
+
+def _last_if_none(value: float | None, sign: int = 1) -> tuple[bool, float]:
+    """A key that sorts what was not reported behind the rest."""
+    return value is None, 0 if value is None else sign * value
 
 
 def _within(value: int | None, highest: int | None) -> bool:

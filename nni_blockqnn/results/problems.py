@@ -9,7 +9,7 @@ from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from nni_blockqnn.bridge.database import read_trials
+from nni_blockqnn.bridge.database import Trial, database_in, read_trials
 from nni_blockqnn.bridge.statuses import FAILED, TRIAL_ENDED
 from nni_blockqnn.results._fates import ended_silently
 from nni_blockqnn.results.experiment import Experiment, Results
@@ -65,7 +65,7 @@ def _problems(results: Results) -> Iterator[_Problem]:
     reported: dict[str, _Problem] = {}
     for fate, problems in (("unreadable", results.malformed), ("failed", results.failures)):
         reported |= {one.trial_id: _Problem(fate, one.reason, one.trial_id) for one in problems}
-    for trial in read_trials(experiment.directory, with_log=True):
+    for trial in _trials(experiment):
         problem = reported.pop(trial.id, None)
         if trial.id in counted:
             continue
@@ -77,6 +77,13 @@ def _problems(results: Results) -> Iterator[_Problem]:
                 why = _last_line(_stderr(experiment, trial.id)) or why
             yield _Problem(fate, why, trial.id)
     yield from (problem for problem in reported.values() if problem.trial_id not in counted)
+
+
+def _trials(experiment: Experiment) -> list[Trial]:
+    """None if the database is not here."""
+    if not database_in(experiment.directory).is_file():
+        return []
+    return read_trials(experiment.directory, with_log=True)
 
 
 def _stderr(experiment: Experiment, trial_id: str) -> Path | None:
