@@ -111,9 +111,9 @@ def _watch(experiment: Experiment, selection: Selection) -> int:
             if console.is_terminal:
                 console.clear()
                 _show_all(results, best, selection, console, with_codes=status.is_over)
-            elif (line := status_line(results, status)) != last:
-                show_lines([line], console)
-                last = line
+            elif status.text != last:
+                show_lines([status_line(results, status)], console)
+                last = status.text
             if status.is_over:
                 return 0
             time.sleep(_WATCH_SECONDS)
