@@ -121,19 +121,37 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
         OSError: if it cannot be read.
     """
     try:
-        space = read_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except ValueError as error:  # no UTF-8
+        raise ValueError(_no_finalists(str(path), error)) from None
+    return finalist_in(text, str(path), rank)
+
+
+def finalist_in(text: str, place: str, rank: int) -> dict[str, Any]:
+    """The same of the text of such a file.
+
+    Args:
+        place: what messages call it.
+
+    Raises:
+        ValueError: naming the place and what is wrong with the text.
+    """
+    try:
+        space = read_json(text)
         if not is_finalists(space):
             raise ValueError(f'it needs "block": {{"_type": "choice", ...}}, got {shown(space)}')
         choices = {name: _choices(space, name) for name in _KEYS if name in space}
     except ValueError as error:
-        raise ValueError(
-            f"{path} is not a file of finalists (blockqnn top --output): {error}"
-        ) from None
+        raise ValueError(_no_finalists(place, error)) from None
     blocks = choices["block"]
     if not 1 <= rank <= len(blocks):
         held = "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
-        raise ValueError(f"rank must be from 1 to {len(blocks)}: {path} holds {held}, got {rank}")
+        raise ValueError(f"rank must be from 1 to {len(blocks)}: {place} holds {held}, got {rank}")
     return {name: values[0] for name, values in choices.items()} | {"block": blocks[rank - 1]}
+
+
+def _no_finalists(place: str, error: ValueError) -> str:
+    return f"{place} is not a file of finalists (blockqnn top --output): {error}"
 
 
 def check_replaceable(path: Path) -> None:

@@ -314,7 +314,10 @@ def test_stopped_finalists_are_told_of(home: Path, capsys: pytest.CaptureFixture
     make_experiment(home, events=events)
     write_list(home, abcd1234={"startTime": 1})
     assert main(["top"]) == 0
-    assert "2 were stopped" in capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "no result: 2 trials ended" in said
+    assert "1 x stopped: maxTrialDuration or a user ended it (trial a;" in said
+    assert "1 x killed: its process ended by a signal, of the system or a user (trial b;" in said
 
 
 @pytest.mark.parametrize(
