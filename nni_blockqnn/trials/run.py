@@ -101,6 +101,8 @@ def train_and_measure(
         startup = time.perf_counter() - before
         repeats = task.spec.repeats
         print(f"block {task.block}, repeats {repeats}, {len(data.train)} images, {device}")
+        for note in data.notes:
+            print(f"note: {note}")
 
     folder = _network_folder(task, arguments, files)
     if folder is not None and files is None:
