@@ -26,6 +26,11 @@ def alternatives(values: Sequence[Any]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
+def counted(count: int, what: str) -> str:
+    """'1 block' or '2 blocks'"""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def _beginning(value: Any, room: int) -> tuple[Any, int]:
     """As much of a value as fills so many characters, and how many are left then.
 

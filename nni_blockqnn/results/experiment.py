@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ __all__ = [
     "epsilons",
     "find_experiment",
     "is_blockqnn_search",
+    "is_of_blockqnn",
     "read_results",
 ]
 
@@ -149,8 +151,8 @@ def distinct_best(
 ) -> list[TrialResult]:
     """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
 
-    Two results are of the same network if their blocks have equal keys and equal repeats. A result
-    without ``params`` does not pass ``max_params``.
+    Two results are of the same network if their blocks have equal keys and equal repeats. What was
+    not reported ranks last, and does not pass a limit.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
@@ -160,7 +162,11 @@ def distinct_best(
     sign = 1 if by == "reward" and results.minimize else -1
     best: dict[tuple[str, int | None], TrialResult] = {}
     for result in sorted(
-        results.trials, key=lambda result: (sign * getattr(result, by), result.flops)
+        results.trials,
+        key=lambda result: (
+            *_last_if_none(getattr(result, by), sign),
+            *_last_if_none(result.flops),
+        ),
     ):
         if len(best) >= k:
             break
@@ -175,15 +181,27 @@ def is_blockqnn_search(experiment: Experiment) -> bool:
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
 
 
+def is_of_blockqnn(experiment: Experiment) -> bool:
+    """Whether the tuner, the trial or the search space is this package's."""
+    config = experiment.config
+    tuner = config.get("tuner") or {}
+    space = config.get("searchSpace")
+    named = (tuner.get("className"), tuner.get("name"), config.get("trialCommand"))
+    has_package = any(re.search("blockqnn", str(text), re.IGNORECASE) for text in named)
+    return has_package or (isinstance(space, Mapping) and "block" in space)
+
+
 def epsilons(experiment_directory: Path) -> dict[int, float]:
     """The epsilon with which each episode's block was drawn; empty for other tuners."""
     journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.exists():
+    if not journal.is_file():
         return {}
     return {
-        int(event["episode"]): float(event["epsilon"])
+        event["episode"]: float(event["epsilon"])
         for event in read_events(journal)
         if event.get("event") == "suggestion"
+        and is_integer(event.get("episode"))
+        and is_number(event.get("epsilon"))
     }
 
 
@@ -268,6 +286,11 @@ def _encoding(experiment: Experiment) -> str:
         return SearchSpace.from_json(experiment.config.get("searchSpace", {})).encoding
     except ValueError:
         return "pcc"
+
+
+def _last_if_none(value: float | None, sign: int = 1) -> tuple[bool, float]:
+    """A key that sorts what was not reported behind the rest."""
+    return value is None, 0 if value is None else sign * value
 
 
 def _within(value: int | None, highest: int | None) -> bool:
