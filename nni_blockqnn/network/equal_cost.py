@@ -54,7 +54,7 @@ def equal_cost(block: Block, spec: NetworkSpec, target: CostTarget) -> NetworkSp
     def cost(width: int) -> int:
         return target.of_network(block, _scaled(spec, width))
 
-    widest = min(WIDEST, WIDTH_LIMIT // max(spec.filters)) * spec.filters[0]
+    widest = widest_width(spec)
     most = MOST * target.value // 100
     width = _largest(cost, most, widest)
     if not _grows(block, spec):
@@ -67,6 +67,11 @@ def equal_cost(block: Block, spec: NetworkSpec, target: CostTarget) -> NetworkSp
 
 _scaled = lru_cache(maxsize=4_096)(NetworkSpec.with_width)
 """Cached, since a search tries the same few widths for every candidate."""
+
+
+def widest_width(spec: NetworkSpec) -> int:
+    """The largest width that is tried."""
+    return min(WIDEST, WIDTH_LIMIT // max(spec.filters)) * spec.filters[0]
 
 
 def _largest(cost: Callable[[int], int], most: int, widest: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import LayerType
 from nni_blockqnn.network.cost import Cost, estimate_cost
-from nni_blockqnn.network.equal_cost import LEAST, MOST, WIDEST, CostTarget, equal_cost
+from nni_blockqnn.network.equal_cost import LEAST, MOST, CostTarget, equal_cost, widest_width
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.search_space import START, SearchSpace
 
@@ -131,8 +131,8 @@ def _check_target(space: SearchSpace, limits: Limits, target: CostTarget) -> Non
     cheapest, dearest = _range(space, blocks, target)
     raise ValueError(
         f"{match} admits no block: {_TRIED} random blocks cost {cheapest:,} to {dearest:,} "
-        f"{target.measure} in this network at widths of 1 to {WIDEST} times "
-        f"{space.spec.filters[0]} filters, and none from {LEAST} to {MOST} % of it; "
+        f"{target.measure} in this network with 1 to {widest_width(space.spec)} filters in its "
+        f"first stage, and none from {LEAST} to {MOST} % of it; "
         "choose a cost between, or change the network's filters or repeats"
     )
 
@@ -141,6 +141,6 @@ def _range(space: SearchSpace, blocks: list[Block], target: CostTarget) -> tuple
     """The lowest and the highest cost of the blocks, over the widths and repeats."""
     spec = space.spec
     narrow = spec.with_width(1).with_repeats(min(space.repeats))
-    wide = spec.with_width(WIDEST * spec.filters[0]).with_repeats(max(space.repeats))
+    wide = spec.with_width(widest_width(spec)).with_repeats(max(space.repeats))
     costs = [target.of_network(block, network) for block in blocks for network in (narrow, wide)]
     return min(costs), max(costs)

@@ -230,6 +230,8 @@ def _measured(trained: Trained) -> dict[str, Any]:
     }
     if result.micro_batch != trained.recipe.batch_size:
         metric["micro_batch"] = result.micro_batch
+    if task.width is not None:
+        metric["width"] = task.width
     if task.repetition:
         metric["repetition"] = task.repetition
     return metric if task.episode is None else metric | {"episode": task.episode}
