@@ -51,8 +51,10 @@ class NetworkChooser:
     def candidates(
         self, block: Block, epsilon: float, rng: np.random.Generator
     ) -> tuple[Network, ...]:
-        """What a predictor may choose from: as :meth:`networks`, but at equal cost with every N that
-        the agent could choose, since deep and narrow or shallow and wide is a choice then."""
+        """What a predictor may choose from: as :meth:`networks`, but at equal cost with every N.
+
+        Deep and narrow or shallow and wide is a choice then, and not one of how large.
+        """
         if self._agent_chooses and self._limits.target is not None:
             return tuple((block, repeats) for repeats in self.legal(block))
         return self.networks(block, epsilon, rng)

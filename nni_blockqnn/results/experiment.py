@@ -59,6 +59,8 @@ class TrialResult:
         seconds: from the trial's start to its end, None if NNI does not know its start.
         finished: its position in the order in which the results came, from 0.
         metric: the whole final metric.
+        width: filters of the network's first stage, if the search scaled them (`match`).
+        is_start: whether it is of one of the search's start blocks.
     """
 
     episode: int
@@ -73,6 +75,8 @@ class TrialResult:
     trial_id: str
     finished: int
     metric: Mapping[str, Any]
+    width: int | None = None
+    is_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,19 @@ def epsilons(experiment_directory: Path) -> dict[int, float]:
     }
 
 
+def _start_episodes(experiment: Experiment) -> set[int]:
+    """The episodes of the search's start blocks."""
+    class_args = (experiment.config.get("tuner") or {}).get("classArgs") or {}
+    journal = experiment.directory / "checkpoint" / JOURNAL_NAME
+    if not class_args.get("start_blocks") or not journal.is_file():
+        return set()
+    return {
+        event["episode"]
+        for event in read_events(journal)
+        if event.get("start") is True and is_integer(event.get("episode"))
+    }
+
+
 class _MetricReader:
     """Sorts final metrics into results, failures and malformed ones."""
 
@@ -214,6 +231,7 @@ class _MetricReader:
         self.malformed: list[Problem] = []
         self._trials = {trial.id: trial for trial in trials}
         self._encoding = _encoding(experiment)
+        self._starts = _start_episodes(experiment)
         # other tuners give no episodes: their trials are numbered as NNI made them
         self._episodes: dict[str, int] = {}
         if not is_blockqnn_search(experiment):
@@ -242,7 +260,7 @@ class _MetricReader:
 
     def _result(self, metric: Metric, value: Any) -> TrialResult:
         final = parse_final_metric(value, self._encoding)
-        params = final.values.get("params")
+        params, width = final.values.get("params"), final.values.get("width")
         return TrialResult(
             episode=final.episode,
             block=final.block,
@@ -256,6 +274,8 @@ class _MetricReader:
             trial_id=metric.trial_id,
             finished=len(self.results),
             metric=final.values,
+            width=None if width is None else _integer("width", width, 1),
+            is_start=final.episode in self._starts,
         )
 
     def _seconds(self, metric: Metric) -> float | None:

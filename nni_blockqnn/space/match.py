@@ -66,6 +66,11 @@ class Match(NamedTuple):
             )
         return matched
 
+    def resolved(self, spec: NetworkSpec) -> Match:
+        """The same cost in numbers, as :meth:`target` has it."""
+        target = self.target(spec)
+        return Match(target.measure, target.value)
+
     def to_json(self) -> str:
         """The form in which it travels through NNI."""
         return json.dumps({self.measure: self.value})
