@@ -56,7 +56,7 @@ def show_table(best: Sequence[TrialResult], console: Console) -> None:
     for columns in (reported, reported[:-1]):
         table = _table(best, columns)
         wide = console.options.update(width=_WIDEST)
-        needed = Measurement.get(console, wide, table).minimum
+        needed = Measurement.get(console, wide, table).maximum
         if needed <= console.width:
             console.print(table)
             return
