@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nni_blockqnn import __version__
+from nni_blockqnn.common.command_line import ArgumentParser
 from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.common.streams import print_everything
 from nni_blockqnn.common.torchrun import leave_for_summary, let_first_process_report, say_error
 
 _ERRORS = (UserError, OSError, ValueError)
@@ -19,6 +21,7 @@ _ERRORS = (UserError, OSError, ValueError)
 
 
 def main(argv: list[str] | None = None) -> int:
+    print_everything()
     try:
         arguments = _parser().parse_args(argv)
         return int(arguments.command(arguments))
@@ -29,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(ArgumentParser):
     """Says what is wrong with a command once, although all of torchrun's processes read it."""
 
     def error(self, message: str) -> NoReturn:
@@ -99,14 +102,25 @@ def _port(
     parser.add_argument("--port", type=int, help=text)
 
 
+def _no_estimate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-estimate",
+        dest="estimate",
+        action="store_false",
+        help="do not time a few steps of a training to say how long the search would take",
+    )
+
+
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
     _port(parser)
+    _no_estimate(parser)
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
     _port(parser, "also check that the web UI can have this port")
+    _no_estimate(parser)
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -24,6 +25,13 @@ def alternatives(values: Sequence[Any]) -> str:
     """'1, 3 or 5'"""
     *most, last = map(str, values)
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def did_you_mean(given: Any, known: Iterable[Any]) -> str:
+    """'; did you mean budget?' for a misspelt name, or nothing if none is near it."""
+    names = {str(name).lower(): str(name) for name in known}
+    near = get_close_matches(str(given)[:80].lower(), names, n=1, cutoff=0.7)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def _beginning(value: Any, room: int) -> tuple[Any, int]:
