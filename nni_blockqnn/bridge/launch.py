@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
-from nni_blockqnn.bridge.proxies import without_proxy_to_loopback
+from nni_blockqnn.bridge._proxies import without_proxy_to_loopback
 from nni_blockqnn.bridge.statuses import ERROR
 from nni_blockqnn.common.messages import UserError
 

@@ -9,7 +9,7 @@ import pytest
 import requests.utils
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.bridge.proxies import keep_loopback_direct, without_proxy_to_loopback
+from nni_blockqnn.bridge._proxies import keep_loopback_direct, without_proxy_to_loopback
 
 PROXIES = {"http_proxy": "http://proxy:1", "ALL_PROXY": "socks5://proxy:2"}
 

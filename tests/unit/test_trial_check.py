@@ -41,7 +41,7 @@ def checked(tmp_path: Path) -> Checked:
         python.chmod(0o755)
         config = {
             "searchSpace": {
-                "block": {"_type": "nsc", "_value": {"max_layers": 5}},
+                "block": {"_type": "nsc", "_value": {"max_layers": 23}},
                 "network": {"_type": "choice", "_value": ["digits"]},
             },
             "trialCommand": command.replace("{python}", str(python)),
