@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-
+from nni_blockqnn.commands._console import TableConsole
 from nni_blockqnn.common.messages import counted
 from nni_blockqnn.results.experiment import Experiment, Results, epsilons
 from nni_blockqnn.results.finalists import is_final_training
@@ -47,16 +45,11 @@ def problem_lines(results: Results) -> list[str]:
     return [*lines, *_lost_lines(lost_networks(results.experiment.directory))]
 
 
-def has_width(console: Console) -> bool:
-    """Whether lines must fit: a terminal or $COLUMNS says so, a file or a pipe has room."""
-    return console.is_terminal or "COLUMNS" in os.environ
-
-
-def show_lines(lines: Sequence[str], console: Console) -> None:
+def show_lines(lines: Sequence[str], console: TableConsole) -> None:
     """Print lines, broken between words where the terminal is narrow."""
     for line in lines:
         text = line
-        if has_width(console):
+        if console.has_width:
             text = textwrap.fill(
                 line,
                 max(console.width, 1),
@@ -67,7 +60,7 @@ def show_lines(lines: Sequence[str], console: Console) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
 
-def show_next(results: Results, status: Status, console: Console) -> None:
+def show_next(results: Results, status: Status, console: TableConsole) -> None:
     """Print the commands that make sense now."""
     for command, what in _next_commands(results, status):
         console.print(f"  {what:<22}{command}", markup=False, soft_wrap=True)
