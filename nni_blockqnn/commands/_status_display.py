@@ -74,8 +74,8 @@ def _next_commands(results: Results, status: Status) -> Iterator[tuple[str, str]
         yield f"blockqnn top {named} --watch", "follow it"
         yield f"blockqnn stop {named}", "stop it"
         return
-    if status.state == "given up":
-        yield f"blockqnn stop {named}", "stop it, if it runs"
+    if status.state in ("given up", "finished") and not results.experiment.has_ended:
+        yield f"blockqnn stop {named}", "free its port"
     if status.state != "finished":
         yield f"blockqnn resume {named}", "go on with it"
     elif is_final and results.failures:
