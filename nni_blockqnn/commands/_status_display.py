@@ -63,7 +63,10 @@ def show_lines(lines: Sequence[str], console: TableConsole) -> None:
 def show_next(results: Results, status: Status, console: TableConsole) -> None:
     """Print the commands that make sense now."""
     for command, what in _next_commands(results, status):
-        console.print(f"  {what:<22}{command}", markup=False, soft_wrap=True)
+        line = f"  {what:<22}{command}"
+        if console.has_width and len(line) > console.width:
+            line = f"  {what}\n    {command}"
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _next_commands(results: Results, status: Status) -> Iterator[tuple[str, str]]:

@@ -150,6 +150,8 @@ def _train(
             f"block {task.block}, N = {task.spec.repeats}, {len(data.train):,} images, "
             f"{machines}{goes_on}"
         )
+        for note in data.notes:
+            console.print(f"note: {note}", markup=False)
 
     with TrainingDisplay(console, arguments.chosen_recipe().epochs, measured_on) as display:
         trained = run_training(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block, parse_block
+from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.search_space import SearchSpace
@@ -17,11 +18,18 @@ if TYPE_CHECKING:
 
 
 class TrialTask(NamedTuple):
-    """What a trial is to train."""
+    """What a trial is to train.
+
+    Attributes:
+        episode: the tuner's number; ``None`` outside a search.
+        repetition: how often the network was trained before. It is added to the seed of the
+            training, so that another training tells something new.
+    """
 
     block: Block
     spec: NetworkSpec
     episode: int | None
+    repetition: int = 0
 
 
 def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, Any]:
@@ -37,6 +45,8 @@ def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, An
         "network": space.network,
         "episode": suggestion.episode,
     }
+    if suggestion.repetition:
+        parameters["repetition"] = suggestion.repetition
     return parameters | space_parameter(space.extra_kinds, space.encoding)
 
 
@@ -66,7 +76,8 @@ def read_task(parameters: Any) -> TrialTask:
     spec = NetworkSpec.from_parameter(
         parameters.get("network", "cifar100"), parameters.get("repeats")
     )
-    return TrialTask(block, spec, _episode(parameters.get("episode")))
+    repetition = checked_integer("repetition", parameters.get("repetition", 0), 0, 2**31)
+    return TrialTask(block, spec, _episode(parameters.get("episode")), repetition)
 
 
 def _episode(value: Any) -> int | None:

@@ -26,7 +26,7 @@ def suggestion_event(suggestion: Suggestion) -> dict[str, Any]:
             [experience.block.to_json(), experience.repeats, experience.reward]
             for experience in suggestion.recalled
         ],
-    }
+    } | ({"repetition": suggestion.repetition} if suggestion.repetition else {})
 
 
 def result_event(result: Result) -> dict[str, Any]:
@@ -127,4 +127,5 @@ def _suggestion(event: dict[str, Any]) -> Suggestion:
             Experience(_block(block, suggested.encoding), int(repeats), float(reward))
             for block, repeats, reward in event.get("recalled", [])
         ),
+        repetition=int(event.get("repetition", 0)),
     )

@@ -47,8 +47,8 @@ def run(
         The exit code.
     """
     under_nni = parameters is not None
-    namespace = trial_parser(under_nni).parse_args(argv)
     try:
+        namespace = trial_parser(under_nni).parse_args(argv)
         arguments = trial_arguments(namespace)
         given = parameters if under_nni else own_parameters(namespace)
         task = read_task(given)
@@ -59,10 +59,10 @@ def run(
                 _inherit_checkpoint(files, task)
             metric = train_and_measure(task, arguments, files, started)
     except (DataError, TrainingError, ValueError) as error:
+        if under_nni:  # before it prints, which may fail too
+            _report_failure(parameters, error)
         for stream in (sys.stdout, sys.stderr) if under_nni else (sys.stderr,):
             print(f"trial failed: {error}", file=stream, flush=True)
-        if under_nni:
-            _report_failure(parameters, error)
         return 1
     except Exception as error:  # a bug, or a machine that is out of order: with its traceback
         if under_nni:
@@ -101,6 +101,8 @@ def train_and_measure(
         startup = time.perf_counter() - before
         repeats = task.spec.repeats
         print(f"block {task.block}, repeats {repeats}, {len(data.train)} images, {device}")
+        for note in data.notes:
+            print(f"note: {note}")
 
     folder = _network_folder(task, arguments, files)
     if folder is not None and files is None:
@@ -131,7 +133,7 @@ def _report_failure(parameters: Any, error: Exception) -> None:
 
     NaN keeps the failure out of the web UI's curves; its table shows it.
     """
-    own_doing = isinstance(error, TrainingError)
+    own_doing = isinstance(error, TrainingError) and error.of_block
     reason = str(error) or type(error).__name__
     given = parameters if isinstance(parameters, dict) else {}
     identity = {name: given[name] for name in ("episode", "block") if name in given}
@@ -228,4 +230,6 @@ def _measured(trained: Trained) -> dict[str, Any]:
     }
     if result.micro_batch != trained.recipe.batch_size:
         metric["micro_batch"] = result.micro_batch
+    if task.repetition:
+        metric["repetition"] = task.repetition
     return metric if task.episode is None else metric | {"episode": task.episode}

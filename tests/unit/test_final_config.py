@@ -64,7 +64,13 @@ def test_the_searchs_own_data_and_machine(home: Path, kept: str, dropped: str) -
 
 def test_what_runs_the_trial_stays(home: Path) -> None:
     written(home, "cd /x && A=1 /opt/py/bin/python3 -m nni_blockqnn.trial --dataset digits")
-    assert command_of(home).startswith("A=1 /opt/py/bin/python3 -m nni_blockqnn.trial --dataset")
+    trial = "A=1 /opt/py/bin/python3 -m nni_blockqnn.trial --dataset digits"
+    assert command_of(home).startswith(f"cd /x && {trial} --recipe final")
+
+
+def test_variables_are_left_for_the_shell(home: Path) -> None:
+    written(home, f'{OWN} --dataset cifar10 --data-dir "$DATA/my images" --threads $(nproc)')
+    assert '--data-dir "$DATA/my images" --threads $(nproc) --recipe' in command_of(home)
 
 
 def test_as_many_trials_at_a_time_and_gpus(home: Path) -> None:

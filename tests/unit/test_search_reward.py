@@ -13,7 +13,12 @@ from test_experiments import ONE_CONV, final, results_of
 from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.results.experiment import Results
 from nni_blockqnn.results.rewards import SearchReward, search_reward
-from nni_blockqnn.results.trial_command import interpreter, joined, trial_option, trial_words
+from nni_blockqnn.results.trial_command import (
+    command_with,
+    given_options,
+    trial_arguments,
+    trial_option,
+)
 
 OWN = "python -m nni_blockqnn.trial --dataset digits"
 ACCURACY = "The reward is the accuracy itself: μ and ρ are 0."
@@ -105,26 +110,40 @@ def test_a_trial_that_reports_no_accuracy_has_a_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "words"),
+    ("command", "arguments"),
     [
-        (f"{OWN} --data-dir='/a b' 2>&1 | tee log", ["--dataset", "digits", "--data-dir", "/a b"]),
-        (f"cd x && {OWN} --limit 5; rm --limit 6", ["--dataset", "digits", "--limit", "5"]),
-        (f"{OWN} \\\n  --seed 1 # --seed 2", ["--dataset", "digits", "--seed", "1"]),
-        (f"{OWN} --data-dir a#b > 'x'", ["--dataset", "digits", "--data-dir", "a#b"]),
-        ("python 'unfinished", []),
+        (f"{OWN} --data-dir='/a b' 2>&1 | tee log", ["--data-dir", "'/a b'"]),
+        (f"cd x && {OWN} --limit 5; rm --limit 6", ["--limit", "5"]),
+        (f"{OWN} \\\n  --seed 1 # --seed 2", ["--seed", "1"]),
+        (f"{OWN} --data-dir a#b > 'x'", ["--data-dir", "a#b"]),
+        ("python my_trial.py --seed 1", None),
+        ("python 'unfinished", None),
+        ("", None),
     ],
 )
-def test_the_words_of_a_trial_end_with_it(command: str, words: list[str]) -> None:
-    found = trial_words({"trialCommand": command})
-    assert found[found.index("nni_blockqnn.trial") + 1 if found else 0 :] == words
+def test_the_arguments_of_a_trial_end_with_it(command: str, arguments: list[str] | None) -> None:
+    expected = None if arguments is None else ["--dataset", "digits", *arguments]
+    assert trial_arguments({"trialCommand": command}) == expected
 
 
-def test_a_command_is_put_together_as_a_shell_reads_it() -> None:
-    words = trial_words({"trialCommand": f"cd /x; OMP_NUM_THREADS=1 {OWN} --limit 1 --limit 2"})
-    assert interpreter(words) == ["OMP_NUM_THREADS=1", "python"]
-    assert trial_option(words, "--limit", "3") == "2"
-    assert trial_option(words, "--seed", "3") == "3"
-    assert interpreter(["my_trial.py"]) == []
-    assert (
-        joined(["~/data", "~/my data", "a b", "A=1", "$x"]) == "~/data '~/my data' 'a b' A=1 '$x'"
-    )
+def test_options_are_taken_with_and_without_their_quotes() -> None:
+    arguments = ["--data-dir", "'my data'", "--limit", "1", "--limit", "2"]
+    assert trial_option(arguments, "--limit", "3") == "2"
+    assert trial_option(arguments, "--data-dir", "") == "my data"
+    assert trial_option(arguments, "--seed", "3") == "3"
+    assert given_options(arguments, ["--limit", "--seed", "--data-dir"]) == [
+        *("--limit", "2"),
+        *("--data-dir", "'my data'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        (f"{OWN} 2>&1 | tee log", "python -m nni_blockqnn.trial --x"),
+        (f"cd /x; {OWN}", "cd /x && python -m nni_blockqnn.trial --x"),
+        ("python my_trial.py", "python -m nni_blockqnn.trial --x"),
+    ],
+)
+def test_a_command_with_other_arguments(command: str, changed: str) -> None:
+    assert command_with({"trialCommand": command}, ["--x"]) == changed
