@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 from nni_blockqnn import __version__
 from nni_blockqnn.common.command_line import ArgumentParser
-from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.common.messages import UserError, shown
 from nni_blockqnn.common.streams import print_everything
 from nni_blockqnn.common.torchrun import leave_for_summary, let_first_process_report, say_error
 
+_LAST_PORT = 65_535
 _ERRORS = (UserError, OSError, ValueError)
 """What a user can put right: shown as one line. Anything else is a bug and keeps its traceback."""
 
@@ -99,7 +100,14 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
 def _port(
     parser: argparse.ArgumentParser, text: str = "of the web UI (default: the first free one)"
 ) -> None:
-    parser.add_argument("--port", type=int, help=text)
+    parser.add_argument("--port", type=_port_number, help=text)
+
+
+def _port_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _LAST_PORT):
+        allowed = f"must be a port from 1 to {_LAST_PORT}"
+        raise argparse.ArgumentTypeError(f"{allowed}, got {shown(text)}")
+    return int(text)
 
 
 def _no_estimate(parser: argparse.ArgumentParser) -> None:

@@ -15,8 +15,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from nni_blockqnn.bridge.nni_import import import_nni
 from nni_blockqnn.bridge._proxies import keep_loopback_direct
+from nni_blockqnn.bridge.nni_import import import_nni
 
 ATTEMPTS = 5
 """NNI usually has the record 2 to 44 ms after the trial's start."""

@@ -48,7 +48,7 @@ def block_parameters(text: str, rank: int | None = None, encoding: str = "pcc") 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text file: {_WANTED}") from None
 

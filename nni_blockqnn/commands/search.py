@@ -27,10 +27,8 @@ def create(arguments: argparse.Namespace) -> int:
     findings = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
     if _show_findings(findings) != 0:
         return 1
-    config = load_config(arguments.config)
-    local = is_local(config)
-    port = arguments.port or launch.free_port(needs_next=not local)
-    _show_launched(launch.start(arguments.config, port, loopback=local))
+    local = is_local(load_config(arguments.config))
+    _show_launched(launch.start(arguments.config, arguments.port, loopback=local))
     return 0
 
 
