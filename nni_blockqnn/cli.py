@@ -11,6 +11,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nni_blockqnn import __version__
+from nni_blockqnn.common.closed_pipe import (
+    ENDED_BY_SIGPIPE,
+    drop_unread_output,
+    flush_output,
+    reader_may_go,
+)
 from nni_blockqnn.common.command_line import ArgumentParser
 from nni_blockqnn.common.messages import UserError, shown
 from nni_blockqnn.common.streams import print_everything
@@ -23,10 +29,24 @@ _ERRORS = (UserError, OSError, ValueError)
 
 def main(argv: list[str] | None = None) -> int:
     print_everything()
+    code = ENDED_BY_SIGPIPE
+    try:
+        with reader_may_go():
+            code = _run(argv)
+    except SystemExit:  # of argparse, which has printed help
+        with reader_may_go():
+            flush_output()
+        raise
+    return code
+
+
+def _run(argv: list[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         return int(arguments.command(arguments))
     except _ERRORS as error:
+        if isinstance(error, BrokenPipeError) and drop_unread_output():
+            return ENDED_BY_SIGPIPE
         say_error(str(error))
         return 1
     except KeyboardInterrupt:
@@ -93,8 +113,15 @@ def _no_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "experiment", nargs="?", help="its ID (default: the experiment started last)"
+        "experiment",
+        nargs="?",
+        help="its ID, the beginning of its ID, or its folder (default: the experiment started "
+        "last)",
     )
+
+
+def _stop_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", help="its ID, the beginning of its ID, or its folder")
 
 
 def _port(
@@ -221,6 +248,22 @@ COMMANDS = (
         add_arguments=_resume_arguments,
     ),
     Command(
+        "stop",
+        "experiments",
+        help="stop an experiment; blockqnn resume goes on with it",
+        description="Stops the experiment that is named, and no other. Its results stay.",
+        epilog="example: blockqnn stop AbCdEfGh",
+        add_arguments=_stop_arguments,
+    ),
+    Command(
+        "list",
+        "experiments",
+        help="list your experiments, newest first",
+        description="Lists the searches and final trainings of this user on this machine: how each "
+        "stands and how many of its trials are done.",
+        epilog="example: blockqnn list",
+    ),
+    Command(
         "retry",
         "retry",
         help="run again the trials of a final training that were killed or failed",
@@ -233,11 +276,12 @@ COMMANDS = (
     Command(
         "top",
         "top",
-        help="show the best blocks of an experiment",
-        description="Shows the best distinct blocks, each with the result that its own trial "
-        "reported; NNI's web UI may show results beside other trials' parameters.",
+        help="show how an experiment stands, and its best blocks",
+        description="Shows how the experiment stands, why trials failed, and the best distinct "
+        "blocks, each with the result that its own trial reported; NNI's web UI may show results "
+        "beside other trials' parameters.",
         epilog="examples: blockqnn top AbCdEfGh --k 5 --by accuracy --format csv > best.csv; "
-        "blockqnn top AbCdEfGh --k 100 --output finalists.json",
+        "blockqnn top AbCdEfGh --watch; blockqnn top AbCdEfGh --k 100 --output finalists.json",
         add_arguments=_experiment,
         has_late_arguments=True,
     ),

@@ -21,7 +21,7 @@ from nni.tuner import Tuner
 from nni_blockqnn.common.garbage import collection_paused
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.class_args import check_class_args
-from nni_blockqnn.exchange.kept_results import kept_metrics
+from nni_blockqnn.exchange.kept_results import KeptResults
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.exchange.parameters import trial_parameters
 from nni_blockqnn.q_learning.q_agent import QAgent
@@ -35,6 +35,7 @@ from nni_blockqnn.record.events import (
     suggestion_event,
 )
 from nni_blockqnn.record.journal import JOURNAL_NAME, Journal
+from nni_blockqnn.record.lock import lock_journal
 from nni_blockqnn.record.snapshot import (
     SNAPSHOT_INTERVAL,
     SNAPSHOT_NAME,
@@ -101,6 +102,7 @@ class BlockQNNTuner(Tuner):
         self._lock = threading.RLock()
         self._search: BlockSearch | None = None
         self._journal = Journal(None)
+        self._kept: KeptResults | None = None
         self._running: dict[int, int] = {}  # episodes of the trials that run, by parameter id
         self._ended: list[int] = []  # episodes whose trial ended, as far as NNI's ids are right
         self._inherited: set[int] = set()  # episodes that were under way at a restart
@@ -157,7 +159,12 @@ class BlockQNNTuner(Tuner):
                     metric.episode, metric.block, metric.reward, metric.values
                 )
             except (MetricError, UncountableError) as error:
-                _logger.warning("A result does not count: %s; it was %s", error, shown(value, 400))
+                if _has_counted(value, search.history):
+                    _logger.debug("A result has counted by the file that its trial kept: %s", error)
+                else:
+                    _logger.warning(
+                        "A result does not count: %s; it was %s", error, shown(value, 400)
+                    )
             else:
                 self._journal.append(result_event(result), durable=True)
                 search.learn(result)
@@ -203,10 +210,7 @@ class BlockQNNTuner(Tuner):
 
         NNI runs such a trial again at most once (docs/faults.md).
         """
-        if self._journal.path is None:
-            return
-        counted = {result.episode for result in search.history}
-        for value in kept_metrics(self._journal.path.parent.parent, counted):
+        for value in self._kept.new() if self._kept is not None else ():
             try:
                 metric = parse_final_metric(value, search.space.encoding)
                 result = search.check_result(
@@ -260,7 +264,10 @@ class BlockQNNTuner(Tuner):
         checkpoint = self.get_checkpoint_path()
         restarted = self._search is None
         if restarted and checkpoint:
-            self._journal = Journal(Path(checkpoint) / JOURNAL_NAME)
+            path = Path(checkpoint) / JOURNAL_NAME
+            lock_journal(path)
+            self._journal = Journal(path)
+            self._kept = KeptResults(Path(checkpoint).parent)
         events = self._journal.events
         seed = self._seed(events)
         arguments = {name: v for name, v in self._class_args.items() if name != "seed"}
@@ -303,3 +310,14 @@ class BlockQNNTuner(Tuner):
         _logger.info("BlockQNN starts with seed %d and the arguments %s", seed, self._class_args)
         self._journal.append({"event": "start", "seed": seed})
         return seed
+
+
+def _has_counted(value: Any, history: Sequence[Result]) -> bool:
+    """Whether the very same result is in the history.
+
+    A trial keeps its result before it reports it; if another one dies meanwhile, it counts early.
+    """
+    if not isinstance(value, Mapping):
+        return False
+    reported = (value.get("episode"), value.get("default"))
+    return any((result.episode, result.reward) == reported for result in reversed(history))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from nni_blockqnn.blocks.kind_table import space_kinds
-from nni_blockqnn.blocks.layer import LAYER_LIMIT, InvalidBlockError, Layer, LayerType
+from nni_blockqnn.blocks.layer import (
+    ENCODINGS,
+    LAYER_LIMIT,
+    ODD_KERNELS,
+    InvalidBlockError,
+    Layer,
+    LayerType,
+)
 from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.common.checks import is_integer
 from nni_blockqnn.common.json_text import read_json
@@ -55,8 +62,36 @@ rules_of = lru_cache(maxsize=64)(Rules)
 """One object for the same rules, so that rows that were checked by them are found quickly."""
 
 
-def read_layers(codes: str | Sequence[Sequence[int]], rules: Rules) -> tuple[Layer, ...]:
-    """The layers without the Terminal, from rows or their JSON text.
+def stated_encoding(codes: Any) -> tuple[Any, Any]:
+    """The encoding that codes or their JSON text name, or ``None``, and the rows, unchecked.
+
+    Raises:
+        InvalidBlockError: if the text is not JSON, or an object with other keys.
+    """
+    if isinstance(codes, str):
+        try:
+            codes = read_json(codes)
+        except ValueError as error:
+            raise InvalidBlockError(
+                f"a block must be a JSON list of rows, got {shown(codes)}: {error}"
+            ) from None
+    if not isinstance(codes, Mapping):
+        return None, codes
+    if codes.keys() != {"encoding", "codes"}:
+        raise InvalidBlockError(
+            'a block must be a list of rows, or an object of "encoding" and "codes", '
+            f"got {shown(codes)}"
+        )
+    encoding = codes["encoding"]
+    if not isinstance(encoding, str) or encoding not in ENCODINGS:
+        raise InvalidBlockError(
+            f"the block's encoding must be {alternatives(ENCODINGS)}, got {shown(encoding)}"
+        )
+    return encoding, codes["codes"]
+
+
+def read_layers(codes: Any, rules: Rules) -> tuple[Layer, ...]:
+    """The layers without the Terminal.
 
     Raises:
         InvalidBlockError: naming the row, the rule and the value.
@@ -79,13 +114,6 @@ def read_layers(codes: str | Sequence[Sequence[int]], rules: Rules) -> tuple[Lay
 
 
 def _rows_of(codes: Any) -> list[Any]:
-    if isinstance(codes, str):
-        try:
-            codes = read_json(codes)
-        except ValueError as error:
-            raise InvalidBlockError(
-                f"a block must be a JSON list of rows, got {shown(codes)}: {error}"
-            ) from None
     if hasattr(codes, "tolist"):  # a numpy array
         codes = _array_rows(codes)
     if not isinstance(codes, (list, tuple)):
@@ -149,11 +177,18 @@ def _checked_layer(position: int, values: tuple[int, ...], rules: Rules) -> Laye
     if layer.kernel not in allowed:
         raise _row_error(
             position,
-            f"the kernel of {kind.name} must be {alternatives(allowed)}",
+            f"the kernel of {kind.name} must be {_kernels_in_words(allowed)}",
             "kernel",
             layer.kernel,
         )
     return _with_checked_predecessors(layer, kind)
+
+
+def _kernels_in_words(kernels: tuple[int, ...]) -> str:
+    """'1, 3 or 5'"""
+    if kernels and kernels == ODD_KERNELS[-len(kernels) :]:
+        return f"an odd number from {kernels[0]} to {kernels[-1]}"
+    return alternatives(kernels)
 
 
 def _with_checked_predecessors(layer: Layer, kind: LayerKind) -> Layer:

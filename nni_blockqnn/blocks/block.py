@@ -18,9 +18,13 @@ T counts the rows from 1 and K is any earlier row; layer 1 alone reads the block
 0. All layers that no other layer reads are concatenated as the block's output. This is the encoding
 "pcc". In the encoding "separate" (the paper's Fig. 9 compares the two) ReLU and batch norm are
 layers of their own, with the types 8 and 9 (ours), a kernel of 0 and one predecessor, and type 1 is
-the convolution alone. Further kinds of layers, such as type 11, the depthwise-separable
-convolution, have to be asked for (:mod:`nni_blockqnn.blocks.kind_table`). The residual block of
-Fig. 2:
+the convolution alone. Rows do not tell the encoding, so the text of such a block is an object:
+``{"encoding": "separate", "codes": [[1, 1, 3, 0, 0], ...]}``.
+
+Kernels may also be any other odd number, up to ``KERNEL_LIMIT``, and there are further kinds of
+layers, such as type 11, the depthwise-separable convolution
+(:mod:`nni_blockqnn.blocks.kind_table`); a search space says which of all these it draws. The
+residual block of Fig. 2:
 
 >>> block = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
 >>> block.codes[-1]  # the Terminal row may be left out and is put back
@@ -34,20 +38,20 @@ Fig. 2:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nni_blockqnn.blocks._function_key import FunctionNode, function_fingerprint, function_graph
 from nni_blockqnn.blocks._rows import read_layers, rules_of
+from nni_blockqnn.blocks._rows import stated_encoding as stated_encoding
 from nni_blockqnn.blocks.canonical import LabelledNode, canonical_key
 from nni_blockqnn.blocks.kind_table import kind_address, kinds_of, optional_names
 from nni_blockqnn.blocks.layer import (
-    CONV_KERNELS,
     ENCODINGS,
-    KERNEL_LIMIT,
-    POOL_KERNELS,
+    ODD_KERNELS,
+    InvalidBlockError,
     Layer,
     LayerType,
 )
@@ -63,7 +67,7 @@ class Block:
     """A valid block. Made by :meth:`parse`; the rows are in normal form, without the Terminal.
 
     Attributes:
-        encoding: "pcc" or "separate"; the codes alone do not tell which.
+        encoding: "pcc" or "separate"; the rows alone do not tell which.
     """
 
     layers: tuple[Layer, ...]
@@ -72,38 +76,44 @@ class Block:
     @classmethod
     def parse(
         cls,
-        codes: Block | str | Sequence[Sequence[int]],
+        codes: Block | str | Mapping[str, Any] | Sequence[Sequence[int]],
         *,
-        conv_kernels: Sequence[int] = CONV_KERNELS,
-        pool_kernels: Sequence[int] = POOL_KERNELS,
-        encoding: str = "pcc",
-        extra_kinds: Sequence[str] = (),
+        conv_kernels: Sequence[int] = ODD_KERNELS,
+        pool_kernels: Sequence[int] = ODD_KERNELS,
+        encoding: str | None = None,
+        extra_kinds: Sequence[str] | None = None,
     ) -> Block:
-        """Read rows of five integers, or their JSON text; the Terminal row may be left out.
+        """Read rows of five integers, or what :meth:`to_json` wrote.
 
-        The two predecessors of an add or concat are put in ascending order. A block is returned as
-        it is.
+        The Terminal row may be left out. The two predecessors of an add or concat are put in
+        ascending order. A block is returned as it is.
 
         Args:
             conv_kernels: allowed kernel sizes of convolutions.
             pool_kernels: allowed kernel sizes of poolings.
-            encoding: "pcc" or "separate".
+            encoding: "pcc" or "separate"; by default the one that the text names, or else "pcc".
             extra_kinds: optional kinds of layers that the block may have: "separable", or
-                "module:NAME" for one of your own.
+                "module:NAME" for one of your own; by default all that are registered.
 
         Raises:
-            InvalidBlockError: naming the row, the rule and the value.
+            InvalidBlockError: naming the row, the rule and the value, or the encoding if the block
+                is of another one.
             ValueError: if the encoding is neither "pcc" nor "separate", or there is no such kind.
         """
+        stated, rows = (
+            (codes.encoding, None) if isinstance(codes, Block) else stated_encoding(codes)
+        )
+        if encoding is None:
+            encoding = "pcc" if stated is None else stated
+        encoding = checked_encoding(encoding)
+        if stated is not None and stated != encoding:
+            raise InvalidBlockError(f"the block's encoding must be {encoding}, got {shown(stated)}")
         if isinstance(codes, Block):
             return codes
-        rules = rules_of(
-            tuple(conv_kernels),
-            tuple(pool_kernels),
-            checked_encoding(encoding),
-            tuple(extra_kinds),
-        )
-        return cls(read_layers(codes, rules), encoding)
+        if extra_kinds is None:
+            extra_kinds = optional_names(encoding)
+        rules = rules_of(tuple(conv_kernels), tuple(pool_kernels), encoding, tuple(extra_kinds))
+        return cls(read_layers(rows, rules), encoding)
 
     @property
     def codes(self) -> list[list[int]]:
@@ -116,8 +126,14 @@ class Block:
         return (*self.layers, Layer.terminal(len(self.layers) + 1))
 
     def to_json(self) -> str:
-        """The codes as compact JSON text, the form in which they travel through NNI."""
-        return json.dumps(self.codes, separators=(",", ":"))
+        """Compact JSON text, the form in which blocks travel through NNI.
+
+        :meth:`parse` reads an equal block from it.
+        """
+        said: Any = self.codes
+        if self.encoding != "pcc":
+            said = {"encoding": self.encoding, "codes": self.codes}
+        return json.dumps(said, separators=(",", ":"))
 
     @cached_property
     def kinds(self) -> tuple[LayerKind, ...]:
@@ -239,22 +255,14 @@ def _computes(label: tuple[int, int], kind: LayerKind) -> bool:
     return label != IDENTITY_LABEL and kind.joins != "concat"
 
 
-def parse_any_block(codes: Any, encoding: str = "pcc") -> Block:
-    """A block of any search space.
-
-    Kernels may be any odd number up to ``KERNEL_LIMIT``, and layers of any kind that is registered.
+def parse_block(codes: Any, default_encoding: str = "pcc") -> Block:
+    """A block of any search space; rows that do not name their encoding are of the default one.
 
     Raises:
         InvalidBlockError, ValueError: as :meth:`Block.parse`.
     """
-    kernels = range(1, KERNEL_LIMIT + 1, 2)
-    return Block.parse(
-        codes,
-        conv_kernels=kernels,
-        pool_kernels=kernels,
-        encoding=encoding,
-        extra_kinds=optional_names(checked_encoding(encoding)),
-    )
+    stated, rows = stated_encoding(codes)
+    return Block.parse(rows, encoding=default_encoding if stated is None else stated)
 
 
 def checked_encoding(value: Any) -> str:

@@ -15,6 +15,8 @@ POOL_KERNELS = (1, 3)
 """Kernel sizes of poolings in the paper (Table 1)."""
 KERNEL_LIMIT = 99
 """The largest kernel that a search space may ask for."""
+ODD_KERNELS = tuple(range(1, KERNEL_LIMIT + 1, 2))
+"""All kernel sizes that a layer may have: with an even one, padding would shift the map."""
 LAYER_LIMIT = 200
 """The most rows that a block may have: keeps every later step bounded. The paper stops at 23."""
 

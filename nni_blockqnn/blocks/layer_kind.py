@@ -58,7 +58,8 @@ class LayerKind:
         encodings: the encodings whose blocks may have it. Default: both.
         optional: whether a search space has it only if its ``extra_kinds`` name it. Default true.
         variable: what its outputs are called in exported source; by default its name.
-        kernel_colours: colours for single kernel sizes, instead of ``colour``.
+        kernel_colours: colours for single kernel sizes, instead of ``colour``. Sizes larger than
+            these get colours beyond the largest's.
         is_symbol: whether its label is a single sign, drawn in a small round box.
         identity_kernels: kernel sizes at which it hands on its input and computes nothing.
         key_type: its number in keys, if that is not ``type``.

@@ -48,11 +48,13 @@ class Profile:
         config: the experiment's configuration, in NNI's camelCase keys.
         started: when it was created, in seconds since 1970; None if NNI has not recorded it yet.
         seconds: how long it has run, over all its resumptions.
+        id: the experiment's.
     """
 
     config: Mapping[str, Any]
     started: float | None
     seconds: float | None
+    id: str | None = None
 
 
 @dataclass
@@ -127,13 +129,19 @@ def read_profile(directory: Path) -> Profile:
     """
     rows = _query(
         directory,
-        "select params, startTime, execDuration from ExperimentProfile "
+        "select params, startTime, execDuration, id from ExperimentProfile "
         "order by revision desc limit 1",
     )
     if not rows:  # NNI writes it a moment after it has made the tables
         return Profile({}, None, None)
-    config, started, seconds = rows[0]
-    return Profile(json.loads(config), None if started is None else started / 1000, seconds)
+    config, started, seconds, own_id = rows[0]
+    parsed = _json_or_none(config)
+    if not isinstance(parsed, Mapping):
+        raise ExperimentDatabaseError(
+            f"cannot read NNI's database {database_in(directory)}: the configuration in it must be "
+            f"a JSON object, got {shown(config)}"
+        )
+    return Profile(parsed, None if started is None else started / 1000, seconds, own_id)
 
 
 def read_trials(directory: Path, *, with_log: bool = False) -> list[Trial]:

@@ -27,8 +27,13 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
         port: of the web UI, by default the first free one.
 
     Raises:
-        LaunchError: if it still runs, or does not start.
+        LaunchError: if it still runs, or does not start, or lies in a folder of another name.
     """
+    if experiment.directory.name != experiment.id:
+        raise launch.LaunchError(
+            f"NNI finds experiment {experiment.id} only in a folder of that name: rename "
+            f"{experiment.directory} to {experiment.id}"
+        )
     _end_manager(experiment)
     _end_leftovers(experiment)
     return launch.run_nnictl(

@@ -1,25 +1,72 @@
-"""The configuration of the experiment that trains finalists, made from a template."""
+"""The configuration that trains finalists, made from a template and the search's own."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import PRESETS
+from nni_blockqnn.results.experiment import Experiment
+from nni_blockqnn.results.trial_command import (
+    interpreter,
+    is_own_trial,
+    joined,
+    trial_option,
+    trial_words,
+)
 
 _GENERAL = "cifar100"
 """The data set whose template also serves those without a template of their own."""
+_DATA_OPTIONS = ("--dataset", "--data-dir", "--limit", "--seed")
+_MACHINE_OPTIONS = ("--threads", "--workers", "--precision", "--device")
+_HINTS = "#   fewer epochs"
+"""How the part of a template's comments begins that is true of any finalists."""
+_TITLES = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "fashion_mnist": "Fashion-MNIST",
+    "imagenet": "ImageNet",
+}
 
 
-def write_config(finalists: Path, network: str, trials: int) -> Path:
-    """Write the configuration beside the file of finalists; returns its path.
+class FinalData(NamedTuple):
+    """What finalists are trained on.
 
-    If it exists already, only its number of trials is changed.
+    Attributes:
+        dataset: a trial's ``--dataset``.
+        options: the search's own options that hold for the final trainings, too.
+        is_the_searchs: whether it is what the search was trained on.
+    """
+
+    dataset: str
+    options: tuple[str, ...]
+    is_the_searchs: bool
+
+
+class Written(NamedTuple):
+    """A configuration of finalists.
+
+    Attributes:
+        is_kept: whether it was there, so that only its number of trials was changed.
+    """
+
+    path: Path
+    data: FinalData
+    is_kept: bool
+
+
+def write_config(finalists: Path, search: Experiment, network: str, trials: int) -> Written:
+    """Write the configuration beside the file of finalists.
+
+    It has the search's own data, seed, limit, threads and precision, unless the network is made for
+    other images. If it exists already, only its number of trials is changed.
 
     Args:
         finalists: the file of finalists.
@@ -32,33 +79,132 @@ def write_config(finalists: Path, network: str, trials: int) -> Path:
     """
     path = finalists.with_suffix(".yml")
     searched = f"searchSpaceFile: {json.dumps(finalists.name)}"
-    if not path.exists():
-        text = _from_template(_dataset(network), searched)
+    data = _final_data(search, network)
+    is_kept = path.exists()
+    if not is_kept:
+        text = _with_line(_from_template(data, search, path.parent), searched)
     elif searched not in (text := path.read_text(encoding="utf-8")).splitlines():
         raise ValueError(
             f"{path} would be the finalists' configuration, but a file of that name is there "
             f"without the line {shown(searched)}: name another file with --output"
         )
     write_whole(path, _with_line(text, f"maxTrialNumber: {trials}"))
-    return path
+    return Written(path, data, is_kept)
 
 
-def _from_template(dataset: str, searched: str) -> str:
-    try:
-        text = template(f"train_top_{dataset}.yml").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        text = template(f"train_top_{_GENERAL}.yml").read_text(encoding="utf-8")
-        text = text.replace(f"--dataset {_GENERAL} ", f"--dataset {dataset} ")
-        text = _with_line(text, f"experimentName: BlockQNN finalists on {dataset}")
-    return _with_line(text, searched)
+def _final_data(search: Experiment, network: str) -> FinalData:
+    words = trial_words(search.config)
+    machine = _given(words, _MACHINE_OPTIONS)
+    preset = _preset(network)
+    if is_own_trial(words) and preset in (None, _preset(_searched_network(search))):
+        dataset = trial_option(words, "--dataset", "")
+        if dataset:
+            return FinalData(dataset, (*_given(words, _DATA_OPTIONS), *machine), True)
+    dataset = preset or "cifar10"
+    return FinalData(dataset, tuple(machine) if is_own_trial(words) else (), False)
 
 
-def _dataset(network: str) -> str:
-    """The data set that a network's preset is made for."""
+def _given(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Those of the options that a command has, each with its value."""
+    found: list[str] = []
+    for name in names:
+        if value := trial_option(words, name, ""):
+            found += [name, value]
+    return found
+
+
+def _searched_network(search: Experiment) -> str:
+    entry = (search.config.get("searchSpace") or {}).get("network")
+    values = entry.get("_value") if isinstance(entry, Mapping) else None
+    return str(values[0]) if isinstance(values, list) and values else ""
+
+
+def _preset(network: str) -> str | None:
+    """The preset that a network is made from; None if it names none."""
     if network in PRESETS:
         return network
-    fields = read_json(network)
-    return fields.get("preset", "cifar10") if isinstance(fields, dict) else "cifar10"
+    try:
+        fields: Any = read_json(network)
+    except ValueError:
+        return None
+    return fields.get("preset") if isinstance(fields, dict) else None
+
+
+def _from_template(data: FinalData, search: Experiment, folder: Path) -> str:
+    try:
+        text = template(f"train_top_{data.dataset}.yml").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = template(f"train_top_{_GENERAL}.yml").read_text(encoding="utf-8")
+    comments, _, settings = text.partition("\nexperimentName:")
+    title = _TITLES.get(data.dataset, data.dataset)
+    name = f"Finalists of {search.name or search.id}"
+    if not data.is_the_searchs:
+        name += f" on {title}"
+    _, _, hints = comments.partition(_HINTS)
+    text = f"{_introduction(data, search, title)}#\n{_HINTS}{hints}\nexperimentName:{settings}"
+    text = _with_line(text, f"experimentName: {json.dumps(name, ensure_ascii=False)}")
+    text = _with_command(text, data, search)
+    if data.options:
+        text = _with_machine(text, search.config)
+    return _with_code(text, search.config, data.options, folder)
+
+
+def _introduction(data: FinalData, search: Experiment, title: str) -> str:
+    found = " ".join(f"{search.name or 'unnamed'} ({search.id})".split())
+    how = "as the search was" if data.is_the_searchs else "another data set than the search's"
+    return (
+        f"# The finalists of the search {found},\n"
+        f"# each trained once on {' '.join(title.split())}, {how}, with the final recipe,\n"
+        "# across stops and kills. `blockqnn top` has written this file. Then:\n"
+        "# blockqnn top ID --by accuracy, and train the winner on all data\n"
+        "# (docs/final_training.md).\n"
+    )
+
+
+def _with_command(text: str, data: FinalData, search: Experiment) -> str:
+    """With the search's options in the template's trial command, instead of those of its data."""
+    found = re.search(r"^trialCommand: >-\n((?:  .*\n)+)", text, flags=re.MULTILINE)
+    if found is None:
+        raise ValueError("the template of finalists has no trialCommand; reinstall the package")
+    own = found[1].split()
+    recipe = trial_option(own, "--recipe", "final")
+    folder = trial_option(own, "--data-dir", "")
+    options = [*data.options]
+    if not data.is_the_searchs:
+        options = ["--dataset", data.dataset, "--data-dir", folder, *options]
+    python = interpreter(trial_words(search.config)) or ["python"]
+    lines = (
+        joined([*python, "-m", "nni_blockqnn.trial", *options]),
+        f"--recipe {recipe} --mu 0 --rho 0",
+    )
+    command = "".join(f"  {line}\n" for line in lines)
+    return text.replace(found[1], command)
+
+
+def _with_machine(text: str, config: Mapping[str, Any]) -> str:
+    """With as many trials at a time, and GPUs, as the search had."""
+    if isinstance(at_a_time := config.get("trialConcurrency"), int):
+        text = _with_line(text, f"trialConcurrency: {at_a_time}")
+    if isinstance(gpus := config.get("trialGpuNumber"), int):
+        text = text.replace("# trialGpuNumber: 1", f"trialGpuNumber: {gpus}")
+    service = config.get("trainingService")
+    if isinstance(service, Mapping) and service.get("useActiveGpu") is True:
+        text = text.replace("useActiveGpu: false", "useActiveGpu: true")
+    return text
+
+
+def _with_code(text: str, config: Mapping[str, Any], options: Sequence[str], folder: Path) -> str:
+    """With the search's folder of code, if something is looked for in it."""
+    code = config.get("trialCodeDirectory")
+    data_dir = Path(trial_option(options, "--data-dir", "/")).expanduser()
+    own_kinds = "extra_kinds" in json.dumps(config.get("searchSpace"))
+    needed = ":" in trial_option(options, "--dataset", "") or not data_dir.is_absolute()
+    if not isinstance(code, str) or not (needed or own_kinds):
+        return text
+    if not Path(code).is_dir() or Path(code).resolve() == folder.resolve():
+        return text
+    line = f"trialCodeDirectory: {json.dumps(code)}"
+    return text.replace("\ntrialCommand:", f"\n{line}\ntrialCommand:")
 
 
 def _with_line(text: str, line: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.calibration.reward_weights import Pairs
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
@@ -249,7 +249,7 @@ def _measurement(record: Any) -> Measurement:
     repeats = record.get("repeats")
     if repeats is not None and (not is_integer(repeats) or repeats < 1):
         raise ValueError(f"repeats must be a positive integer, got {shown(repeats)}")
-    block = parse_any_block(record.get("block"), record.get("encoding", "pcc"))
+    block = parse_block(record.get("block"), record.get("encoding", "pcc"))
     accuracy = _number("accuracy", record.get("accuracy"))
     flops = _number("flops", record.get("flops"))
     if not 0 <= accuracy <= 100:

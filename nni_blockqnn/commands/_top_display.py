@@ -4,94 +4,132 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from nni_blockqnn.blocks.named import name_of
+from nni_blockqnn.commands._status_display import has_width
 from nni_blockqnn.results.experiment import TrialResult
 
-_COLUMNS = ("episode", "reward", "accuracy", "flops", "params", "density", "repeats")
-_MORE_COLUMNS = ("name", "block", "encoding", "network_folder")
+_FIELDS = ("episode", "trial_id", "reward", "accuracy", "flops", "params", "density", "repeats")
+_MORE_FIELDS = ("name", "block", "encoding", "network_folder")
+_WIDEST = 1000
+"""Characters; no table needs more."""
 
 
-def show(best: Sequence[TrialResult], form: str, title: str) -> None:
-    """Print results, best first; a reader that has gone meanwhile (``head``) is no error.
+class TopConsole(Console):
+    """A console without colours in numbers, which lets a closed pipe be an error like any other."""
 
-    Args:
-        form: "table", "json" or "csv".
-        title: of the table.
-    """
-    try:
-        _SHOWN[form](best, title)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
 
-
-def _show_json(best: Sequence[TrialResult], title: str) -> None:
-    print(json.dumps([_record(result) for result in best], indent=1))
-
-
-def _show_csv(best: Sequence[TrialResult], title: str) -> None:
-    writer = csv.DictWriter(sys.stdout, [*_COLUMNS, *_MORE_COLUMNS])
-    writer.writeheader()
-    writer.writerows(_record(result) for result in best)
-
-
-class _Console(Console):
     def on_broken_pipe(self) -> None:
         raise  # rich calls it as it handles the error; its own ends the process with code 1
 
 
-def _show_table(best: Sequence[TrialResult], title: str) -> None:
-    if not best:
-        return
-    console = _Console(highlight=False)
-    table = Table(title=escape(title), title_justify="left")
-    for heading in ("#", "episode", "reward", "accuracy %", "MFLOPs", "params", "layers", "N"):
-        table.add_column(heading, justify="right")
-    for place, result in enumerate(best, 1):
-        table.add_row(
-            str(place),
-            str(result.episode),
-            f"{result.reward:.2f}",
-            f"{result.accuracy:.2f}",
-            _millions(result.flops),
-            "?" if result.params is None else f"{result.params:,}",
-            str(len(result.block.layers)),
-            str(result.repeats or "?"),
-        )
-    console.print(table)
-    # outside the table, whose folded cells could not be copied
+def show_json(best: Sequence[TrialResult]) -> None:
+    """Print results as a JSON list, best first."""
+    print(json.dumps([_record(result) for result in best], indent=1))
+
+
+def show_csv(best: Sequence[TrialResult]) -> None:
+    """Print results as CSV with a line of headings, best first."""
+    writer = csv.DictWriter(sys.stdout, [*_FIELDS, *_MORE_FIELDS])
+    writer.writeheader()
+    writer.writerows(_record(result) for result in best)
+
+
+def show_table(best: Sequence[TrialResult], console: Console) -> None:
+    """Print a table, best first; where the terminal is too narrow for it, a paragraph a result.
+
+    Numbers are never cut. The trials' IDs are in the table if there is room for them.
+    """
+    for columns in (_COLUMNS, _COLUMNS[:-1]):
+        table = _table(best, columns)
+        wide = console.options.update(width=_WIDEST)
+        needed = Measurement.get(console, wide, table).minimum
+        if needed <= console.width:
+            console.print(table)
+            return
+    if has_width(console):
+        _show_paragraphs(best, console)
+    else:  # in a file or a pipe there is room
+        console.width = needed
+        console.print(table)
+
+
+def show_codes(best: Sequence[TrialResult], console: Console) -> None:
+    """Print the blocks' structure codes, uncut: the cells of a table could not be copied."""
     for place, result in enumerate(best, 1):
         name = name_of(result.block)
         line = f"{place:>3}  {result.block.to_json()}" + (f"  {name}" if name else "")
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _millions(flops: int) -> str:
+def _table(best: Sequence[TrialResult], columns: Sequence[_Column]) -> Table:
+    table = Table()
+    table.add_column("#", justify="right", no_wrap=True)
+    for heading, _ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for place, result in enumerate(best, 1):
+        table.add_row(str(place), *(text(result) for _, text in columns))
+    return table
+
+
+def _show_paragraphs(best: Sequence[TrialResult], console: Console) -> None:
+    for place, result in enumerate(best, 1):
+        facts = [(heading.partition(" "), text(result)) for heading, text in _COLUMNS]
+        words = [
+            "\0".join(filter(None, [name, fact, unit])) for (name, _, unit), fact in facts if fact
+        ]
+        lines = textwrap.wrap(
+            ", ".join(words),
+            max(console.width, 1),
+            initial_indent=f"{place:>3}  ",
+            subsequent_indent="     ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        console.print("\n".join(lines).replace("\0", " "), markup=False, soft_wrap=True)
+
+
+def _decimals(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _millions(flops: int | None) -> str:
+    if flops is None:
+        return ""
     value = flops / 1e6
     return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
+_Column = tuple[str, Callable[[TrialResult], str]]
+"""A heading, and what a result has under it; empty if its trial did not report it."""
+
+_COLUMNS: tuple[_Column, ...] = (
+    ("episode", lambda result: str(result.episode)),
+    ("reward", lambda result: _decimals(result.reward)),
+    ("accuracy %", lambda result: _decimals(result.accuracy)),
+    ("MFLOPs", lambda result: _millions(result.flops)),
+    ("params", lambda result: "" if result.params is None else f"{result.params:,}"),
+    ("layers", lambda result: str(len(result.block.layers))),
+    ("N", lambda result: str(result.repeats or "")),
+    ("trial", lambda result: result.trial_id),
+)
+
+
 def _record(result: TrialResult) -> dict[str, Any]:
-    values = {name: getattr(result, name) for name in _COLUMNS}
+    values = {name: getattr(result, name) for name in _FIELDS}
     return values | {
         "name": name_of(result.block),
         "block": result.block.to_json(),
         "encoding": result.block.encoding,
         "network_folder": result.metric.get("network_folder"),
     }
-
-
-_SHOWN: dict[str, Callable[[Sequence[TrialResult], str], None]] = {
-    "table": _show_table,
-    "json": _show_json,
-    "csv": _show_csv,
-}

@@ -190,7 +190,10 @@ def _top_text(calibration: Calibration, text: str) -> str:
 
 
 def _text(interval: Interval) -> str:
-    return str(interval) if math.isfinite(interval.low) else "?"
+    """With room for a minus before each number, so that the column's numbers are in line."""
+    if not math.isfinite(interval.low):
+        return "?"
+    return f"{interval.estimate:5.2f} [{interval.low:5.2f}, {interval.high:5.2f}]"
 
 
 def _fit_text(fit: Fit) -> str:

@@ -6,9 +6,12 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +21,7 @@ from rich.console import Console
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
 from nni_blockqnn.commands._search_display import SearchDisplay
+from nni_blockqnn.commands._status_display import problem_lines
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import UserError
@@ -34,6 +38,7 @@ from nni_blockqnn.results.experiment import (
     find_experiment,
     read_results,
 )
+from nni_blockqnn.results.status import read_status
 
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 30.0
@@ -87,13 +92,49 @@ def run_demo(
     launched = launch.start(_write_config(plan), plan.port, loopback=True)
     console.print(f"NNI experiment {launched.id}; its web UI: {launched.url}")
     try:
-        results = _watch(launched, plan.trials, console)
+        _watch(launched, plan.trials, console)
     except KeyboardInterrupt:
         console.print("\nStopping the experiment ...")
+        with _undisturbed():
+            launch.stop(launched.id)
+        _say(console, _stopped(launched.id))
         return 130
-    finally:
+    except BaseException:
         launch.stop(launched.id)
-    return _finish(results, plan, console)
+        raise
+    launch.stop(launched.id)
+    # once more, since it is stopped now
+    results = read_results(find_experiment(launched.id))
+    try:
+        return _finish(results, plan, console)
+    except KeyboardInterrupt:
+        _say(console, f"\nThe search itself is done.\n{_next_commands(results.experiment)}")
+        return 130
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without another Ctrl-C, neither here nor in the processes that are started."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _say(console: Console, text: str) -> None:
+    """Print commands so that they can be copied: no line of them is broken."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _stopped(experiment_id: str) -> str:
+    command = _own_command()
+    return (
+        "It is stopped, and what it has found is kept.\n"
+        f"  go on with it    {command} resume {experiment_id}\n"
+        f"  then follow it   {command} top {experiment_id} --watch\n"
+        f"  its best blocks  {command} top {experiment_id}"
+    )
 
 
 def _write_config(plan: DemoPlan) -> Path:
@@ -110,7 +151,12 @@ def _write_config(plan: DemoPlan) -> Path:
     return path
 
 
-def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
+def _watch(launched: launch.Launched, trials: int, console: Console) -> None:
+    """Show the progress until the experiment is over.
+
+    Raises:
+        DemoError: if it failed.
+    """
     experiment = _wait_for_records(launched.id)
     idle_polls = 0
     with SearchDisplay(console, trials) as display:
@@ -123,11 +169,11 @@ def _watch(launched: launch.Launched, trials: int, console: Console) -> Results:
                 break
             time.sleep(_POLL_SECONDS)
     if status not in (DONE, TUNER_NO_MORE_TRIAL):
+        stands = read_status(read_results(find_experiment(launched.id)))
         raise DemoError(
-            f"the experiment ended as {status} after {len(results.trials)} results; "
-            f"its logs are in {experiment.directory / 'log'}"
+            f"the experiment is {stands.text}; its logs are in {experiment.directory / 'log'}; to "
+            f"go on with it: blockqnn resume {experiment.id}"
         )
-    return results
 
 
 def _is_given_up(status: str, results: Results) -> bool:
@@ -149,9 +195,7 @@ def _wait_for_records(experiment_id: str) -> Experiment:
 def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
     best = distinct_best(results, 1)
     if not best:
-        raise DemoError(
-            f"no trial brought a result ({dict(results.statuses)}): {_why_nothing(results)}"
-        )
+        raise DemoError("\n  ".join(["no trial brought a result", *problem_lines(results)]))
     winner = best[0]
     console.print(f"\nThe best of {len(results.trials)} blocks:\n")
     console.print(draw_text(winner.block), markup=False)
@@ -168,7 +212,8 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
         epsilon_by_episode=epsilons(results.experiment.directory),
         extra={"Test accuracy of the best block": f"{test_accuracy:.2f} %"},
     )
-    console.print(
+    _say(
+        console,
         f"  validation accuracy  {winner.accuracy:6.2f} %\n"
         f"  test accuracy        {test_accuracy:6.2f} %\n"
         f"  multiply-accumulates {winner.flops:,}\n"
@@ -176,7 +221,7 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
         f"  drawn in             {image}\n"
         f"  codes in             {codes}\n"
         f"  report               {report}\n\n"
-        f"{_next_commands(results.experiment)}"
+        f"{_next_commands(results.experiment)}",
     )
     return 0
 
@@ -184,13 +229,6 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
 def _next_commands(experiment: Experiment) -> str:
     command, config = _own_command(), os.path.relpath(template("blockqnn_fashion_mnist.yml"))
     return f"Go on with\n  {command} top {experiment.id}\n  {command} create {config}"
-
-
-def _why_nothing(results: Results) -> str:
-    if not results.failures:
-        return "see their stderr in the web UI"
-    last = results.failures[-1]
-    return f"trial {last.trial_id}: {last.reason}"
 
 
 def _own_command() -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nni_blockqnn.blocks.block import parse_any_block
+from nni_blockqnn.blocks.block import parse_block
 from nni_blockqnn.commands import _block_argument as block_argument
 from nni_blockqnn.reports.text_graph import draw_text
 
 
 def draw(arguments: argparse.Namespace) -> int:
     codes = block_argument.codes_argument(arguments.block)
-    block = parse_any_block(codes, "separate")  # it knows every type, and both look alike
+    block = parse_block(codes, "separate")  # it knows every type, and both look alike
     print(draw_text(block))
     if arguments.output is not None:
         from nni_blockqnn.reports.drawing import draw_image  # matplotlib, for images alone

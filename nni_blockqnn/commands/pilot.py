@@ -179,6 +179,8 @@ def _run(folder: PilotFolder, plan: PilotPlan) -> None:
     console = Console(highlight=False, soft_wrap=True, stderr=True)
     with folder.claimed([training.block.to_json() for training in trainings[::2]]):
         console.print(_announcement(folder, plan, f"{len(data.train)} images, {device}"))
+        for note in data.notes:
+            console.print(f"note: {note}", markup=False)
         with _Display(console, trainings) as display:
             run_pilot(
                 folder.path,

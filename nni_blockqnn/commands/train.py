@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from nni_blockqnn import __version__
-from nni_blockqnn.blocks.block import parse_any_block
+from nni_blockqnn.blocks.block import parse_block
 from nni_blockqnn.blocks.layer import ENCODINGS
 from nni_blockqnn.commands import _block_argument as block_argument
 from nni_blockqnn.commands._initial_weights import Origin
@@ -150,6 +150,8 @@ def _train(
             f"block {task.block}, N = {task.spec.repeats}, {len(data.train):,} images, "
             f"{machines}{goes_on}"
         )
+        for note in data.notes:
+            console.print(f"note: {note}", markup=False)
 
     with TrainingDisplay(console, arguments.chosen_recipe().epochs, measured_on) as display:
         trained = run_training(
@@ -204,7 +206,7 @@ def _task(namespace: argparse.Namespace) -> TrialTask:
     if repeats is None and namespace.network is None:  # which would bring its own N
         repeats = given.get("repeats")
     return TrialTask(
-        parse_any_block(given["block"], encoding),
+        parse_block(given["block"], encoding),
         NetworkSpec.from_parameter(network, repeats),
         None,
     )

@@ -34,6 +34,11 @@ def did_you_mean(given: Any, known: Iterable[Any]) -> str:
     return f"; did you mean {names[near[0]]}?" if near else ""
 
 
+def counted(count: int, what: str) -> str:
+    """'1 block' or '2 blocks'"""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def _beginning(value: Any, room: int) -> tuple[Any, int]:
     """As much of a value as fills so many characters, and how many are left then.
 

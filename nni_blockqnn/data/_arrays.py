@@ -31,6 +31,8 @@ class Decoded:
     class_names: tuple[str, ...]
     moments: np.ndarray
     """`channel_moments` of the training images."""
+    notes: tuple[str, ...] = ()
+    """Lines on how the data was read."""
 
     @classmethod
     def of(
@@ -39,8 +41,10 @@ class Decoded:
         test: LabelledImages,
         class_names: Sequence[str],
         valid: LabelledImages | None = None,
+        notes: Iterable[str] = (),
     ) -> Decoded:
-        return cls(train, test, valid, tuple(class_names), channel_moments(train.images))
+        moments = channel_moments(train.images)
+        return cls(train, test, valid, tuple(class_names), moments, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,14 @@ class Source:
             here are cached side by side.
         stamps: state of the source's files now. When it changes, the cached arrays are out of date.
         decode: reads them.
+        notes: lines on how the files were found, for those who use the data.
     """
 
     name: str
     location: str
     stamps: Callable[[], Iterable[FileStamp]]
     decode: Callable[[], Decoded]
+    notes: tuple[str, ...] = ()
 
 
 def stamps_of(files: Iterable[Path]) -> list[FileStamp]:

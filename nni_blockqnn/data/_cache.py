@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from nni_blockqnn.data._arrays import Decoded, LabelledImages, Source
 from nni_blockqnn.data.errors import DataError, one_line
 
 CACHE_VARIABLE = "NNI_BLOCKQNN_CACHE"
-_VERSION = 1
+_VERSION = 2
+"""Of what is decoded: 2 turns images upright and scales those of 16 bits."""
 _SPLITS = ("train", "test", "valid")
 
 
@@ -39,13 +41,18 @@ def cache_root() -> Path:
 
 
 def cached(source: Source) -> Decoded:
-    """The source's arrays, mapped from the cache; decoded into it first if they are not there yet.
+    """The source's arrays and notes, mapped from the cache; decoded into it first if need be.
 
     Where the cache cannot be written to, warns and decodes into memory.
 
     Raises:
         DataError: if the source is broken or changes meanwhile, or the disk is full.
     """
+    decoded = _cached(source)
+    return replace(decoded, notes=source.notes + decoded.notes)
+
+
+def _cached(source: Source) -> Decoded:
     fingerprint = _fingerprint(source)
     place = f"{source.name}-{_digest(source.location)}"
     try:
@@ -108,6 +115,7 @@ def _write(folder: Path, decoded: Decoded, source: Source, fingerprint: str) -> 
         "fingerprint": fingerprint,
         "shapes": shapes,
         "class_names": decoded.class_names,
+        "notes": decoded.notes,
     }
     (folder / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
 
@@ -121,8 +129,8 @@ def _read(folder: Path) -> Decoded | None:
             for name, shape in description["shapes"].items()
         }
         moments = np.load(folder / "train-moments.npy")
-        names = tuple(description["class_names"])
-        return Decoded(splits["train"], splits["test"], splits.get("valid"), names, moments)
+        names, notes = tuple(description["class_names"]), tuple(description["notes"])
+        return Decoded(splits["train"], splits["test"], splits.get("valid"), names, moments, notes)
     except (OSError, ValueError, KeyError, EOFError):
         return None
 

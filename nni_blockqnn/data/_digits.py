@@ -8,10 +8,7 @@ import numpy as np
 
 from nni_blockqnn.data._arrays import Decoded, LabelledImages, Source
 from nni_blockqnn.data._cache import cached
-from nni_blockqnn.data._splits import stratified_sample
-
-_TEST_FRACTION = 0.2
-_TEST_SEED = 0  # of its own: whatever seed a search has, the test set stays the same
+from nni_blockqnn.data._splits import separate_test
 
 
 def load_digits() -> Decoded:
@@ -30,10 +27,7 @@ def _decode() -> Decoded:
     bunch = sklearn_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = bunch.target.astype(np.int64)
-    test = stratified_sample(
-        labels, round(_TEST_FRACTION * len(labels)), np.random.default_rng(_TEST_SEED)
-    )
-    train = np.setdiff1d(np.arange(len(labels)), test)
+    train, test = separate_test(labels)
     return Decoded.of(
         LabelledImages(images[train], labels[train]),
         LabelledImages(images[test], labels[test]),

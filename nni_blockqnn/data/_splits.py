@@ -4,6 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+TEST_FRACTION = 0.2
+"""Of a data set that has no test set of its own."""
+_TEST_SEED = 0  # of its own: whatever seed a search has, the test set stays the same
+
+
+def separate_test(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on, and a fixed stratified fifth as the test set; each class has one of both.
+
+    Args:
+        labels: (N,) int64, of each class two at least.
+    """
+    classes = int((np.bincount(labels) > 0).sum())
+    total = min(max(round(TEST_FRACTION * len(labels)), classes), len(labels) - classes)
+    test = stratified_sample(labels, total, np.random.default_rng(_TEST_SEED), leave=1)
+    return np.setdiff1d(np.arange(len(labels)), test), test
+
 
 def stratified_sample(
     labels: np.ndarray, total: int, rng: np.random.Generator, *, leave: int = 0

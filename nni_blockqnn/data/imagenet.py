@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.data._class_folders import ClassFolders
+from nni_blockqnn.data._class_folders import ClassFolders, Listed
+from nni_blockqnn.data._layout import find_splits
+from nni_blockqnn.data._survey import misfits, survey
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.streamed import StreamedSplit
 
@@ -19,19 +22,37 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _SHAPE = (3, 224, 224)
 _ADVICE = (
-    "expected DIR/train/CLASS/image.JPEG and DIR/val/CLASS/image.JPEG; with the archives of "
-    "ILSVRC2012 in DIR, torchvision.datasets.ImageNet(DIR, 'train') and ImageNet(DIR, 'val') "
-    "unpack them so"
+    "expected DIR/train/CLASS/image.JPEG and DIR/val/CLASS/image.JPEG, for two classes at least; "
+    "with the archives of ILSVRC2012 in DIR, torchvision.datasets.ImageNet(DIR, 'train') and "
+    "ImageNet(DIR, 'val') unpack them so"
 )
 _FILES = ClassFolders(IMAGENET, _ADVICE)
+_CUT_SAID_FROM = 0.4
+"""Squares out of photos of 4:3 or 3:2 are this data set's own way."""
+
+
+class StreamedImages(NamedTuple):
+    """A data set whose images stay in their files.
+
+    Attributes:
+        valid: None unless there are validation and test images.
+        notes: lines on how the folders were read.
+    """
+
+    train: StreamedSplit
+    valid: StreamedSplit | None
+    test: StreamedSplit
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def find_imagenet(
     data_dir: Path, image_shape: tuple[int, int, int] | None, workers: int
-) -> tuple[StreamedSplit, StreamedSplit, tuple[str, ...]]:
-    """The images in data_dir/train and data_dir/val, and the names of their classes.
+) -> StreamedImages:
+    """The images in data_dir/train, data_dir/val and data_dir/test, or in data_dir/CLASS.
 
-    The files are listed, in sorted order, and none is read.
+    Which folders are what, :func:`find_splits` says. The files are listed, in sorted order, and
+    only the headers of some are read.
 
     Args:
         image_shape: (3, height, width) of the network; (3, 224, 224) if not given.
@@ -49,25 +70,19 @@ def find_imagenet(
         )
     if workers < 0:
         raise DataError(f"workers must be at least 0, got {shown(workers)}")
-    train, val = data_dir / "train", data_dir / "val"
-    for folder in (data_dir, train, val):
-        if not folder.is_dir():
-            raise DataError(f"{IMAGENET}: no directory {folder}: {_ADVICE}")
-    class_names = _FILES.common_classes([train, val])
-    splits = [_split(folder, class_names, shape, workers) for folder in (train, val)]
-    return splits[0], splits[1], tuple(class_names)
+    found = find_splits(_FILES, data_dir)
+    notes = found.notes + misfits(survey(_FILES, found.train.paths), shape, _CUT_SAID_FROM)
+    train = _streamed(found.train, shape, workers)
+    if found.test is None:
+        rows, test_rows = found.test_rows(IMAGENET)
+        train, test = train.select(rows), train.select(test_rows)
+    else:
+        test = _streamed(found.test, shape, workers)
+    valid = None if found.valid is None else _streamed(found.valid, shape, workers)
+    return StreamedImages(train, valid, test, tuple(found.class_names), tuple(notes))
 
 
-def _split(
-    folder: Path, class_names: list[str], shape: tuple[int, int, int], workers: int
-) -> StreamedSplit:
-    names = [_FILES.images(folder / class_name) for class_name in class_names]
-    labels = np.repeat(np.arange(len(names)), [len(of_class) for of_class in names])
-    paths = [
-        os.fsencode(f"{class_name}/{name}")
-        for class_name, of_class in zip(class_names, names, strict=True)
-        for name in of_class
-    ]
-    return StreamedSplit(
-        _FILES, folder, np.array(paths), torch.from_numpy(labels.astype(np.int64)), shape, workers
-    )
+def _streamed(listed: Listed, shape: tuple[int, int, int], workers: int) -> StreamedSplit:
+    names = np.array([os.fsencode(name) for name in listed.names])
+    labels = torch.from_numpy(listed.labels)
+    return StreamedSplit(_FILES, listed.folder, names, labels, shape, workers)

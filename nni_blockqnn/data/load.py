@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from nni_blockqnn.data._cifar import CIFAR10, CIFAR100, find_cifar
 from nni_blockqnn.data._digits import load_digits
 from nni_blockqnn.data._fashion_mnist import find_fashion_mnist
 from nni_blockqnn.data._image_folder import find_image_folder
+from nni_blockqnn.data._imbalance import imbalance
 from nni_blockqnn.data._splits import stratified_sample
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.imagenet import IMAGENET, MEAN, STD, find_imagenet
@@ -62,10 +63,10 @@ def load_dataset(
         image_shape: (channels, height, width) that the network takes. Image folders and ImageNet
             are brought to it; any other data set must have it.
         classes: outputs of the network, which the data must have.
-        validation: "holdout" takes a stratified part of the training set for validation, unless an
-            image folder brings a validation set of its own. "test" validates on the test set and
-            holds nothing out, as the paper does: for comparisons with it, and for final trainings
-            on all training data.
+        validation: "holdout" takes a stratified part of the training set for validation, unless
+            folders of images bring a validation set of their own. "test" validates on the test set
+            and holds nothing out, as the paper does: for comparisons with it, and for final
+            trainings on all training data.
         validation_fraction: of the training set that is held out.
         seed: of the hold-out and of the limit; the test set is always the same.
         limit: a stratified part of the training set of this many images, hold-out included, for
@@ -89,7 +90,9 @@ def load_dataset(
         decoded = decode(directory, image_shape) if decode else load_own(name, directory)
         data = _in_memory(decoded, choice)
     _check_network(name, data.image_shape, data.classes, image_shape, classes)
-    return data
+    if data.classes < 2:
+        raise DataError(f"{name}: it has one class, {data.class_names[0]!r}; two are needed")
+    return replace(data, notes=(*data.notes, *imbalance(data.train.labels, data.class_names)))
 
 
 def _check_arguments(name: str, validation: str, validation_fraction: float) -> None:
@@ -116,17 +119,23 @@ def _in_memory(decoded: Decoded, choice: _Choice) -> ImageData:
     moments = decoded.moments if rows is None else decoded.moments[rows]
     _, height, width = decoded.train.images.shape[1:]
     mean, std = mean_and_std(moments, height * width)
-    return ImageData(train, valid, test, len(names), names, mean, std)
+    return ImageData(train, valid, test, len(names), names, mean, std, decoded.notes)
 
 
 def _streamed(
     directory: Path, image_shape: tuple[int, int, int] | None, workers: int, choice: _Choice
 ) -> ImageData:
-    train, test, names = find_imagenet(directory, image_shape, workers)
-    rows, held_out = choice.rows(train.labels.numpy(), names)
-    chosen = train if rows is None else train.select(rows)
-    valid = test if held_out is None else train.select(held_out)
-    return ImageData(chosen, valid, test, len(names), names, MEAN, STD)
+    found = find_imagenet(directory, image_shape, workers)
+    names = found.class_names
+    rows, held_out = choice.rows(found.train.labels.numpy(), names, found.valid is not None)
+    train = found.train if rows is None else found.train.select(rows)
+    if held_out is not None:
+        valid = found.train.select(held_out)
+    elif found.valid is not None and choice.hold_out:
+        valid = found.valid
+    else:
+        valid = found.test
+    return ImageData(train, valid, found.test, len(names), names, MEAN, STD, found.notes)
 
 
 @dataclass(frozen=True)

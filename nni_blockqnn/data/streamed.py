@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,15 @@ import torch
 from torch import Tensor
 
 from nni_blockqnn.data._class_folders import ClassFolders
+from nni_blockqnn.data._pictures import read_picture
+from nni_blockqnn.data.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_MODE = "RGB"
+_SEARCH_SECONDS = 60.0
+"""How long a split is searched for more broken images once one was met."""
 
 
 class StreamedSplit:
@@ -50,13 +58,39 @@ class StreamedSplit:
         return len(self.labels)
 
     def read(self, position: int) -> Image:
-        """The RGB image there, in the size that it has in its file.
+        """The RGB image there, upright, in the size that it has in its file.
 
         Raises:
             DataError: naming the file, if it is no whole image.
         """
+        return self._files.read(self._path(position), _MODE)
+
+    def search_broken(self, first: DataError) -> DataError:
+        """The error of all broken images that are found within a minute; `first` if it is the only
+        one. So they need not be removed one by one, a training for each."""
+        deadline = time.monotonic() + _SEARCH_SECONDS
+        looked_at: list[str] = []
+        broken: dict[str, Exception] = {}
+
+        def look(path: str) -> None:
+            if time.monotonic() > deadline:
+                return
+            looked_at.append(path)
+            try:
+                read_picture(path, _MODE)
+            except Exception as error:  # broken files raise SyntaxError, struct.error and more
+                broken[path] = error
+
+        paths = [self._path(position) for position in range(len(self))]
+        with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
+            list(pool.map(look, paths))
+        if not broken:  # they are whole again
+            return first
+        return self._files.broken(dict(sorted(broken.items())), f" of {len(looked_at):,} looked at")
+
+    def _path(self, position: int) -> str:
         name = os.fsdecode(bytes(self._names[position]))
-        return self._files.read(os.path.join(self._folder, name), "RGB")  # noqa: PTH118
+        return os.path.join(self._folder, name)  # noqa: PTH118, of a million
 
     def select(self, positions: np.ndarray | Tensor) -> StreamedSplit:
         """A split of the images at these positions."""

@@ -75,6 +75,8 @@ class ImageData:
         mean: mean of `train`'s pixels, a number a channel, on the scale 0 to 1; for streamed
             images ImageNet's.
         std: standard deviation of the same; 1 for a channel without any.
+        notes: lines that a user should see: files that are not read, a test set that was made,
+            images that do not fit the network, classes of very different sizes. Default none.
     """
 
     train: AnySplit
@@ -84,6 +86,7 @@ class ImageData:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import CONV_KERNELS, POOL_KERNELS
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
-from nni_blockqnn.space.search_space import SearchSpace
 
 _EXAMPLES = {"block": '["[[1,1,3,0,0]]"]', "repeats": "[4]", "network": '["cifar100"]'}
 _KEYS = ("block", "repeats", "network", "space")
@@ -33,31 +31,17 @@ def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict
         blocks: at least one, best first.
         repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
-
-    Raises:
-        ValueError: if their encodings differ.
     """
-    encodings = {block.encoding for block in blocks}
-    if len(encodings) > 1:
-        raise ValueError(
-            "finalists of the encodings pcc and separate cannot be in one experiment; the blocks "
-            "of Fig. 2 (--references) have the encoding pcc"
-        )
     distinct: dict[str, str] = {}
     for block in blocks:
         distinct.setdefault(block.key, block.to_json())
-    space = SearchSpace(
-        conv_kernels=_kernels(blocks, CONV_KERNELS, "conv"),
-        pool_kernels=_kernels(blocks, POOL_KERNELS, "pool"),
-        encoding=encodings.pop(),
-        extra_kinds=tuple(sorted({name for block in blocks for name in block.extra_kinds})),
-    )
     values: dict[str, list[Any]] = {
         "block": [*distinct.values()],
         "repeats": [repeats],
         "network": [network],
     }
-    values |= {name: [text] for name, text in space_parameter(space).items()}
+    extra_kinds = sorted({name for block in blocks for name in block.extra_kinds})
+    values |= {name: [text] for name, text in space_parameter(extra_kinds).items()}
     return {name: {"_type": "choice", "_value": choices} for name, choices in values.items()}
 
 
@@ -141,7 +125,23 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
         OSError: if it cannot be read.
     """
     try:
-        space = read_json(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+    except ValueError as error:  # no UTF-8
+        raise ValueError(_no_finalists(str(path), error)) from None
+    return finalist_in(text, str(path), rank)
+
+
+def finalist_in(text: str, place: str, rank: int) -> dict[str, Any]:
+    """The same of the text of such a file.
+
+    Args:
+        place: what messages call it.
+
+    Raises:
+        ValueError: naming the place and what is wrong with the text.
+    """
+    try:
+        space = read_json(text)
         if not is_finalists(space):
             raise ValueError(
                 f'its "block" must be {{"_type": "choice", "_value": {_EXAMPLES["block"]}}}, with '
@@ -149,14 +149,16 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
             )
         choices = {name: _choices(space, name) for name in _KEYS if name in space}
     except ValueError as error:
-        raise ValueError(
-            f"{path} is not a file of finalists (blockqnn top --output): {error}"
-        ) from None
+        raise ValueError(_no_finalists(place, error)) from None
     blocks = choices["block"]
     if not 1 <= rank <= len(blocks):
         held = "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
-        raise ValueError(f"rank must be from 1 to {len(blocks)}: {path} holds {held}, got {rank}")
+        raise ValueError(f"rank must be from 1 to {len(blocks)}: {place} holds {held}, got {rank}")
     return {name: values[0] for name, values in choices.items()} | {"block": blocks[rank - 1]}
+
+
+def _no_finalists(place: str, error: ValueError) -> str:
+    return f"{place} is not a file of finalists (blockqnn top --output): {error}"
 
 
 def check_replaceable(path: Path) -> None:
@@ -183,14 +185,6 @@ def write_finalists(path: Path, space: Mapping[str, Any]) -> None:
         OSError: if it cannot be written; the file keeps its old content then.
     """
     write_whole(path, json.dumps(space, indent=1) + "\n")
-
-
-def _kernels(blocks: Sequence[Block], paper: tuple[int, ...], kernels: str) -> tuple[int, ...]:
-    """The paper's kernels and those of the layers whose kinds have "conv" or "pool" kernels."""
-    layers = (pair for block in blocks for pair in zip(block.layers, block.kinds, strict=True))
-    return tuple(
-        sorted({*paper, *(layer.kernel for layer, kind in layers if kind.kernels == kernels)})
-    )
 
 
 def _choices(search_space: Mapping[str, Any], name: str) -> list[Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Set
 from glob import escape
 from operator import attrgetter
 from pathlib import Path
@@ -69,26 +68,31 @@ class Kept(NamedTuple):
     metric: Any
 
 
-def kept_metrics(experiment: Path, counted: Set[int] = frozenset()) -> list[dict[str, Any]]:
-    """The final metrics that the local trials of an experiment have kept, oldest first.
+class KeptResults:
+    """The final metrics that the local trials of an experiment keep, each read once."""
 
-    Args:
-        experiment: the experiment's directory.
-        counted: episodes to leave out.
-    """
-    uncounted = []
-    for kept in _kept(experiment, "*"):
-        try:
-            if kept.metric["episode"] not in counted:
-                uncounted.append(kept)
-        except (KeyError, TypeError):
-            continue
-    return [kept.metric for kept in sorted(uncounted, key=attrgetter("time"))]
+    def __init__(self, experiment: Path) -> None:
+        """
+        Args:
+            experiment: the experiment's directory.
+        """
+        self._experiment = experiment
+        self._read: set[Path] = set()
+
+    def new(self) -> list[Any]:
+        """The final metrics that were not there the last time, oldest first."""
+        found = []
+        for folder in self._experiment.glob("environments/*/trials/*"):
+            if folder not in self._read and (kept := _kept_in(folder)) is not None:
+                self._read.add(folder)
+                found.append(kept)
+        return [kept.metric for kept in sorted(found, key=attrgetter("time"))]
 
 
 def kept_metric(experiment: Path, trial_id: str) -> Kept | None:
-    """The final metric that one local trial has kept, None if it has not."""
-    return next(_kept(experiment, escape(trial_id)), None)
+    """The final metric that one local trial has kept; ``None`` if it has kept none."""
+    folders = experiment.glob(f"environments/*/trials/{escape(trial_id)}")
+    return next((kept for folder in folders if (kept := _kept_in(folder)) is not None), None)
 
 
 def checkpoint_time(experiment: Path, trial_id: str) -> float | None:
@@ -97,10 +101,10 @@ def checkpoint_time(experiment: Path, trial_id: str) -> float | None:
     return max((path.stat().st_mtime for path in paths), default=None)
 
 
-def _kept(experiment: Path, trials: str) -> Iterator[Kept]:
-    for path in experiment.glob(f"environments/*/trials/{trials}/{RESULT_NAME}"):
-        try:
-            metric = json.loads(path.read_text(encoding="utf-8"))["metric"]
-            yield Kept(path.stat().st_mtime, metric)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+def _kept_in(folder: Path) -> Kept | None:
+    path = folder / RESULT_NAME
+    try:
+        metric = json.loads(path.read_text(encoding="utf-8"))["metric"]
+        return Kept(path.stat().st_mtime, metric)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 
@@ -98,7 +98,7 @@ def _identity(value: Mapping[str, Any], encoding: str) -> tuple[int, Block]:
     if not is_integer(episode):
         raise MetricError(f'the metric\'s "episode" must be an integer, got {shown(episode)}')
     try:
-        return int(episode), parse_any_block(value.get("block"), value.get("encoding", encoding))
+        return int(episode), parse_block(value.get("block"), value.get("encoding", encoding))
     except ValueError as error:
         raise MetricError(f'the metric\'s "block" is not a block: {error}') from None
 

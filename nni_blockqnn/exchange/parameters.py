@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.block import Block, parse_block
+from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.search_space import SearchSpace
@@ -17,19 +18,26 @@ if TYPE_CHECKING:
 
 
 class TrialTask(NamedTuple):
-    """What a trial is to train."""
+    """What a trial is to train.
+
+    Attributes:
+        episode: the tuner's number; ``None`` outside a search.
+        repetition: how often the network was trained before. It is added to the seed of the
+            training, so that another training tells something new.
+    """
 
     block: Block
     spec: NetworkSpec
     episode: int | None
+    repetition: int = 0
 
 
 def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, Any]:
     """A suggestion as NNI sends it.
 
     ``block`` is JSON text, since NNI's web UI mangles nested lists. ``space`` is there only if the
-    search space has other kernels than the paper's or extra kinds of layers, which a trial would
-    refuse otherwise, or another encoding than "pcc", which the codes do not tell.
+    search space has extra kinds of layers, which a trial has to import, or another encoding than
+    "pcc".
     """
     parameters = {
         "block": suggestion.block.to_json(),
@@ -37,18 +45,18 @@ def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, An
         "network": space.network,
         "episode": suggestion.episode,
     }
-    return parameters | space_parameter(space)
+    if suggestion.repetition:
+        parameters["repetition"] = suggestion.repetition
+    return parameters | space_parameter(space.extra_kinds, space.encoding)
 
 
-def space_parameter(space: SearchSpace) -> dict[str, str]:
+def space_parameter(extra_kinds: Sequence[str], encoding: str = "pcc") -> dict[str, str]:
     """The parameter ``space``, or nothing if the trial needs none."""
     fields: dict[str, Any] = {}
-    if not space.has_paper_kernels:
-        fields = {"conv_kernels": space.conv_kernels, "pool_kernels": space.pool_kernels}
-    if space.encoding != "pcc":
-        fields["encoding"] = space.encoding
-    if space.extra_kinds:
-        fields["extra_kinds"] = space.extra_kinds
+    if encoding != "pcc":
+        fields["encoding"] = encoding
+    if extra_kinds:
+        fields["extra_kinds"] = extra_kinds
     return {"space": json.dumps(fields)} if fields else {}
 
 
@@ -63,18 +71,13 @@ def read_task(parameters: Any) -> TrialTask:
             'the trial\'s parameters must be an object with a "block"; is the tuner BlockQNN? '
             f"Got {shown(parameters)}"
         )
-    space = _space(parameters.get("space", "{}"))
-    block = Block.parse(
-        parameters["block"],
-        conv_kernels=space.conv_kernels,
-        pool_kernels=space.pool_kernels,
-        encoding=space.encoding,
-        extra_kinds=space.extra_kinds,
-    )
+    space = _space(parameters.get("space", "{}"))  # which imports its extra kinds
+    block = parse_block(parameters["block"], space.encoding)
     spec = NetworkSpec.from_parameter(
         parameters.get("network", "cifar100"), parameters.get("repeats")
     )
-    return TrialTask(block, spec, _episode(parameters.get("episode")))
+    repetition = checked_integer("repetition", parameters.get("repetition", 0), 0, 2**31)
+    return TrialTask(block, spec, _episode(parameters.get("episode")), repetition)
 
 
 def _episode(value: Any) -> int | None:

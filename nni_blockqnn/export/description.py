@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.kind_table import is_known
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.messages import shown
@@ -62,7 +62,7 @@ def read_description(folder: Path) -> Description:
         spec = NetworkSpec.from_parameter(_mapping(facts, "network"), facts.get("repeats"))
         channels = spec.input_shape[0]
         return Description(
-            block=parse_any_block(_given(facts, "block"), _given(facts, "encoding")),
+            block=parse_block(_given(facts, "block"), _given(facts, "encoding")),
             spec=spec,
             class_names=_names(facts, spec.classes),
             mean=_numbers(facts, "mean", channels),

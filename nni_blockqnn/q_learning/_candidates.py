@@ -74,13 +74,21 @@ class CandidateSource(ABC):
 
 
 class RetrySource(CandidateSource):
-    """Networks whose trial failed through no fault of theirs."""
+    """Networks whose trial failed through no fault of theirs.
 
-    def __init__(self, failures: Failures) -> None:
+    A retry may come from before a change of the search space, and is left out if it is no network
+    of this one.
+    """
+
+    def __init__(self, failures: Failures, space: SearchSpace, chooser: NetworkChooser) -> None:
         self._failures = failures
+        self._space = space
+        self._chooser = chooser
 
     def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
-        yield from self._failures.retries
+        for block, repeats in self._failures.retries:
+            if self._space.contains(block) and repeats in self._chooser.legal(block):
+                yield block, repeats
 
 
 class AgentSource(CandidateSource):

@@ -17,18 +17,17 @@ class Episodes:
 
     Attributes:
         next: the number of the next episode.
+        own: how many this search handed out; the others were imported with their results.
     """
 
     def __init__(self) -> None:
         self.next = 0
+        self.own = 0
         self._handed_out: dict[int, Network] = {}
         self._under_way: dict[int, NetworkKey] = {}
         self._counted: set[int] = set()
         self._failed: set[int] = set()
-
-    def __len__(self) -> int:
-        """How many were handed out."""
-        return len(self._handed_out)
+        self._lost: set[int] = set()
 
     @property
     def under_way(self) -> list[int]:
@@ -46,7 +45,10 @@ class Episodes:
     def is_under_way(self, key: NetworkKey) -> bool:
         return key in self._under_way.values()
 
-    def start(self, episode: int, network: Network) -> None:
+    def start(self, episode: int, network: Network, *, imported: bool = False) -> None:
+        """The network goes out under this number, or went out elsewhere and is imported."""
+        if not imported and episode not in self._handed_out:
+            self.own += 1
         self._handed_out[episode] = network
         self._under_way[episode] = NetworkKey(*network)
         self.next = max(self.next, episode + 1)
@@ -74,13 +76,13 @@ class Episodes:
             raise UncountableError(f"episode {episode} has counted already")
         return block, repeats
 
-    def count(self, episode: int) -> None:
-        """The episode has its result."""
+    def count(self, episode: int) -> bool:
+        """The episode has its result; returns whether it was taken for lost."""
         self._counted.add(episode)
-        self.release(episode)
+        return self._end(episode)
 
-    def fail(self, episode: int) -> None:
-        """The episode's trial said why it failed.
+    def fail(self, episode: int) -> bool:
+        """The episode's trial said why it failed; returns whether it was taken for lost.
 
         Raises:
             UncountableError: if it has said so before.
@@ -88,8 +90,20 @@ class Episodes:
         if episode in self._failed:
             raise UncountableError(f"episode {episode} has failed already")
         self._failed.add(episode)
-        self.release(episode)
+        return self._end(episode)
 
-    def release(self, episode: int) -> None:
-        """Nothing is awaited of the episode any more; a late result still counts."""
+    def release(self, episode: int) -> Network | None:
+        """Take the episode for lost; a late result still counts.
+
+        Returns its network; ``None`` if it was not under way.
+        """
+        if self._under_way.pop(episode, None) is None:
+            return None
+        self._lost.add(episode)
+        return self._handed_out[episode]
+
+    def _end(self, episode: int) -> bool:
         self._under_way.pop(episode, None)
+        was_lost = episode in self._lost
+        self._lost.discard(episode)
+        return was_lost

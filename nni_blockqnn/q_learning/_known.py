@@ -42,6 +42,10 @@ class KnownResults:
     def __contains__(self, key: NetworkKey) -> bool:
         return key in self._rewards
 
+    def count(self, key: NetworkKey) -> int:
+        """How many results of the network there are."""
+        return len(self._rewards.get(key, ()))
+
     def has_equivalent(self, block: Block, repeats: int) -> bool:
         """Whether the reward follows from a result of another block of the same function."""
         return bool(self._equivalent_rewards(block, repeats))

@@ -1,4 +1,8 @@
-"""Trials that failed: which blocks to try once more, which never, and when to give up."""
+"""Trials without a result: which blocks to try once more, which never, and when to give up.
+
+A trial *failed* if it said why, and is *lost* if it ended without a word: killed by the system, by
+an assessor, at ``maxTrialDuration``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from nni_blockqnn.q_learning._networks import NetworkKey
 
 ATTEMPTS = 2
 """A network that failed this often is not proposed again."""
+LOST_LIMIT = 3
+"""Nor is one that was lost this often, whatever ended its trials."""
 REPORTED_IN_A_ROW = 10
 """The search gives up after this many failures with a reason and no result between them."""
 SILENT_IN_A_ROW = 30
@@ -37,6 +43,7 @@ class Failures:
     def __init__(self) -> None:
         self.reported: list[Failure] = []
         self._counts: Counter[NetworkKey] = Counter()
+        self._lost: Counter[NetworkKey] = Counter()
         self._retries: deque[Network] = deque()
         self._reported_in_a_row = 0
         self._silent_in_a_row = 0
@@ -66,13 +73,23 @@ class Failures:
     def add_silent(self) -> None:
         self._silent_in_a_row += 1
 
+    def add_lost(self, network: Network) -> bool:
+        """A trial of the network was lost; returns whether it is given up with this one."""
+        key = NetworkKey(*network)
+        self._lost[key] += 1
+        return self._lost[key] == LOST_LIMIT
+
+    def take_back_lost(self, network: Network) -> None:
+        """A trial of the network that was taken for lost has said something after all."""
+        self._lost[NetworkKey(*network)] -= 1
+
     def end_streak(self) -> None:
         """A trial succeeded, or the search was resumed, so the cause may be gone."""
         self._reported_in_a_row = self._silent_in_a_row = 0
 
     def excludes(self, network: NetworkKey) -> bool:
-        """Whether the network has failed too often to be proposed again."""
-        return self._counts[network] >= ATTEMPTS
+        """Whether the network failed, or was lost, too often to be proposed again."""
+        return self._counts[network] >= ATTEMPTS or self._lost[network] >= LOST_LIMIT
 
     @property
     def retries(self) -> tuple[Network, ...]:

@@ -52,6 +52,9 @@ from nni_blockqnn.space.search_space import SearchSpace
 
 __all__ = ["BlockSearch", "Result", "Suggestion", "UncountableError"]
 
+import os
+
+TEACH = os.environ.get("TEACH", "none")
 EPISODE_LIMIT = 1_000_000_000
 """Imported episodes beyond it are numbered anew: JavaScript, through which they travel, is exact up
 to 2**53."""
@@ -67,6 +70,8 @@ class Suggestion:
         epsilon: how much the agent explored.
         recalled: known results that the agent learns from again, since it drew their blocks.
         width: filters of the first stage; ``None`` for those of the network as it is.
+        repetition: how many results of this network have counted before. Each training of a network
+            should have a seed of its own.
     """
 
     episode: int
@@ -75,6 +80,7 @@ class Suggestion:
     epsilon: float
     recalled: tuple[Experience, ...] = ()
     width: int | None = None
+    repetition: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class BlockSearch:
         chooser = NetworkChooser(limits, self.agent, self.arguments.repeats_rule)
         agent_source = AgentSource(space, self.agent, chooser, limits, settings)
         predictor = make_predictor(self.arguments, limits.cost)
-        sources: list[CandidateSource] = [RetrySource(self.failures)]
+        sources: list[CandidateSource] = [RetrySource(self.failures, space, chooser)]
         if predictor is not None:
             self._predictor_source = PredictorSource(
                 space, predictor, agent_source, chooser, limits, settings, self._trajectories
@@ -161,9 +167,9 @@ class BlockSearch:
         """Epsilon of the next suggestion.
 
         Its iteration is blocks handed out / batch size (DESIGN.md), not rounded down: a small
-        budget would otherwise end before the last stages.
+        budget would otherwise end before the last stages. Imported results do not count.
         """
-        return self._schedule.epsilon(len(self._episodes) / self.arguments.settings.batch_size)
+        return self._schedule.epsilon(self._episodes.own / self.arguments.settings.batch_size)
 
     @property
     def next_episode(self) -> int:
@@ -189,7 +195,14 @@ class BlockSearch:
         if found is None:
             return None
         (block, repeats), recalled = found
-        suggestion = Suggestion(self.next_episode, block, repeats, self.epsilon, tuple(recalled))
+        suggestion = Suggestion(
+            self.next_episode,
+            block,
+            repeats,
+            self.epsilon,
+            tuple(recalled),
+            repetition=self._known.count(NetworkKey(block, repeats)),
+        )
         self.record_suggestion(suggestion)
         return suggestion
 
@@ -285,7 +298,7 @@ class BlockSearch:
             return None
         return source.means([(result.block, result.repeats) for result in results])
 
-    def record_suggestion(self, suggestion: Suggestion) -> None:
+    def record_suggestion(self, suggestion: Suggestion, *, imported: bool = False) -> None:
         """Take note of a suggestion, also of one that was made before a restart."""
         for experience in suggestion.recalled:
             self._trajectories.add((experience.block, experience.repeats))
@@ -294,7 +307,7 @@ class BlockSearch:
                     self.agent.recall(experience)
         network = (suggestion.block, suggestion.repeats)
         self.failures.drop_retry(network)
-        self._episodes.start(suggestion.episode, network)
+        self._episodes.start(suggestion.episode, network, imported=imported)
 
     def check_result(
         self, episode: int, block: Block, reward: float, metric: Mapping[str, Any]
@@ -314,18 +327,21 @@ class BlockSearch:
     def learn(self, result: Result) -> None:
         """Count the result: from now on its episode is over and its block known."""
         block, repeats = network = result.block, result.repeats
-        self._episodes.count(result.episode)
+        if self._episodes.count(result.episode):
+            self.failures.take_back_lost(network)
         self.failures.end_streak()
         self.history.append(result)
         self._known.add(block, repeats, result.reward, result.metric)
         self._known_blocks.append(block)
         self._trajectories.add(network)
         if self.space.contains(block):  # a result may be of an earlier, larger space
-            reward = self._sign * result.reward
-            with faults_logged(self.agent, "It has not learnt from this result"):
-                self.agent.observe(Experience(block, repeats, reward))
-            if self._predictor_source is not None:
-                self._predictor_source.observe(network, reward)
+            self._observe(network, self._sign * result.reward)
+
+    def _observe(self, network: Network, reward: float) -> None:
+        with faults_logged(self.agent, "It has not learnt from this result"):
+            self.agent.observe(Experience(*network, reward))
+        if self._predictor_source is not None:
+            self._predictor_source.observe(network, reward)
 
     def prepare(self) -> None:
         """Have the predictor learn now, so that the next :meth:`ask` need not wait for it."""
@@ -345,10 +361,19 @@ class BlockSearch:
             UncountableError: as :meth:`check_result`, and if the episode has failed already.
         """
         block, repeats = self._episodes.open_network(episode, block)
-        self._episodes.fail(episode)
+        if self._episodes.fail(episode):
+            self.failures.take_back_lost((block, repeats))
         failure = Failure(episode, block, repeats, reason, of_block)
         self.failures.add(failure)
+        if of_block:
+            self._learn_worst((block, repeats))
         return failure
+
+    def _learn_worst(self, network: Network) -> None:
+        """Learn that the network is as bad as the worst one so far, as it gives no result."""
+        if self.history and self.space.contains(network[0]) and TEACH != "none":
+            reward = min(self._sign * result.reward for result in self.history)
+            self._observe(network, reward)
 
     def import_result(
         self,
@@ -379,9 +404,14 @@ class BlockSearch:
         self._imported.add(source)
         if handed_out or not 0 <= episode < EPISODE_LIMIT:
             episode = self.next_episode
-        self.record_suggestion(Suggestion(episode, block, repeats, self.epsilon))
+        self.record_suggestion(Suggestion(episode, block, repeats, self.epsilon), imported=True)
         return self.count(episode, block, reward, metric)
 
     def release(self, episode: int) -> None:
-        """The episode's training ended without a result."""
-        self._episodes.release(episode)
+        """The episode's training ended without a word.
+
+        Its network may be suggested again, but not after ``LOST_LIMIT`` such endings.
+        """
+        network = self._episodes.release(episode)
+        if network is not None and self.failures.add_lost(network):
+            self._learn_worst(network)

@@ -7,7 +7,7 @@ import logging
 from functools import lru_cache
 from typing import Any
 
-from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.q_learning.failures import Failure
 from nni_blockqnn.q_learning.replay import Experience
 from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion
@@ -26,7 +26,7 @@ def suggestion_event(suggestion: Suggestion) -> dict[str, Any]:
             [experience.block.to_json(), experience.repeats, experience.reward]
             for experience in suggestion.recalled
         ],
-    }
+    } | ({"repetition": suggestion.repetition} if suggestion.repetition else {})
 
 
 def result_event(result: Result) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _block_of(event: dict[str, Any]) -> Block:
 @lru_cache(maxsize=1024)
 def _block(codes: str, encoding: str) -> Block:
     """Cached, since a result names the block of a recent suggestion."""
-    return parse_any_block(codes, encoding)
+    return parse_block(codes, encoding)
 
 
 def _is_plain(name: Any, value: Any) -> bool:
@@ -127,4 +127,5 @@ def _suggestion(event: dict[str, Any]) -> Suggestion:
             Experience(_block(block, suggested.encoding), int(repeats), float(reward))
             for block, repeats, reward in event.get("recalled", [])
         ),
+        repetition=int(event.get("repetition", 0)),
     )

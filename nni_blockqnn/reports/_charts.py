@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,15 +20,43 @@ _MOST_VECTOR_POINTS = 2_000
 """Beyond, points are stored as an image: 10,000 of them as shapes would slow the browser down."""
 
 
-def progress_chart(trials: Sequence[TrialResult]) -> Figure:
-    """Accuracy of each trial, the best so far and the moving mean, in order of the results."""
-    figure, axes = empty_chart("trial, in the order of the results", "early-stop accuracy (%)")
+class Scores(NamedTuple):
+    """What a search's charts show of its trials, and how their axis is called.
+
+    Attributes:
+        trials: those that reported it.
+        values: theirs.
+        minimize: whether a smaller one is better.
+    """
+
+    trials: list[TrialResult]
+    values: list[float]
+    name: str
+    minimize: bool = False
+
+
+def scores(trials: Sequence[TrialResult], minimize: bool = False) -> Scores:
+    """The accuracies, or the rewards if no trial reported an accuracy.
+
+    Args:
+        minimize: whether a smaller reward is better.
+    """
+    known = [(trial, trial.accuracy) for trial in trials if trial.accuracy is not None]
+    if known:
+        measured, accuracies = map(list, zip(*known, strict=True))
+        return Scores(measured, accuracies, "early-stop accuracy (%)")
+    return Scores([*trials], [trial.reward for trial in trials], "reward", minimize)
+
+
+def progress_chart(shown: Scores) -> Figure:
+    """The score of each trial, the best so far and the moving mean, in order of the results."""
+    trials = shown.trials
+    figure, axes = empty_chart("trial, in the order of the results", shown.name)
     order = np.arange(1, len(trials) + 1)
-    accuracy = np.array([trial.accuracy for trial in trials])
+    accuracy = np.array(shown.values)
     _scatter(axes, order, accuracy, "a trial")
-    axes.step(
-        order, np.maximum.accumulate(accuracy), where="post", color=BEST_COLOUR, label="best so far"
-    )
+    best = np.minimum.accumulate if shown.minimize else np.maximum.accumulate
+    axes.step(order, best(accuracy), where="post", color=BEST_COLOUR, label="best so far")
     window = mean_window(len(trials))
     mean = np.convolve(accuracy, np.ones(window) / window, mode="valid")
     axes.plot(order[window - 1 :], mean, color=MEAN_COLOUR, label=f"mean of {window}")
@@ -41,9 +70,13 @@ def mean_window(trials: int) -> int:
     return min(trials, max(5, trials // 20))
 
 
-def stage_chart(stages: Mapping[float, Sequence[float]]) -> Figure:
-    """Mean accuracy at each epsilon, from exploration to exploitation, with the range of each."""
-    figure, axes = empty_chart("epsilon (trials)", "early-stop accuracy (%)")
+def stage_chart(stages: Mapping[float, Sequence[float]], name: str) -> Figure:
+    """Mean score at each epsilon, from exploration to exploitation, with the range of each.
+
+    Args:
+        name: of the score, for the axis.
+    """
+    figure, axes = empty_chart("epsilon (trials)", name)
     epsilons = sorted(stages, reverse=True)
     places = np.arange(len(epsilons))
     means = [float(np.mean(stages[epsilon])) for epsilon in epsilons]
@@ -57,27 +90,32 @@ def stage_chart(stages: Mapping[float, Sequence[float]]) -> Figure:
     return figure
 
 
-def accuracies_by_epsilon(
-    trials: Sequence[TrialResult], epsilon_by_episode: Mapping[int, float]
+def scores_by_epsilon(
+    shown: Scores, epsilon_by_episode: Mapping[int, float]
 ) -> dict[float, list[float]]:
-    """The accuracies of the trials at each epsilon; episodes of unknown epsilon are left out."""
+    """The scores of the trials at each epsilon; episodes of unknown epsilon are left out."""
     stages: dict[float, list[float]] = defaultdict(list)
-    for trial in trials:
+    for trial, value in zip(shown.trials, shown.values, strict=True):
         if trial.episode in epsilon_by_episode:
-            stages[epsilon_by_episode[trial.episode]].append(trial.accuracy)
+            stages[epsilon_by_episode[trial.episode]].append(value)
     return dict(stages)
 
 
-def cost_chart(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
-    """Accuracy against FLOPs, the best block marked."""
-    figure, axes = empty_chart(
-        "FLOPs of the network (multiply-accumulates)", "early-stop accuracy (%)"
-    )
-    flops = np.array([float(trial.flops) for trial in trials])
-    _scatter(axes, flops, np.array([trial.accuracy for trial in trials]), "a trial")
+def cost_chart(shown: Scores, best: TrialResult) -> Figure | None:
+    """The score against FLOPs, the best block marked; None if no trial reported its FLOPs."""
+    points = [
+        (float(trial.flops), value, trial.trial_id == best.trial_id)
+        for trial, value in zip(shown.trials, shown.values, strict=True)
+        if trial.flops is not None
+    ]
+    if not points:
+        return None
+    figure, axes = empty_chart("FLOPs of the network (multiply-accumulates)", shown.name)
+    flops = np.array([cost for cost, _, _ in points])
+    _scatter(axes, flops, np.array([value for _, value, _ in points]), "a trial")
     axes.scatter(
-        [float(best.flops)],
-        [best.accuracy],
+        [cost for cost, _, is_best in points if is_best],
+        [value for _, value, is_best in points if is_best],
         s=70,
         facecolor="none",
         edgecolor=BEST_COLOUR,

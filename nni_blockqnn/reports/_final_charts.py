@@ -40,16 +40,25 @@ class LearningCurve(NamedTuple):
     name: str | None
 
 
-def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Figure:
+def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Figure | None:
     """Accuracy against FLOPs, best first; the best block and the hand-made ones marked.
+
+    None if no trial reported both.
 
     Args:
         accuracy_name: for the axis.
     """
+    points = [
+        (float(result.flops), result.accuracy, name_of(result.block))
+        for result in ranked
+        if result.flops is not None and result.accuracy is not None
+    ]
+    if not points:
+        return None
     figure, axes = empty_chart("FLOPs of the network (multiply-accumulates)", accuracy_name)
-    flops = np.array([float(result.flops) for result in ranked])
-    accuracy = np.array([result.accuracy for result in ranked])
-    names = [name_of(result.block) for result in ranked]
+    flops = np.array([cost for cost, _, _ in points])
+    accuracy = np.array([value for _, value, _ in points])
+    names = [name for _, _, name in points]
     is_named = np.array([name is not None for name in names])
     for chosen, colour, marker, label in (
         (~is_named, POINT_COLOUR, "o", "found by the search"),

@@ -15,12 +15,17 @@ from matplotlib.figure import Figure
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import all_kinds
 from nni_blockqnn.blocks.layer import CONV_KERNELS
+from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.reports._inline import inline_svg
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports.drawing import block_figure, thumbnail_figure
 from nni_blockqnn.results.experiment import Results
+from nni_blockqnn.results.lost import LostNetwork, lost_networks
+from nni_blockqnn.results.problems import ProblemGroup, problem_groups
+from nni_blockqnn.results.status import read_status
 
-SHOWN_PROBLEMS = 5
+_SHOWN_PROBLEMS = 20
+_SHOWN_LOST = 20
 _THUMBNAIL_SCALE = 0.34
 
 
@@ -37,6 +42,28 @@ class Pictures(NamedTuple):
     draw_command: str
 
 
+class Problems(NamedTuple):
+    """Trials without a result.
+
+    Attributes:
+        trials: how many there are.
+        groups: the most frequent reasons.
+        reasons: how many there are.
+        lost_trials: how many ended without a word, as the tuner counts them.
+        lost: of how many networks.
+        given_up: some of those that are not sent again.
+        all_given_up: how many these are.
+    """
+
+    trials: int
+    groups: list[ProblemGroup]
+    reasons: int
+    lost_trials: int
+    lost: int
+    given_up: list[LostNetwork]
+    all_given_up: int
+
+
 def page_template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("nni_blockqnn.reports", "templates"),
@@ -45,7 +72,12 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"quantity": quantity, "duration": duration, "quoted": shlex.quote}
+    environment.filters |= {
+        "quantity": quantity,
+        "duration": duration,
+        "quoted": shlex.quote,
+        "decimals": decimals,
+    }
     return environment.get_template(name)
 
 
@@ -71,24 +103,34 @@ def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
     """The colours of layers, and what they are.
 
     The paper's layers are always listed, those of the encoding "separate" if a block is of it, and
-    optional ones if a block has them.
+    optional kinds and other kernels if a block has them.
     """
-    blocks = list(blocks)
+    blocks = [*blocks]
     encodings = {"pcc", *(block.encoding for block in blocks)}
-    used = {kind for block in blocks for kind in block.kinds}
+    kernels: dict[LayerKind, set[int]] = {}
+    for block in blocks:
+        for layer, kind in zip(block.layers, block.kinds, strict=True):
+            kernels.setdefault(kind, set()).add(layer.kernel)
     shown_kinds: dict[tuple[int, int], None] = {}
     for kind in all_kinds():
-        listed = kind in used if kind.optional else bool(encodings & {*kind.encodings})
-        if listed and not kind.ends:
-            kernels = CONV_KERNELS if kind.kernel_colours else (0,)
-            shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in kernels)
+        listed = kind in kernels if kind.optional else bool(encodings & {*kind.encodings})
+        if not listed or kind.ends:
+            continue
+        paper = CONV_KERNELS if kind.kernels == "conv" else ()
+        coloured = {*paper, *kernels.get(kind, ())} if kind.kernel_colours else {0}
+        shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in sorted(coloured))
     return [(colour(*kind), label(*kind)) for kind in shown_kinds]
 
 
 def facts(results: Results) -> dict[str, str]:
     """What was searched or trained, and how."""
     experiment, config = results.experiment, results.experiment.config
-    rows = {"Experiment": f"{experiment.id} ({experiment.status.lower()})"}
+    status, now = read_status(results), datetime.now(tz=timezone.utc)
+    state = f"{status.text}{f'; {status.why}' if status.why else ''}"
+    rows = {
+        "Experiment": experiment.id,
+        "State": state if status.is_over else f"{state}, at {now:%Y-%m-%d %H:%M} UTC",
+    }
     if results.started is not None:
         started = datetime.fromtimestamp(results.started, tz=timezone.utc)
         rows["Started"] = f"{started:%Y-%m-%d %H:%M} UTC"
@@ -103,6 +145,22 @@ def facts(results: Results) -> dict[str, str]:
     if config.get("trialCommand"):
         rows["Trial"] = str(config["trialCommand"])
     return rows
+
+
+def problems(results: Results) -> Problems:
+    """Why trials have no result, and which networks were lost."""
+    groups = problem_groups(results)
+    lost = lost_networks(results.experiment.directory)
+    given_up = [network for network in lost if network.is_given_up]
+    return Problems(
+        sum(group.count for group in groups),
+        groups[:_SHOWN_PROBLEMS],
+        len(groups),
+        sum(network.times for network in lost),
+        len(lost),
+        given_up[:_SHOWN_LOST],
+        len(given_up),
+    )
 
 
 def statuses(results: Results) -> str:
@@ -125,6 +183,11 @@ def quantity(number: float | None) -> str:
     exponent = math.floor(math.log10(rounded))
     group = min(exponent // 3, 4)
     return f"{rounded / 1000**group:,.{max(0, 2 - (exponent - 3 * group))}f} {' kMGT'[group]}"
+
+
+def decimals(number: float | None, digits: int = 2, unit: str = "") -> str:
+    """Such as "98.61 %"."""
+    return "–" if number is None else f"{number:.{digits}f}{unit}"
 
 
 def duration(seconds: float | None) -> str:

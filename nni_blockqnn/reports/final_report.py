@@ -18,9 +18,14 @@ from nni_blockqnn.results.finalists import (
     Curve,
     Untrained,
     learning_curves,
+    untrained,
+)
+from nni_blockqnn.results.trial_command import (
+    TRIAL_MODULE,
+    is_own_trial,
+    joined,
     trial_option,
     trial_words,
-    untrained,
 )
 
 _NOT_OF_TRAIN = ("--mu", "--rho", "--reward", "--save-dir", "--validation", "--test", "--recipe")
@@ -72,14 +77,13 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
     curves = learning_curves(results.experiment)
     ranked = [_ranked(result) for result in distinct_best(results, len(results.trials), "accuracy")]
     missing = [_missing(finalist, curves) for finalist in untrained(results)]
-    words = trial_words(results.experiment.config)
+    words, named = trial_words(results.experiment.config), results.experiment.argument
     on_test = trial_option(words, "--validation", "holdout") == "test"
     text = page.page_template("final.html").render(
         title=title or "The finalists of a search, trained to the end",
         results=results,
         facts=page.facts(results),
-        failures=results.failures[-page.SHOWN_PROBLEMS :],
-        malformed=results.malformed[: page.SHOWN_PROBLEMS],
+        problems=page.problems(results),
         ranked=ranked,
         missing=missing,
         fates=sorted({row.finalist.fate for row in missing}),
@@ -91,7 +95,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         on_test=on_test,
         charts=_charts(ranked, missing, curves, "test" if on_test else "validation"),
         legend=page.legend(row.result.block for row in ranked),
-        top_command=f"blockqnn top {results.experiment.id} --by accuracy --output winners.json",
+        top_command=f"blockqnn top {named} --by accuracy --output winners.json",
         train_command=_train_command(words),
     )
     write_whole(Path(path), text)
@@ -135,12 +139,10 @@ def _charts(
     if not ranked:
         return []
     axis = f"{split} accuracy (%)"
-    found = [
-        page.chart(
-            final_charts.accuracy_chart([row.result for row in ranked], axis),
-            "What accuracy costs. The upper left edge is where one wants to be.",
-        )
-    ]
+    found = []
+    if cost := final_charts.accuracy_chart([row.result for row in ranked], axis):
+        caption = "What accuracy costs. The upper left edge is where one wants to be."
+        found.append(page.chart(cost, caption))
     lines = [
         final_charts.LearningCurve(curves[row.result.trial_id], place, row.name)
         for place, row in enumerate(ranked, 1)
@@ -156,8 +158,8 @@ def _charts(
 def _train_command(words: Sequence[str]) -> str:
     """For the winner on all data: the trial's own options, as far as they are those of train."""
     options: list[str] = []
-    if "nni_blockqnn.trial" in words:
-        options = [*words[words.index("nni_blockqnn.trial") + 1 :]]
+    if is_own_trial(words):
+        options = [*words[words.index(TRIAL_MODULE) + 1 :]]
     kept: list[str] = []
     is_kept = True
     for word in options:
@@ -169,14 +171,7 @@ def _train_command(words: Sequence[str]) -> str:
     return " ".join(
         [
             "blockqnn train winners.json --rank 1",
-            _joined(kept) if kept else "--dataset ...",
+            joined(kept) if kept else "--dataset ...",
             f"--recipe {shlex.quote(recipe)} --validation test --output best",
         ]
-    )
-
-
-def _joined(words: Sequence[str]) -> str:
-    """Quoted where a shell needs it, but ``~`` left for it to fill in."""
-    return " ".join(
-        word if word.startswith("~/") and " " not in word else shlex.quote(word) for word in words
     )

@@ -13,6 +13,7 @@ from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.reports import _charts as charts
 from nni_blockqnn.reports import _page as page
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
+from nni_blockqnn.results.rewards import search_reward
 
 _TABLE_ROWS = 20
 
@@ -48,10 +49,10 @@ def write_report(
         facts=page.facts(results) | dict(extra or {}),
         networks=len(best),
         statuses=page.statuses(results),
-        failures=results.failures[-page.SHOWN_PROBLEMS :],
-        malformed=results.malformed[: page.SHOWN_PROBLEMS],
+        problems=page.problems(results),
+        reward=search_reward(results),
         ranked=[_Ranked(result, page.pictures(result.block)) for result in best[:_TABLE_ROWS]],
-        most_accurate=next(iter(distinct_best(results, 1, by="accuracy")), None),
+        most_accurate=_most_accurate(results),
         charts=_charts(results, best, epsilon_by_episode or {}),
         legend=page.legend(trial.block for trial in results.trials),
         correlations=_correlations(results.trials),
@@ -59,38 +60,46 @@ def write_report(
     write_whole(Path(path), text)
 
 
+def _most_accurate(results: Results) -> TrialResult | None:
+    best = next(iter(distinct_best(results, 1, by="accuracy")), None)
+    return None if best is None or best.accuracy is None else best
+
+
 def _charts(
     results: Results, best: list[TrialResult], epsilon_by_episode: Mapping[int, float]
 ) -> list[page.Chart]:
-    trials = results.trials
-    if not trials:
+    if not results.trials:
         return []
-    window = charts.mean_window(len(trials))
-    figures = [
-        (
-            charts.progress_chart(trials),
-            f"Each result, the best accuracy so far and the mean of the last {window}.",
-        ),
-        (
-            charts.cost_chart(trials, best[0]),
-            "What accuracy costs. The upper left edge is where one wants to be.",
-        ),
-    ]
-    stages = charts.accuracies_by_epsilon(trials, epsilon_by_episode)
-    if stages:
-        caption = (
-            "Mean accuracy at each epsilon: the agent explores at 1 and uses what it learnt at 0."
+    shown = charts.scores(results.trials, results.minimize)
+    word = "reward" if shown.name == "reward" else "accuracy"
+    window = charts.mean_window(len(shown.trials))
+    found = [
+        page.chart(
+            charts.progress_chart(shown),
+            f"Each result, the best {word} so far and the mean of the last {window}.",
         )
-        figures.insert(1, (charts.stage_chart(stages), caption))
-    return [page.chart(figure, caption) for figure, caption in figures]
+    ]
+    if stages := charts.scores_by_epsilon(shown, epsilon_by_episode):
+        caption = (
+            f"Mean {word} at each epsilon: the agent explores at 1 and uses what it learnt at 0."
+        )
+        found.append(page.chart(charts.stage_chart(stages, shown.name), caption))
+    if cost := charts.cost_chart(shown, best[0]):
+        edge = "lower" if shown.minimize else "upper"
+        caption = f"What {word} costs. The {edge} left edge is where one wants to be."
+        found.append(page.chart(cost, caption))
+    return found
 
 
 def _correlations(trials: Sequence[TrialResult]) -> dict[str, float | None]:
     """Rank correlations of FLOPs and density with the accuracy; None where one does not vary."""
-    if len(trials) < 2:
+    known = [
+        (trial.accuracy, trial.flops, trial.density)
+        for trial in trials
+        if trial.accuracy is not None and trial.flops is not None
+    ]
+    if len(known) < 2:
         return {"flops": None, "density": None}
-    accuracy, flops, density = np.array(
-        [(trial.accuracy, trial.flops, trial.density) for trial in trials], dtype=float
-    ).T
+    accuracy, flops, density = np.array(known, dtype=float).T
     found = {"flops": spearman(flops, accuracy), "density": spearman(density, accuracy)}
     return {name: None if np.isnan(value) else float(value) for name, value in found.items()}

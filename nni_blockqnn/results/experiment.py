@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge.database import (
@@ -36,8 +38,11 @@ __all__ = [
     "epsilons",
     "find_experiment",
     "is_blockqnn_search",
+    "is_of_blockqnn",
     "read_results",
 ]
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,12 @@ class TrialResult:
             the trial.
         block: as the metric names it, whatever parameters NNI has recorded.
         reward: the metric's "default".
-        accuracy: on the validation set, in percent.
+        accuracy: on the validation set, in percent; this, ``flops`` and ``params`` are None if the
+            trial did not report them, as one of the user's own need not.
         flops: multiply-accumulates of the network for one image.
-        params: weights of the network, None if the trial did not report them.
+        params: weights of the network.
         density: edges over dots of the block's graph.
-        repeats: the N of the network, None if the trial did not report it.
+        repeats: the N of the network, None if neither the trial nor the search space says it.
         seconds: from the trial's start to its end, None if NNI does not know its start.
         finished: its position in the order in which the results came, from 0.
         metric: the whole final metric.
@@ -62,8 +68,8 @@ class TrialResult:
     episode: int
     block: Block
     reward: float
-    accuracy: float
-    flops: int
+    accuracy: float | None
+    flops: int | None
     params: int | None
     density: float
     repeats: int | None
@@ -149,8 +155,8 @@ def distinct_best(
 ) -> list[TrialResult]:
     """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
 
-    Two results are of the same network if their blocks have equal keys and equal repeats. A result
-    without ``params`` does not pass ``max_params``.
+    Two results are of the same network if their blocks have equal keys and equal repeats. What was
+    not reported ranks last, and does not pass a limit.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
@@ -160,7 +166,11 @@ def distinct_best(
     sign = 1 if by == "reward" and results.minimize else -1
     best: dict[tuple[str, int | None], TrialResult] = {}
     for result in sorted(
-        results.trials, key=lambda result: (sign * getattr(result, by), result.flops)
+        results.trials,
+        key=lambda result: (
+            *_last_if_none(getattr(result, by), sign),
+            *_last_if_none(result.flops),
+        ),
     ):
         if len(best) >= k:
             break
@@ -175,15 +185,27 @@ def is_blockqnn_search(experiment: Experiment) -> bool:
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
 
 
+def is_of_blockqnn(experiment: Experiment) -> bool:
+    """Whether the tuner, the trial or the search space is this package's."""
+    config = experiment.config
+    tuner = config.get("tuner") or {}
+    space = config.get("searchSpace")
+    named = (tuner.get("className"), tuner.get("name"), config.get("trialCommand"))
+    has_package = any(re.search("blockqnn", str(text), re.IGNORECASE) for text in named)
+    return has_package or (isinstance(space, Mapping) and "block" in space)
+
+
 def epsilons(experiment_directory: Path) -> dict[int, float]:
     """The epsilon with which each episode's block was drawn; empty for other tuners."""
     journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.exists():
+    if not journal.is_file():
         return {}
     return {
-        int(event["episode"]): float(event["epsilon"])
+        event["episode"]: float(event["epsilon"])
         for event in read_events(journal)
         if event.get("event") == "suggestion"
+        and is_integer(event.get("episode"))
+        and is_number(event.get("epsilon"))
     }
 
 
@@ -195,7 +217,10 @@ class _MetricReader:
         self.failures: list[Problem] = []
         self.malformed: list[Problem] = []
         self._trials = {trial.id: trial for trial in trials}
-        self._encoding = _encoding(experiment)
+        space = _space(experiment)
+        self._encoding = "pcc" if space is None else space.encoding
+        repeats = () if space is None else space.repeats
+        self._only_repeats = repeats[0] if len(repeats) == 1 else None
         # other tuners give no episodes: their trials are numbered as NNI made them
         self._episodes: dict[str, int] = {}
         if not is_blockqnn_search(experiment):
@@ -224,20 +249,20 @@ class _MetricReader:
 
     def _result(self, metric: Metric, value: Any) -> TrialResult:
         final = parse_final_metric(value, self._encoding)
-        params = final.values.get("params")
+        reported = final.values
         return TrialResult(
             episode=final.episode,
             block=final.block,
             reward=final.reward,
-            accuracy=_number("accuracy", final.values.get("accuracy")),
-            flops=_integer("flops", final.values.get("flops"), 1),
-            params=None if params is None else _integer("params", params, 0),
-            density=_number("density", final.values.get("density", final.block.density)),
-            repeats=final.repeats,
+            accuracy=_if_any(reported.get("accuracy"), partial(_number, "accuracy")),
+            flops=_if_any(reported.get("flops"), partial(_integer, "flops", lowest=1)),
+            params=_if_any(reported.get("params"), partial(_integer, "params", lowest=0)),
+            density=_number("density", reported.get("density", final.block.density)),
+            repeats=final.repeats or self._only_repeats,
             seconds=self._seconds(metric),
             trial_id=metric.trial_id,
             finished=len(self.results),
-            metric=final.values,
+            metric=reported,
         )
 
     def _seconds(self, metric: Metric) -> float | None:
@@ -259,19 +284,25 @@ def _kept_metrics(
             yield Metric(trial.id, kept.time, 0, kept.metric)
 
 
-def _encoding(experiment: Experiment) -> str:
-    """The encoding of blocks whose metric does not name it: the search space's.
-
-    Other tuners' search spaces have none.
-    """
+def _space(experiment: Experiment) -> SearchSpace | None:
+    """The search space of blocks; other tuners' experiments have none."""
     try:
-        return SearchSpace.from_json(experiment.config.get("searchSpace", {})).encoding
+        return SearchSpace.from_json(experiment.config.get("searchSpace", {}))
     except ValueError:
-        return "pcc"
+        return None
+
+
+def _last_if_none(value: float | None, sign: int = 1) -> tuple[bool, float]:
+    """A key that sorts what was not reported behind the rest."""
+    return value is None, 0 if value is None else sign * value
 
 
 def _within(value: int | None, highest: int | None) -> bool:
     return highest is None or (value is not None and value <= highest)
+
+
+def _if_any(value: Any, read: Callable[[Any], Value]) -> Value | None:
+    return None if value is None else read(value)
 
 
 def _number(name: str, value: Any) -> float:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.bridge.database import Metric, Trial, read_metrics, read_trials
-from nni_blockqnn.bridge.statuses import (
-    ADD_RESUMED,
-    CANCELLED,
-    EARLY_STOPPED,
-    RUNNING,
-    SUCCEEDED,
-    UNDER_WAY,
-)
+from nni_blockqnn.bridge.database import Metric, read_metrics, read_trials
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.exchange.finalists import finalist_tasks, is_finalists
 from nni_blockqnn.exchange.parameters import read_task
+from nni_blockqnn.results._fates import fate_of
 from nni_blockqnn.results.experiment import Experiment, Results
+from nni_blockqnn.results.trial_command import is_own_trial, trial_option, trial_words
 
 Curve = tuple[tuple[int, float], ...]
 """Epochs, from 1 and ascending, and the accuracy after each in percent."""
@@ -54,27 +46,9 @@ def is_final_training(config: Mapping[str, Any]) -> bool:
     if not is_finalists(config.get("searchSpace")):
         return False
     words = trial_words(config)
-    if "nni_blockqnn.trial" not in words:  # a trial of the user's own
+    if not is_own_trial(words):  # but one of the user's
         return True
     return trial_option(words, "--recipe", "early-stop") != "early-stop"
-
-
-def trial_words(config: Mapping[str, Any]) -> list[str]:
-    """The words of the trial's command, ``--name=value`` as two; none if no shell could read it."""
-    try:
-        words = shlex.split(str(config.get("trialCommand") or ""))
-    except ValueError:
-        return []
-    parts: list[str] = []
-    for word in words:
-        parts += word.split("=", 1) if word.startswith("--") else [word]
-    return parts
-
-
-def trial_option(words: Sequence[str], name: str, default: str) -> str:
-    """The value of an option of the trial's command; the last value if it is given twice."""
-    values = [value for option, value in pairwise(words) if option == name]
-    return values[-1] if values else default
 
 
 def learning_curves(experiment: Experiment) -> dict[str, Curve]:
@@ -134,37 +108,10 @@ def untrained(results: Results) -> list[Untrained]:
         if trial is None:
             fate, why = "not started", _why_not_started(results, len(tasks))
         else:
-            fate, why = _fate(results, trial)
+            fate, why = fate_of(results, trial)
         trial_id = None if trial is None else trial.id
         missing.append(Untrained(task.block, task.spec.repeats, trial_id, fate, why))
     return missing
-
-
-def _fate(results: Results, trial: Trial) -> tuple[str, str]:
-    experiment = results.experiment
-    for fate, problems in (("failed", results.failures), ("unreadable", results.malformed)):
-        for problem in problems:
-            if problem.trial_id == trial.id:
-                return fate, problem.reason
-    if trial.status in UNDER_WAY | {ADD_RESUMED}:
-        if experiment.has_ended:
-            return "killed", "it was under way when the experiment ended"
-        is_running = trial.status == RUNNING
-        return ("under way", "it is being trained") if is_running else ("waiting", "it waits")
-    if trial.cancelled or trial.status == EARLY_STOPPED:
-        return "stopped", f"{_assessor(experiment)}maxTrialDuration or a user ended it"
-    if trial.status in CANCELLED:
-        return "killed", "its process ended by a signal, of the system or a user"
-    if trial.status == SUCCEEDED:
-        return "unreadable", "it ended without a result"
-    return "failed", "it did not say why; its own log may"
-
-
-def _assessor(experiment: Experiment) -> str:
-    """'the assessor Medianstop, ', or nothing where there is none."""
-    assessor = experiment.config.get("assessor") or {}
-    name = assessor.get("name") or assessor.get("className")
-    return f"the assessor {name}, " if name else ""
 
 
 def _why_not_started(results: Results, finalists: int) -> str:

@@ -84,13 +84,6 @@ class SearchSpace:
         """The network around the block, with its own number of repeats."""
         return NetworkSpec.from_parameter(self.network)
 
-    @property
-    def has_paper_kernels(self) -> bool:
-        """Whether no kernel is outside Table 1."""
-        return set(self.conv_kernels) <= set(CONV_KERNELS) and set(self.pool_kernels) <= set(
-            POOL_KERNELS
-        )
-
     def successors(self, layer: Layer | Sequence[int] | None) -> list[Layer]:
         """The legal next layers, Terminal last; ``None`` or ``START`` asks for the first layers.
 

@@ -169,7 +169,8 @@ def joined(device: str) -> Iterator[tuple[World, str]]:
         reason, *_ = re.sub(r"^\[[^]]*\] ", "", str(error)).splitlines()  # without a source's line
         raise TrainingError(
             "another process of the training has ended, see what it says; the same command goes on "
-            f"from the last checkpoint ({reason[:120]})"
+            f"from the last checkpoint ({reason[:120]})",
+            of_block=False,
         ) from error
     # not after an error: NCCL would wait for the others here, and torchrun for this process
     dist.destroy_process_group()

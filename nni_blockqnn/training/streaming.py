@@ -83,7 +83,7 @@ class StreamedBatches:
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # else it draws from the global one
         )
-        for positions, images in zip(batches, _explained(loader), strict=True):
+        for positions, images in zip(batches, _explained(loader, split), strict=True):
             labels = split.labels[positions]
             yield (
                 self._normalised(images.to(device, non_blocking=True)),
@@ -160,7 +160,7 @@ def _stacked(images: list[Tensor | DataError]) -> Tensor | DataError:
     return torch.stack(whole)
 
 
-def _explained(loader: DataLoader) -> Iterator[Tensor]:
+def _explained(loader: DataLoader, split: StreamedSplit) -> Iterator[Tensor]:
     """The loader's batches; raises DataError for what a worker found, or for its end."""
     batches = iter(loader)
     while True:
@@ -177,5 +177,5 @@ def _explained(loader: DataLoader) -> Iterator[Tensor]:
                 f"({str(error).splitlines()[0]})"
             ) from error
         if isinstance(images, DataError):
-            raise images
+            raise split.search_broken(images)
         yield images

@@ -101,6 +101,8 @@ def train_and_measure(
         startup = time.perf_counter() - before
         repeats = task.spec.repeats
         print(f"block {task.block}, repeats {repeats}, {len(data.train)} images, {device}")
+        for note in data.notes:
+            print(f"note: {note}")
 
     folder = _network_folder(task, arguments, files)
     if folder is not None and files is None:
@@ -131,7 +133,7 @@ def _report_failure(parameters: Any, error: Exception) -> None:
 
     NaN keeps the failure out of the web UI's curves; its table shows it.
     """
-    own_doing = isinstance(error, TrainingError)
+    own_doing = isinstance(error, TrainingError) and error.of_block
     reason = str(error) or type(error).__name__
     given = parameters if isinstance(parameters, dict) else {}
     identity = {name: given[name] for name in ("episode", "block") if name in given}
@@ -228,4 +230,6 @@ def _measured(trained: Trained) -> dict[str, Any]:
     }
     if result.micro_batch != trained.recipe.batch_size:
         metric["micro_batch"] = result.micro_batch
+    if task.repetition:
+        metric["repetition"] = task.repetition
     return metric if task.episode is None else metric | {"episode": task.episode}

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nni_blockqnn.common.checks import LARGEST_SEED
 from nni_blockqnn.data import AnySplit, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space import build_network
@@ -105,6 +106,7 @@ class Trained:
             "micro_batch": self.result.micro_batch,
             "processes": self.world.size,
             "seed": arguments.seed,
+            **({"repetition": self.task.repetition} if self.task.repetition else {}),
             "epoch": self.result.kept_epoch,
             "init_from": None if init_from is None else dict(init_from),
             **accuracies,
@@ -159,7 +161,7 @@ def run_training(
         replace(data, valid=watched_images(data.train)) if on_test and hide_test else data,
         recipe,
         device=device,
-        seed=arguments.seed,
+        seed=training_seed(task, arguments),
         on_epoch=on_epoch,
         checkpoint=checkpoint,
         keep_best=keep_best and not on_test,
@@ -168,6 +170,11 @@ def run_training(
         world=world,
     )
     return Trained(task, recipe, data, result, arguments, world)
+
+
+def training_seed(task: TrialTask, arguments: TrainingArguments) -> int:
+    """Of weights and order. The images held out are those of the seed itself every time."""
+    return (arguments.seed + task.repetition) % (LARGEST_SEED + 1)
 
 
 def named_test_accuracies(found: Accuracies) -> dict[str, float]:

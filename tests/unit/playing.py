@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.tuner import BlockQNNTuner
 
 Parameters = dict[str, Any]
@@ -55,7 +55,7 @@ def network_of(parameters: Parameters) -> tuple[str, int]:
 
 def _block_of(parameters: Parameters) -> Block:
     space = json.loads(parameters.get("space", "{}"))
-    return parse_any_block(parameters["block"], space.get("encoding", "pcc"))
+    return parse_block(parameters["block"], space.get("encoding", "pcc"))
 
 
 class Experiment:

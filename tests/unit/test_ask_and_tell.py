@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -132,3 +133,21 @@ def test_with_a_predictor_the_luckiest_result_is_not_the_best() -> None:
     assert by_reward.metric["lucky"]
     assert not search.best(1)[0].metric["lucky"]
     assert len(search.best(1)[0].block.layers) == 7
+
+
+def test_a_network_that_is_trained_again_has_another_seed() -> None:
+    space = SearchSpace(max_layers=2, conv_kernels=(3,), pool_kernels=(3,))
+    search = BlockSearch(space, known_blocks="train", seed=3)
+    repetitions: dict[Block, list[int]] = defaultdict(list)
+    for number in range(24):
+        suggestion = search.ask()
+        assert suggestion is not None
+        repetitions[suggestion.block].append(suggestion.repetition)
+        if number % 5:
+            search.tell(suggestion.episode, 50.0 + number)
+        else:
+            search.tell_failure(suggestion.episode, "no data")  # its seed has not been seen
+            repetitions[suggestion.block].pop()
+    for counted in repetitions.values():
+        assert counted == list(range(len(counted)))
+    assert max(map(len, repetitions.values())) > 2

@@ -524,18 +524,19 @@ def test_folders_that_are_missing_empty_or_different_are_named(tmp_path: Path) -
     root = tmp_path / "data"
     assert f"no directory {root}" in message(root)
     root.mkdir()
-    assert f"no directory {root / 'train'}" in message(root)
+    assert f"no class folders in {root}: expected DIR/train/CLASS" in message(root)
     (root / "train").mkdir()
-    assert f"neither {root / 'val'} nor {root / 'test'}" in message(root)
     (root / "test").mkdir()
     assert f"no class folders in {root / 'train'}" in message(root)
     (root / "train" / "cat").mkdir()
     (root / "test" / "dog").mkdir()
     assert f"{root / 'test'} lacks the class 'cat'" in message(root)
     (root / "test" / "cat").mkdir()
-    assert f"{root / 'test'} has a class 'dog'" in message(root)
+    assert f"{root / 'train'} lacks the class 'dog' that {root / 'test'} has" in message(root)
     (root / "train" / "dog").mkdir()
-    assert f"no images in {root / 'train' / 'cat'}" in message(root)
+    assert f"no images in {root / 'train' / 'cat'}: put some there" in message(root)
+    (root / "train").rename(tmp_path / "elsewhere")
+    assert f"no directory {root / 'train'}" in message(root)
 
 
 def test_a_class_of_one_image_cannot_be_held_out(tmp_path: Path) -> None:

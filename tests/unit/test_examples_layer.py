@@ -17,7 +17,7 @@ from playing import Experiment, tuner
 from ptflops import get_model_complexity_info
 from torch import Tensor, nn
 
-from nni_blockqnn.blocks.block import parse_any_block
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import find_kind
 from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.cli import main
@@ -137,7 +137,7 @@ def _save(folder: Path, network: nn.Module, images: Tensor, codes: str) -> None:
     facts = {
         "block": codes,
         "encoding": "pcc",
-        "extra_kinds": parse_any_block(codes).extra_kinds,
+        "extra_kinds": Block.parse(codes).extra_kinds,
         "repeats": spec.repeats,
         "network": json.loads(spec.to_json()),
         "dataset": "digits",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playing import Experiment, Parameters, network_of, space, tuner
 
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure
-from nni_blockqnn.q_learning.failures import REPORTED_IN_A_ROW, SILENT_IN_A_ROW
+from nni_blockqnn.exchange.parameters import read_task
+from nni_blockqnn.q_learning.failures import LOST_LIMIT, REPORTED_IN_A_ROW, SILENT_IN_A_ROW
+from nni_blockqnn.q_learning.search import BlockSearch
+from nni_blockqnn.space.limits import CostLimits, Limits
+from nni_blockqnn.space.search_space import SearchSpace
 from nni_blockqnn.tuner import BlockQNNTuner
 
 
@@ -150,3 +156,97 @@ def test_reading_a_failure() -> None:
     assert parse_failure(0.5) is None
     with pytest.raises(MetricError, match="episode"):
         parse_failure({"failure": "x", "block": "[[1,1,1,0,0]]"})
+
+
+def too_much(parameters: Parameters) -> bool:
+    """A toy of a network that its machine kills: two or more convolutions of 5x5."""
+    layers = Block.parse(parameters["block"]).layers
+    return sum((layer.type, layer.kernel) == (1, 5) for layer in layers) > 1
+
+
+@pytest.mark.parametrize("end", ["killed", "succeeded"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_network_that_is_lost_three_times_is_not_sent_again(end: str, concurrency: int) -> None:
+    """Whatever ended its trials; NNI calls some of them succeeded."""
+    experiment = Experiment(tuner(space(max_layers=3), seed=4), concurrency)
+    lost: Counter[tuple[str, int]] = Counter()
+
+    def finish(playing: Experiment, parameter_id: int) -> None:
+        parameters = playing.in_flight[parameter_id]
+        if not too_much(parameters):
+            playing.finish(parameter_id)
+            return
+        lost[network_of(parameters)] += 1
+        del playing.in_flight[parameter_id]
+        playing.tuner.trial_end(parameter_id, end == "succeeded")
+
+    experiment.run(80, finish)
+    assert experiment.exhausted
+    assert lost
+    assert set(lost.values()) == {LOST_LIMIT}
+    # everything else was trained, once
+    assert len(experiment.tuner.history) == 42 - len(lost)
+
+
+def test_the_count_of_lost_trials_survives_a_restart(checkpoint: Path) -> None:
+    only = space(max_layers=2, conv_kernels=[3], pool_kernels=[3])  # four networks
+    before = Experiment(tuner(only))
+    before.run(7, Experiment.fail)
+    after = Experiment(tuner(only), first_id=50)
+    after.run(50, Experiment.fail)
+    assert after.exhausted
+    sent = Counter(network_of(parameters) for parameters in before.sent + after.sent)
+    assert sent == dict.fromkeys(sent, LOST_LIMIT)
+    assert len(sent) == 4
+
+
+@pytest.mark.parametrize("late", ["result", "failure"])
+def test_what_says_something_late_was_not_lost(late: str) -> None:
+    """trial_end may come long before a result."""
+    search = BlockSearch(SearchSpace.from_json(space(max_layers=2)), known_blocks="train")
+    handed_out: Counter[Block] = Counter()
+    for _ in range(60):
+        suggestion = search.ask()
+        assert suggestion is not None
+        handed_out[suggestion.block] += 1
+        search.release(suggestion.episode)
+        if late == "result":
+            search.tell(suggestion.episode, 50.0)
+        elif handed_out[suggestion.block] == 1:
+            search.tell_failure(suggestion.episode, "no data")
+            search.failures.end_streak()
+        else:
+            search.tell(suggestion.episode, 50.0)
+    assert max(handed_out.values()) > LOST_LIMIT
+
+
+CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"max_layers": 4}),
+    ({}, {"encoding": "separate"}),
+    ({"encoding": "separate"}, {}),
+    ({"conv_kernels": [7]}, {"conv_kernels": [3]}),
+    ({"extra_kinds": ["separable"]}, {}),
+    ({"repeats": [2]}, {"repeats": [3]}),
+    ({"network": "cifar100"}, {"network": '{"preset": "cifar100", "filters": [256, 512, 1024]}'}),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), CHANGES)
+def test_a_retry_is_a_network_of_the_space_as_it_is_now(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    made = tuner(space(**old), seed=11, limits={"max_params": 20_000_000})
+    experiment = Experiment(made, concurrency=8)
+    experiment.fill()
+    for parameter_id in list(experiment.in_flight):
+        report_failure(experiment, parameter_id)
+    made.update_search_space(space(**new))
+    now = SearchSpace.from_json(space(**new))
+    limits = CostLimits(now, Limits(max_params=20_000_000))
+    experiment.run(20)
+    assert len(made.history) == 20
+    for parameters in experiment.sent[8:]:
+        task = read_task(parameters)
+        assert now.contains(task.block)
+        assert parameters["network"] == now.network
+        assert task.spec.repeats in limits.fitting_repeats(task.block)

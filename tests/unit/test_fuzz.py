@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fuzzing import READ, REFUSED, TARGETS, Target, fuzzed, outcome
 
-from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.exchange.class_args import check_class_args
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.search_space import SearchSpace
@@ -60,8 +60,8 @@ def _raising(error: BaseException) -> Callable[[Any], Any]:
         (_raising(ValueError("row 1: int object is not iterable")), 5, "with internals"),
         (_raising(ValueError("row 1: \ud800")), 5, "cannot be printed"),
         (_raising(ValueError("row 1: no")), [[1, 4, 0, 0, 0]], "a valid value is refused"),
-        (lambda value: parse_any_block([[1, 4, 0, 0, 0]]), [[1, 1, 3, 0, 0]], "read wrongly"),
-        (lambda value: parse_any_block([[1, 1, 1, 0, 0]]), [[1, True, 1, 0, 0]], "not all are"),
+        (lambda value: Block.parse([[1, 4, 0, 0, 0]]), [[1, 1, 3, 0, 0]], "read wrongly"),
+        (lambda value: Block.parse([[1, 1, 1, 0, 0]]), [[1, True, 1, 0, 0]], "not all are"),
     ],
 )
 def test_what_is_wrong_is_found(read: Callable[[Any], Any], value: Any, what: str) -> None:

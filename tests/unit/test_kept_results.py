@@ -10,10 +10,11 @@ from playing import Experiment, metric, tuner
 
 from nni_blockqnn.exchange.kept_results import (
     CHECKPOINT_NAME,
+    RESULT_NAME,
+    KeptResults,
     ResultFile,
     checkpoint_time,
     kept_metric,
-    kept_metrics,
 )
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 
@@ -67,6 +68,45 @@ def test_a_trial_that_was_killed_before_it_could_report_counts(experiment: Path)
     assert released == [(second["episode"], True)]
 
 
+def test_a_result_that_counted_early_may_still_be_reported(
+    experiment: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A trial keeps its result before it reports it, and another one may die between the two."""
+    played = Experiment(tuner(), 2)
+    played.fill()
+    first, _ = played.sent
+    keep(experiment, "aaaaa", first)
+    played.fail(1)
+    assert [result.episode for result in played.tuner.history] == [first["episode"]]
+    played.finish(0)
+    tuner().receive_trial_result(0, first, metric(first))  # and after a restart
+    assert caplog.text == ""
+    played.tuner.receive_trial_result(0, first, metric(first, 1.5))
+    assert f"A result does not count: episode {first['episode']} has counted" in caplog.text
+    assert len(played.tuner.history) == 1
+
+
+def test_only_new_files_are_read(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Experiment(tuner(), 4)
+    played.fill()
+    kept = KeptResults(experiment)
+    assert kept.new() == []
+    keep(experiment, "aaaaa", played.sent[0])
+    torn = experiment / "environments" / "local-env" / "trials" / "bbbbb" / RESULT_NAME
+    torn.parent.mkdir()
+    torn.write_text('{"metric": {"def')
+    assert [value["episode"] for value in kept.new()] == [0]
+    read = []
+    text_of = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path, **given: read.append(path) or text_of(path, **given)
+    )
+    ResultFile(torn.parent, played.sent[1], []).write(metric(played.sent[1]))
+    keep(experiment, "ccccc", played.sent[2])
+    assert sorted(value["episode"] for value in kept.new()) == [1, 2]
+    assert sorted(path.parent.name for path in read) == ["bbbbb", "ccccc"]
+
+
 def test_what_the_tuner_never_sent_does_not_count(experiment: Path) -> None:
     """As of a trial that was copied with another block, or of a failure."""
     killed = Experiment(tuner(), 3)
@@ -78,7 +118,7 @@ def test_what_the_tuner_never_sent_does_not_count(experiment: Path) -> None:
     (experiment / "environments" / "local-env" / "trials" / "torn").mkdir()
     torn = experiment / "environments" / "local-env" / "trials" / "torn" / "blockqnn-result.json"
     torn.write_text('{"metric": {"def')
-    assert len(kept_metrics(experiment)) == 3
+    assert len(KeptResults(experiment).new()) == 3
     assert tuner().history == []
 
 

@@ -20,7 +20,7 @@ from nni_blockqnn.training import (
     TrainingResult,
     train,
 )
-from nni_blockqnn.training.errors import ran_out_of_memory
+from nni_blockqnn.training.errors import ran_out_of_memory, too_large
 from nni_blockqnn.training.memory import halved
 
 CPU = torch.device("cpu")
@@ -144,6 +144,26 @@ def test_what_pytorch_says_on_the_cpu_is_understood() -> None:
     assert ran_out_of_memory(RuntimeError("std::bad_alloc"))
     assert ran_out_of_memory(MemoryError())
     assert not ran_out_of_memory(ValueError("out of memory"))
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("free", "own", "of_block"),
+    [(0, 78, True), (0, 72, True), (0, 60, False), (0, 1, False), (70, 1, True), (40, 30, False)],
+)
+def test_memory_that_neighbours_on_the_gpu_hold_is_not_the_blocks_fault(
+    monkeypatch: pytest.MonkeyPatch, free: int, own: int, of_block: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free * GIB, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: own * GIB)
+    error = too_large(64, torch.device("cuda:0"), 16)
+    assert error.of_block is of_block
+    assert ("other processes hold" in str(error)) is not of_block
+    assert "(cuda:0) at batch 64, even in micro-batches of 16" in str(error)
+    assert too_large(64, CPU).of_block
 
 
 @pytest.mark.slow

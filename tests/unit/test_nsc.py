@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks
 
-from nni_blockqnn.blocks.block import Block, parse_any_block
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import ENCODINGS, LAYER_LIMIT, InvalidBlockError, Layer
+from nni_blockqnn.space.search_space import SearchSpace
 
 INCEPTION = [
     [1, 4, 0, 0, 0],
@@ -114,11 +116,12 @@ WRONG_ROWS = [
     ([[1, 0, 3, 0, 0]], ["row 1", "type must be 1 to 7", "type=0"]),
     ([FIRST, [2, 8, 0, 1, 0]], ["row 2", "type must be 1 to 7", "type=8"]),
     # kernel
-    ([[1, 1, 2, 0, 0]], ["row 1", "kernel of conv", "1, 3 or 5", "kernel=2"]),
-    ([[1, 1, 7, 0, 0]], ["row 1", "kernel of conv", "1, 3 or 5", "kernel=7"]),
+    ([[1, 1, 2, 0, 0]], ["row 1", "kernel of conv", "an odd number from 1 to 99", "kernel=2"]),
+    ([[1, 1, 101, 0, 0]], ["row 1", "kernel of conv", "from 1 to 99", "kernel=101"]),
     ([[1, 1, -3, 0, 0]], ["row 1", "kernel of conv", "kernel=-3"]),
-    ([[1, 2, 5, 0, 0]], ["row 1", "kernel of max_pool", "1 or 3", "kernel=5"]),
-    ([[1, 3, 0, 0, 0]], ["row 1", "kernel of avg_pool", "1 or 3", "kernel=0"]),
+    ([[1, 2, 4, 0, 0]], ["row 1", "kernel of max_pool", "an odd number from 1", "kernel=4"]),
+    ([[1, 3, 0, 0, 0]], ["row 1", "kernel of avg_pool", "an odd number from 1", "kernel=0"]),
+    ([[1, 11, 1, 0, 0]], ["row 1", "kernel of separable", "odd number from 3 to 99", "kernel=1"]),
     ([[1, 4, 1, 0, 0]], ["row 1", "kernel of identity must be 0", "kernel=1"]),
     ([FIRST, SECOND, [3, 5, 3, 1, 2]], ["row 3", "kernel of add must be 0", "kernel=3"]),
     ([FIRST, [2, 7, 1, 0, 0]], ["row 2", "kernel of terminal must be 0", "kernel=1"]),
@@ -205,11 +208,11 @@ def test_invalid_block_error_is_a_value_error() -> None:
 def test_kernels_of_other_spaces() -> None:
     rows = [[1, 1, 7, 0, 0], [2, 2, 5, 1, 0], [3, 7, 0, 0, 0]]
     assert Block.parse(rows, conv_kernels=[7], pool_kernels=[5]).codes == rows
-    assert parse_any_block(rows).codes == rows
+    assert Block.parse(rows).codes == rows
     with pytest.raises(InvalidBlockError, match=r"row 1.*must be 9, got kernel=7"):
         Block.parse(rows, conv_kernels=[9])
     with pytest.raises(InvalidBlockError, match="row 1"):
-        parse_any_block([[1, 1, 4, 0, 0]])
+        Block.parse([[1, 1, 4, 0, 0]])
 
 
 PRE_ACTIVATION = [[1, 8, 0, 0, 0], [2, 1, 3, 1, 0], [3, 9, 0, 2, 0], [4, 7, 0, 0, 0]]
@@ -222,21 +225,22 @@ def test_relu_and_batch_norm_are_layers_of_the_separate_encoding() -> None:
     assert block.encoding == "separate"
     assert block.density == 4 / 5
     assert Block.parse(block) is block
-    assert parse_any_block(block.to_json(), "separate") == block
+    assert Block.parse(block.to_json(), encoding="separate") == block
+    assert Block.parse(block.to_json()) == block
     with pytest.raises(
         InvalidBlockError, match=r"row 1: the layer type must be 1 to 7.*, got type=8"
     ):
-        parse_any_block(PRE_ACTIVATION)
+        Block.parse(PRE_ACTIVATION)
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([2, 10, 0, 1, 0], "the layer type must be 1 to 9, got type=10"),
+        ([2, 10, 0, 1, 0], "the layer type must be 1 to 9 or 11, got type=10"),
         ([2, 8, 3, 1, 0], "the kernel of relu must be 0, got kernel=3"),
         ([2, 9, 0, 0, 0], "pred1: must be 1 to 1, got pred1=0"),
         ([2, 9, 0, 1, 1], "pred2 of bn must be 0, got pred2=1"),
-        ([2, 1, 7, 1, 0], "the kernel of conv must be 1, 3 or 5, got kernel=7"),
+        ([2, 1, 6, 1, 0], "the kernel of conv must be an odd number from 1 to 99, got kernel=6"),
     ],
 )
 def test_a_wrong_row_of_the_separate_encoding_is_refused(row: list[int], message: str) -> None:
@@ -244,7 +248,7 @@ def test_a_wrong_row_of_the_separate_encoding_is_refused(row: list[int], message
         Block.parse([FIRST, row], encoding="separate")
 
 
-@pytest.mark.parametrize("encoding", ["Separate", "", None, 1, ["pcc"], np.array(["pcc", "pcc"])])
+@pytest.mark.parametrize("encoding", ["Separate", "", 1, ["pcc"], np.array(["pcc", "pcc"])])
 def test_an_unknown_encoding_is_refused(encoding: Any) -> None:
     with pytest.raises(ValueError, match='encoding must be "pcc" or "separate", got '):
         Block.parse([FIRST], encoding=encoding)
@@ -284,3 +288,49 @@ def test_any_json_is_a_block_or_an_invalid_block_error(value: Any) -> None:
         except InvalidBlockError:
             continue
         assert Block.parse(block.codes) == block
+
+
+@pytest.mark.parametrize(
+    ("codes", "encoding"),
+    [
+        ([[1, 1, 7, 0, 0]], "pcc"),
+        ([[1, 2, 99, 0, 0], [2, 3, 5, 1, 0]], "pcc"),
+        ([[1, 11, 9, 0, 0]], "pcc"),
+        ([[1, 1, 3, 0, 0]], "separate"),  # its rows alone would be a PCC
+        ([[1, 4, 0, 0, 0]], "separate"),
+        (PRE_ACTIVATION, "separate"),
+    ],
+)
+def test_any_text_that_is_written_is_read_back(codes: list[list[int]], encoding: str) -> None:
+    block = Block.parse(codes, encoding=encoding)
+    for read in (Block.parse(block.to_json()), Block.parse(json.loads(block.to_json()))):
+        assert read == block
+        assert read.encoding == encoding
+        assert read.key == block.key
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ({"encoding": "separate"}, "'encoding': 'separate'"),
+        ({"codes": [[1, 1, 3, 0, 0]]}, "'codes'"),
+        ({"encoding": "pcc", "codes": [], "x": 1}, "'x': 1"),
+        ('{"encoding": "both", "codes": [[1,1,3,0,0]]}', "got 'both'"),
+        ('{"encoding": null, "codes": [[1,1,3,0,0]]}', "got None"),
+        ('{"encoding": "separate", "codes": "[[1,1,3,0,0]]"}', "list of rows"),
+        ("{}", "got {}"),
+    ],
+)
+def test_an_object_that_is_no_block_is_refused(codes: object, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Block.parse(codes)
+
+
+def test_a_block_of_another_encoding_than_the_one_asked_for_is_refused() -> None:
+    separate = Block.parse([[1, 1, 3, 0, 0]], encoding="separate")
+    for codes in (separate, separate.to_json()):
+        with pytest.raises(InvalidBlockError, match="encoding must be pcc, got 'separate'"):
+            Block.parse(codes, encoding="pcc")
+    assert SearchSpace(encoding="separate").parse(separate.to_json()) == separate
+    with pytest.raises(InvalidBlockError, match="encoding must be pcc, got 'separate'"):
+        SearchSpace().parse(separate.to_json())

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.common.checks import LARGEST_SEED
 from nni_blockqnn.exchange.parameters import read_task, trial_parameters
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.q_learning.search import Suggestion
 from nni_blockqnn.space.search_space import SearchSpace
+from nni_blockqnn.training import TrainingArguments
+from nni_blockqnn.trials.training import training_seed
 
 CODES = [[1, 1, 3, 0, 0], [2, 7, 0, 0, 0]]
 
@@ -27,45 +30,36 @@ def test_there_and_back() -> None:
         "episode": 17,
     }
     spec = NetworkSpec("digits", filters=(4, 8), repeats=2)
-    assert read_task(json.loads(json.dumps(parameters))) == (block, spec, 17)
+    assert read_task(json.loads(json.dumps(parameters))) == (block, spec, 17, 0)
 
 
 @pytest.mark.parametrize("block", [CODES, CODES[:1], json.dumps(CODES)])
 def test_a_block_alone_is_enough(block: Any) -> None:
     task = read_task({"block": block})
-    assert task == (Block.parse(CODES), NetworkSpec("cifar100"), None)
+    assert task == (Block.parse(CODES), NetworkSpec("cifar100"), None, 0)
 
 
-def test_other_kernels_come_with_their_space() -> None:
-    space = SearchSpace(conv_kernels=(7,), pool_kernels=(5,))
-    block = Block.parse([[1, 1, 7, 0, 0], [2, 2, 5, 1, 0]], conv_kernels=[7], pool_kernels=[5])
+@pytest.mark.parametrize(
+    ("space", "codes"),
+    [
+        (SearchSpace(conv_kernels=(7,), pool_kernels=(5,)), [[1, 1, 7, 0, 0], [2, 2, 5, 1, 0]]),
+        (SearchSpace(extra_kinds=("separable",)), [[1, 11, 5, 0, 0]]),
+        (SearchSpace(encoding="separate"), [[1, 1, 3, 0, 0], [2, 8, 0, 1, 0]]),
+        (SearchSpace(encoding="separate", conv_kernels=(7,)), [[1, 1, 7, 0, 0]]),
+    ],
+)
+def test_the_text_of_a_block_says_all_of_it(space: SearchSpace, codes: list[list[int]]) -> None:
+    block = space.parse(codes)
     parameters = trial_parameters(space, Suggestion(0, block, 4, 1.0))
     assert read_task(json.loads(json.dumps(parameters))).block == block
-    del parameters["space"]
-    with pytest.raises(ValueError, match=r"row 1.*kernel=7"):
-        read_task(parameters)
+    parameters.pop("space", None)
+    assert read_task(parameters).block == block
 
 
-def test_optional_kinds_come_with_their_space() -> None:
-    space = SearchSpace(extra_kinds=("separable",))
-    block = Block.parse([[1, 11, 5, 0, 0]], extra_kinds=["separable"])
-    parameters = trial_parameters(space, Suggestion(0, block, 4, 1.0))
-    assert read_task(json.loads(json.dumps(parameters))).block == block
-    del parameters["space"]
-    with pytest.raises(ValueError, match="row 1"):
-        read_task(parameters)
-
-
-@pytest.mark.parametrize("kernels", [{}, {"conv_kernels": (3, 7)}])
-def test_the_separate_encoding_comes_with_its_space(kernels: dict[str, Any]) -> None:
-    space = SearchSpace(encoding="separate", **kernels)
-    block = space.parse([[1, 1, 3, 0, 0], [2, 8, 0, 1, 0]])
-    parameters = trial_parameters(space, Suggestion(0, block, 4, 1.0))
-    assert json.loads(parameters["space"])["encoding"] == "separate"
-    assert read_task(json.loads(json.dumps(parameters))).block == block
-    del parameters["space"]
-    with pytest.raises(ValueError, match="row 2: the layer type must be 1 to 7"):
-        read_task(parameters)
+def test_rows_alone_are_of_the_encoding_that_their_space_names() -> None:
+    """As parameters of earlier versions are."""
+    parameters = {"block": "[[1,1,7,0,0]]", "space": '{"encoding": "separate"}'}
+    assert read_task(parameters).block == Block.parse([[1, 1, 7, 0, 0]], encoding="separate")
 
 
 @pytest.mark.parametrize(
@@ -95,3 +89,19 @@ def test_what_is_wrong_is_named(parameters: Any, fragments: list[str]) -> None:
         read_task(parameters)
     for fragment in fragments:
         assert fragment in str(caught.value)
+
+
+def test_a_repetition_is_trained_with_a_seed_of_its_own() -> None:
+    block = Block.parse(CODES)
+    first = trial_parameters(SearchSpace(), Suggestion(0, block, 4, 1.0))
+    again = trial_parameters(SearchSpace(), Suggestion(1, block, 4, 1.0, repetition=2))
+    assert "repetition" not in first
+    assert again["repetition"] == 2
+    arguments = TrainingArguments(dataset="digits", seed=7)
+    seeds = [training_seed(read_task(parameters), arguments) for parameters in (first, again)]
+    assert seeds == [7, 9]
+    last = TrainingArguments(dataset="digits", seed=LARGEST_SEED)
+    assert training_seed(read_task(again), last) == 1
+    for wrong in (-1, "1", 1.0, None):
+        with pytest.raises(ValueError, match="repetition must be an integer from 0"):
+            read_task(again | {"repetition": wrong})

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playing import Experiment, metric, space, tuner
 
-from nni_blockqnn.blocks.block import parse_any_block
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.exchange.metrics import (
     REPEATS_LIMIT,
     REWARD_LIMIT,
@@ -193,7 +193,7 @@ def test_a_metric_is_read_or_refused_in_words_of_ours(value: Any) -> None:
         return
     assert type(read.episode) is int
     assert read.episode == value["episode"]
-    assert read.block == parse_any_block(value["block"])
+    assert read.block == Block.parse(value["block"])
     assert math.isfinite(read.reward)
     assert abs(read.reward) <= REWARD_LIMIT
     assert read.reward == pytest.approx(float(value["default"]))

@@ -368,9 +368,9 @@ def test_without_results_the_report_says_so(tmp_path: Path) -> None:
 def test_metrics_that_could_not_be_read_are_told(tmp_path: Path) -> None:
     problems = tuple(Problem(f"t{number}", "broken") for number in range(7))
     page = report(tmp_path, search(*THREE, malformed=problems))
-    assert "7 final metrics could not be read" in page
-    assert "trial t4: broken" in page
-    assert "trial t5: broken" not in page
+    assert "7 trials have no result" in page
+    assert "7 &times; unreadable: broken" in page
+    assert "the last one: trial t6" in page
 
 
 @pytest.mark.slow
@@ -394,7 +394,7 @@ def test_correlation_with_cost_is_reported_with_its_sign(tmp_path: Path) -> None
 def test_progress_is_the_running_best_and_the_moving_mean() -> None:
     accuracy = [10.0, 30.0, 20.0, 40.0, 0.0, 5.0]
     trials = [trial(n, ONE_LAYER, 0.0, value) for n, value in enumerate(accuracy)]
-    best, mean = charts.progress_chart(trials).axes[0].lines
+    best, mean = charts.progress_chart(charts.scores(trials)).axes[0].lines
     assert list(best.get_ydata()) == [10, 30, 30, 40, 40, 40]
     assert list(mean.get_xdata()) == [5, 6]
     assert mean.get_ydata() == pytest.approx([20.0, 19.0])
@@ -402,9 +402,9 @@ def test_progress_is_the_running_best_and_the_moving_mean() -> None:
 
 def test_stages_go_from_exploration_to_exploitation() -> None:
     trials = [trial(n, ONE_LAYER, 0.0, value) for n, value in enumerate([10.0, 30.0, 50.0, 7.0])]
-    stages = charts.accuracies_by_epsilon(trials, {0: 1.0, 1: 1.0, 2: 0.1})
+    stages = charts.scores_by_epsilon(charts.scores(trials), {0: 1.0, 1: 1.0, 2: 0.1})
     assert stages == {1.0: [10.0, 30.0], 0.1: [50.0]}  # the epsilon of episode 3 is unknown
-    axes = charts.stage_chart({0.1: [50.0], 1.0: [10.0, 30.0]}).axes[0]
+    axes = charts.stage_chart({0.1: [50.0], 1.0: [10.0, 30.0]}, "accuracy").axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n(2)", "0.1\n(1)"]
     assert list(axes.lines[0].get_ydata()) == [20.0, 50.0]
 
@@ -462,9 +462,9 @@ def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
 def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     write_report(search(*THREE, failures=(Problem("abc", "no data in <x>"),)), path)
-    assert "trial abc: no data in &lt;x&gt;" in path.read_text()
+    assert "1 &times; failed: no data in &lt;x&gt;" in path.read_text()
     write_report(search(*THREE), path)
-    assert "said why" not in path.read_text()
+    assert "no result" not in path.read_text()
 
 
 def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,6 @@ def test_the_example_is_the_papers_space() -> None:
     assert SearchSpace.from_json(EXAMPLE) == SearchSpace()
     assert SearchSpace.from_json(json.loads(json.dumps(EXAMPLE))) == SearchSpace()
     assert SearchSpace.from_json(_space()) == SearchSpace()
-    assert SearchSpace().has_paper_kernels
 
 
 def test_fields_are_taken_over() -> None:
@@ -236,7 +235,6 @@ def test_fields_are_taken_over() -> None:
     )
     assert space == SearchSpace(5, (3, 7), (3,), "pcc", (2, 4), "digits")
     assert space.spec.classes == 10
-    assert not space.has_paper_kernels
     kernels = {(layer.type, layer.kernel) for layer in space.successors(None)}
     assert kernels == {(1, 3), (1, 7), (2, 3), (3, 3), (4, 0)}
 

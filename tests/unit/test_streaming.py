@@ -135,7 +135,6 @@ def test_what_is_wrong_with_the_folders_is_named(tmp_path: Path) -> None:
     root = tmp_path / "data"
     assert f"no directory {root}: expected DIR/train/CLASS/image.JPEG" in message()
     (root / "train").mkdir(parents=True)
-    assert f"no directory {root / 'val'}" in message()
     (root / "val").mkdir()
     assert f"no class folders in {root / 'train'}" in message()
     write_tree(root, {"train": 2}, ["ant", "bee"])
@@ -154,10 +153,10 @@ def test_what_is_wrong_with_the_folders_is_named(tmp_path: Path) -> None:
 
 
 def test_names_of_files_may_be_of_any_bytes(tmp_path: Path) -> None:
-    write_tree(tmp_path, {"train": 2, "val": 1}, ["été"])
+    write_tree(tmp_path, {"train": 2, "val": 1}, ["été", "hiver"])
     odd = tmp_path / "train" / "été" / os.fsdecode(b"\xff odd name that is longer.jpeg")
     (tmp_path / "train" / "été" / "été_0.JPEG").rename(odd)
-    assert len(set(pixels(loaded(tmp_path, validation="test").train))) == 2
+    assert len(set(pixels(loaded(tmp_path, validation="test").train))) == 4
 
 
 def test_the_images_watched_are_of_all_classes(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

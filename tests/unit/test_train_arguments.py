@@ -104,6 +104,16 @@ def test_a_file_that_holds_no_block_is_named(tmp_path: Path, content: bytes, mes
     assert message in str(caught.value)
 
 
+def test_a_block_of_another_encoding_is_read_from_a_file_or_the_command_line(
+    tmp_path: Path,
+) -> None:
+    block = Block.parse([[1, 1, 7, 0, 0]], encoding="separate")
+    file = tmp_path / "best.json"
+    file.write_text(block.to_json() + "\n")
+    for text in (block.to_json(), str(file)):
+        assert Block.parse(block_parameters(text)["block"]) == block
+
+
 def test_a_rank_beyond_the_finalists_is_named(finalists: Path) -> None:
     with pytest.raises(ValueError, match=r"^rank must be from 1 to 1: .* holds one block, got 2$"):
         block_parameters(str(finalists), rank=2)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from nni_blockqnn import Block, NetworkSpec, build_network
-from nni_blockqnn.blocks.block import parse_any_block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands import _training_folder as training_folder
@@ -331,7 +330,7 @@ def test_carrying_over_changes_what_fits_and_nothing_else() -> None:
 
 
 def test_finalists_bring_their_network(tmp_path: Path) -> None:
-    block = parse_any_block("[[1,1,7,0,0],[2,8,0,1,0]]", "separate")
+    block = Block.parse("[[1,1,7,0,0],[2,8,0,1,0]]", encoding="separate")
     path = tmp_path / "finalists.json"
     write_finalists(path, finalists_space([block], 2, SMALL))
     arguments = ("--dataset", "digits", "--limit", "100", "--epochs", "1", "--threads", "1")

@@ -14,7 +14,6 @@ import pytest
 from playing import Experiment, layers_reward, metric, network_of, space, tuner
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import InvalidBlockError
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
@@ -509,17 +508,15 @@ def test_a_space_that_the_limits_empty_is_kept_out(caplog: pytest.LogCaptureFixt
     assert len(Experiment(made).run(20).sent) == 20
 
 
-def test_other_kernels_travel_with_the_parameters() -> None:
+def test_blocks_of_other_kernels_need_nothing_beside_their_codes() -> None:
     played = Experiment(tuner(space(conv_kernels=[3, 7], pool_kernels=[5]))).run(40)
     kernels = set()
     for parameters in played.sent:
         assert json.loads(json.dumps(parameters)) == parameters
-        assert json.loads(parameters["space"]) == {"conv_kernels": [3, 7], "pool_kernels": [5]}
+        assert "space" not in parameters
         kernels |= {layer.kernel for layer in read_task(parameters).block.layers}
     assert kernels == {0, 3, 5, 7}
     assert len(played.tuner.history) == 40
-    with pytest.raises(InvalidBlockError, match="kernel=7"):
-        Block.parse("[[1,1,7,0,0]]")
 
 
 def test_a_search_over_separate_layers() -> None:
@@ -571,11 +568,6 @@ def test_a_wrong_encoding_in_a_metric_is_named(caplog: pytest.LogCaptureFixture)
     played.tuner.receive_trial_result(0, played.in_flight[0], value)
     assert played.tuner.history == []
     assert 'encoding must be "pcc" or "separate", got \'both\'' in caplog.text
-
-
-def test_kernels_within_the_papers_need_no_space() -> None:
-    played = Experiment(tuner(space(conv_kernels=[3], pool_kernels=[3]))).run(5)
-    assert all("space" not in parameters for parameters in played.sent)
 
 
 # --- objective

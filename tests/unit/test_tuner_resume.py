@@ -204,6 +204,7 @@ def test_own_results_are_not_counted_twice(repeats: list[int], checkpoint: Path)
 
 
 def test_a_lost_journal_is_made_up_for(checkpoint: Path) -> None:
+    """But for epsilon: results alone do not tell this search's from imported ones."""
     killed = Experiment(tuner()).run(40)
     (checkpoint / JOURNAL_NAME).unlink()
     resumed = tuner()
@@ -213,7 +214,6 @@ def test_a_lost_journal_is_made_up_for(checkpoint: Path) -> None:
     after = Experiment(resumed, first_id=100).run(40)
     assert [parameters["episode"] for parameters in after.sent] == list(range(40, 80))
     assert not set(map(network_of, killed.sent)) & set(map(network_of, after.sent))
-    assert after.sent == killed.run(40).sent[40:]
 
 
 def test_results_of_another_experiment(checkpoint: Path) -> None:
@@ -242,24 +242,24 @@ def test_results_of_another_experiment(checkpoint: Path) -> None:
     assert len({result.episode for result in resumed.history}) == 80
 
 
-def test_imported_episodes_do_not_hurry_epsilon() -> None:
-    """The ten best of 11,392 have high numbers; the schedule counts ten blocks."""
+@pytest.mark.parametrize("count", [9, 100, 300])
+def test_imports_teach_and_do_not_count_as_iterations(count: int, checkpoint: Path) -> None:
+    """However many there are, the search begins at the schedule's beginning."""
+    other = Experiment(tuner(seed=77, budget=1_000)).run(count)
+    (checkpoint / JOURNAL_NAME).unlink()
     made = tuner(budget=100)
-    blocks = [
-        f"[[1,1,3,0,0],[2,1,{kernel},1,0],[3,1,{other},2,0]]"
-        for kernel in (1, 3, 5)
-        for other in (1, 3, 5)
-    ]
-    made.import_data(
-        _records(
-            {"default": 70.0, "episode": 11_000 + n, "block": block}
-            for n, block in enumerate(blocks)
-        )
-    )
-    assert len(made.history) == 9
-    assert made._search.epsilon == 1.0
-    (parameters,) = made.generate_multiple_parameters([0])
-    assert parameters["episode"] == 11_009, "a number of its own all the same"
+    values = [metric(sent) | {"episode": sent["episode"] + 11_000} for sent in other.sent]
+    made.import_data(_records(values))
+    assert len(made.history) == count
+    assert made._search.agent.observed == count
+    played = Experiment(made)
+    epsilons = []
+    for _ in range(60):
+        epsilons.append(made._search.epsilon)
+        played.run(1)
+    assert epsilons == [1.0] * 25 + [0.5] * 25 + [0.3] * 10
+    assert played.sent[0]["episode"] == 11_000 + count, "a number of its own all the same"
+    assert tuner(budget=100)._search.epsilon == made._search.epsilon
 
 
 @pytest.mark.parametrize("episode", [10**18, 10**5000, -1], ids=["large", "huge", "negative"])

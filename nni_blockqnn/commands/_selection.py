@@ -1,0 +1,75 @@
+"""Which results of an experiment are wanted (``blockqnn top``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Literal
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.bridge.statuses import TRIAL_ENDED
+from nni_blockqnn.common.messages import counted
+from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which results are wanted.
+
+    Attributes:
+        k: at most so many.
+        max_params: of the network's weights; None for any number.
+        max_flops: of the network's multiply-accumulates; None for any number.
+        repeats: the network's N; None for any.
+        network: what finalists will be trained in: a preset's name or JSON text of NetworkSpec's
+            fields. The limits are of that network then. None: the network of the experiment.
+    """
+
+    k: int
+    by: Literal["reward", "accuracy"]
+    max_params: int | None
+    max_flops: int | None
+    repeats: int | None
+    network: str | None
+
+
+def best_results(results: Results, selection: Selection) -> list[TrialResult]:
+    """The selected results, best first."""
+    fitting = _of_repeats(results, selection.repeats)
+    limits = (selection.max_params, selection.max_flops)
+    if not selection.network:
+        return distinct_best(fitting, selection.k, selection.by, *limits)
+    spec = NetworkSpec.from_parameter(selection.network)
+    every = distinct_best(fitting, len(fitting.trials), selection.by)
+    within = (result for result in every if is_within(result.block, spec, selection))
+    return list(islice(within, selection.k))
+
+
+def is_within(block: Block, spec: NetworkSpec, selection: Selection) -> bool:
+    if selection.max_params is None and selection.max_flops is None:
+        return True
+    cost = estimate_cost(block, spec)
+    limited = ((cost.params, selection.max_params), (cost.flops, selection.max_flops))
+    return all(highest is None or value <= highest for value, highest in limited)
+
+
+def _of_repeats(results: Results, repeats: int | None) -> Results:
+    """The results of that N; a trial that does not report its N may have had any."""
+    if repeats is None:
+        return results
+    fitting = tuple(trial for trial in results.trials if trial.repeats in (repeats, None))
+    return replace(results, trials=fitting)
+
+
+def why_none(results: Results, selection: Selection) -> str:
+    count = len(results.trials)
+    if not count:
+        ended = sum(results.statuses.get(status, 0) for status in TRIAL_ENDED)
+        return f"no result: {counted(ended, 'trial')} ended" if ended else "no results yet"
+    results_found = counted(count, "result")
+    if not _of_repeats(results, selection.repeats).trials:
+        found = sorted({trial.repeats for trial in results.trials if trial.repeats is not None})
+        return f"{results_found}, none with N = {selection.repeats}, but with {found}"
+    return f"{results_found}, none within the limits"

@@ -1,0 +1,91 @@
+"""The finalists that ``blockqnn top --output`` writes, and the configuration beside them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.commands._final_config import Written, write_config
+from nni_blockqnn.commands._selection import Selection, is_within
+from nni_blockqnn.common.messages import counted
+from nni_blockqnn.exchange.finalists import finalists_space, is_finalists, write_finalists
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.results.experiment import Experiment, TrialResult
+from nni_blockqnn.results.trial_command import joined
+
+
+def write_best(
+    path: Path,
+    search: Experiment,
+    best: Sequence[TrialResult],
+    selection: Selection,
+    with_references: bool,
+) -> None:
+    """Write the file of finalists and, unless these are trained already, a configuration."""
+    search_space = search.config.get("searchSpace")
+    network = selection.network or _network(search_space)
+    spec = NetworkSpec.from_parameter(network)
+    repeats = spec.repeats if selection.network else _repeats(best, selection.repeats)
+    blocks = [result.block for result in best]
+    if with_references:
+        blocks += _references(spec.with_repeats(repeats), selection)
+    space = finalists_space(blocks, repeats, network)
+    count = len(space["block"]["_value"])
+    written = f"wrote {counted(count, 'block')} to {path}"
+    if is_finalists(search_space) and not selection.network:  # these were trained to the end
+        write_finalists(path, space)
+        how = f"the winner on all data: blockqnn train {path} --rank 1 --validation test ..."
+    else:
+        config = write_config(path, search, network, count)
+        write_finalists(path, space)
+        written += f", and {config.path}, which trains them, N = {repeats}"
+        how = _how_to_train(config)
+    print(f"{written}\n{how}", file=sys.stderr)
+
+
+def _how_to_train(config: Written) -> str:
+    create = f"blockqnn create {shlex.quote(str(config.path))}"
+    if config.is_kept:
+        return f"{config.path} was there: of it, only maxTrialNumber has changed. Then: {create}"
+    if config.data.is_the_searchs:
+        return f"it trains on the search's data, {joined(config.data.options)}. Then: {create}"
+    return f"give its trialCommand the data that you want, then: {create}"
+
+
+def _references(spec: NetworkSpec, selection: Selection) -> list[Block]:
+    """The hand-made blocks within the limits; prints the names of the others."""
+    fitting = []
+    for name, block in NAMED_BLOCKS.items():
+        if is_within(block, spec, selection):
+            fitting.append(block)
+        else:
+            print(f"{name} is over the limits and left out", file=sys.stderr)
+    return fitting
+
+
+def _network(search_space: Any) -> str:
+    entry = search_space.get("network") if isinstance(search_space, Mapping) else None
+    values = entry.get("_value") if isinstance(entry, Mapping) else None
+    if not isinstance(values, list) or len(values) != 1:
+        raise ValueError(
+            "the experiment's search space does not say in which network its blocks were trained; "
+            "name one with --network"
+        )
+    return values[0]
+
+
+def _repeats(best: Sequence[TrialResult], asked: int | None) -> int:
+    found = {result.repeats for result in best if result.repeats is not None}
+    if asked is not None:
+        return asked
+    if len(found) == 1:
+        return found.pop()
+    raise ValueError(
+        f"the finalists' networks have N = {sorted(found) or 'unknown'}, and a grid would train "
+        "each block at each N: choose one with --repeats"
+    )

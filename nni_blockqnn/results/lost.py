@@ -1,0 +1,65 @@
+"""Networks whose trials ended without a word, as the journal tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
+
+MOST_LOSSES = 3
+"""A network that was handed out so often without a word is not sent again."""
+
+
+class LostNetwork(NamedTuple):
+    """A network without a result, whose trials said nothing.
+
+    Attributes:
+        block: its structure codes as JSON text.
+        repeats: its N, None if the journal does not say it.
+        times: how often it was handed out in vain.
+    """
+
+    block: str
+    repeats: int | None
+    times: int
+
+    @property
+    def is_given_up(self) -> bool:
+        return self.times >= MOST_LOSSES
+
+
+def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
+    """The networks that were lost, the most often lost first; none without a journal."""
+    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
+    if not journal.is_file():
+        return []
+    networks: dict[int, str] = {}
+    suggestions: dict[str, Mapping[str, Any]] = {}
+    losses: dict[int, str] = {}
+    answered: set[str] = set()
+    for event in read_events(journal):
+        kind, episode = event.get("event"), event.get("episode", -1)
+        if kind == "suggestion":
+            networks[episode] = name = _network(event)
+            suggestions[name] = event
+        elif kind == "release" and episode in networks:
+            losses[episode] = networks[episode]
+        elif kind in ("result", "failure"):
+            losses.pop(episode, None)  # it came after the trial's end
+            answered.add(networks.get(episode, ""))
+    times: dict[str, int] = {}
+    for name in losses.values():
+        times[name] = times.get(name, 0) + 1
+    lost = [
+        LostNetwork(str(suggestions[name].get("block")), suggestions[name].get("repeats"), count)
+        for name, count in times.items()
+        if name not in answered
+    ]
+    return sorted(lost, key=lambda network: -network.times)
+
+
+def _network(event: Mapping[str, Any]) -> str:
+    """Equal for suggestions of one network."""
+    return repr([event.get(name) for name in ("block", "encoding", "repeats", "width")])
