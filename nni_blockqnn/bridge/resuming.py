@@ -68,7 +68,7 @@ def _end_manager(experiment: Experiment) -> None:
     if status != ERROR:
         raise launch.LaunchError(
             f"experiment {experiment.id} still runs ({status}): {manager.url}; to stop it: "
-            f"nnictl stop {experiment.id}"
+            f"blockqnn stop {experiment.id}"
         )
     launch.stop(experiment.id)
 

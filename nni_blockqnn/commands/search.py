@@ -70,7 +70,7 @@ def _show_launched(launched: launch.Launched) -> None:
         f"experiment {launched.id} runs: {launched.url}\n"
         f"  its best blocks   blockqnn top {launched.id}\n"
         f"  a report          blockqnn report {launched.id}\n"
-        f"  stop it           nnictl stop {launched.id}\n"
+        f"  stop it           blockqnn stop {launched.id}\n"
         f"  go on later       blockqnn resume {launched.id}"
     )
 

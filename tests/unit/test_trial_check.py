@@ -135,17 +135,48 @@ def test_a_file_that_hides_a_module_is_named_where_nothing_runs(
 
 
 @pytest.mark.parametrize(
-    ("settings", "answer", "level", "said"),
+    ("settings", "answer", "level", "said", "load"),
     [
-        ({}, {"trial_seconds": 60.0}, "ok", "about 60 s here, all 40 about 43 min with 1 at a"),
-        ({"trialConcurrency": 2}, {"trial_seconds": 60.0}, "ok", "about 22 min with 2 at a time"),
-        ({}, {"trial_seconds": 9e4}, "warning", "all 40 about 42 days with 1 at a time"),
-        ({}, {"trial_seconds": 9e4}, "warning", "--limit 5000 or fewer --epochs; or use a GPU"),
-        ({"maxTrialNumber": 4000}, {"trial_seconds": 300.0}, "warning", "maxTrialNumber: 283 and"),
-        ({"maxTrialNumber": 400}, {"trial_seconds": 1e3}, "warning", "limits: {max_flops: "),
-        ({"maxTrialDuration": "1m"}, {"trial_seconds": 90.0}, "warning", "maxTrialDuration: 271s"),
-        ({"maxExperimentDuration": "5m"}, {"trial_seconds": 95.0}, "warning", "some 3 trials"),
-        ({"maxTrialNumber": None}, {"trial_seconds": 5.0}, "ok", "takes about 5 s here"),
+        (
+            {},
+            {"trial_seconds": 60.0},
+            "ok",
+            "about 60 s here, all 40 about 43 min with 1 at a",
+            0.0,
+        ),
+        (
+            {"trialConcurrency": 2},
+            {"trial_seconds": 60.0},
+            "ok",
+            "about 22 min with 2 at a time",
+            0.0,
+        ),
+        ({}, {"trial_seconds": 9e4}, "warning", "all 40 about 42 days with 1 at a time", 0.0),
+        (
+            {},
+            {"trial_seconds": 9e4},
+            "warning",
+            "--limit 5000 or fewer --epochs; or use a GPU",
+            0.0,
+        ),
+        (
+            {"maxTrialNumber": 4000},
+            {"trial_seconds": 300.0},
+            "warning",
+            "maxTrialNumber: 283 and",
+            0.0,
+        ),
+        ({"maxTrialNumber": 400}, {"trial_seconds": 1e3}, "warning", "limits: {max_flops: ", 0.0),
+        (
+            {"maxTrialDuration": "1m"},
+            {"trial_seconds": 90.0},
+            "warning",
+            "maxTrialDuration: 271s",
+            0.0,
+        ),
+        ({"maxExperimentDuration": "5m"}, {"trial_seconds": 95.0}, "warning", "some 3 trials", 0.0),
+        ({"maxTrialNumber": None}, {"trial_seconds": 5.0}, "ok", "takes about 5 s here", 3.9),
+        ({}, {"trial_seconds": 60.0}, "ok", "60 s here (measured beside other work, load 4)", 4.2),
     ],
 )
 def test_the_time_of_the_search(
@@ -153,12 +184,14 @@ def test_the_time_of_the_search(
     answer: dict[str, Any],
     level: str,
     said: str,
+    load: float,
     checked: Checked,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in ("_load", "_search_time"):
         name = f"nni_blockqnn.commands.{module}.available_cores"
         monkeypatch.setattr(name, lambda: 2)
+    monkeypatch.setattr("nni_blockqnn.commands._search_time.machine_load", lambda: load)
     findings = checked(f"{{python}} {TRIAL}", Answer(**asdict(PASSED) | answer), **settings)
     time = next(one for one in findings if one.subject == "time")
     assert (time.level, said in time.message) == (level, True), time
