@@ -142,14 +142,12 @@ def test_a_file_that_hides_a_module_is_named_where_nothing_runs(
             {"trial_seconds": 60.0},
             "ok",
             "about 60 s here, all 40 about 43 min with 1 at a",
-            0.0,
         ),
         (
             {"trialConcurrency": 2},
             {"trial_seconds": 60.0},
             "ok",
             "about 22 min with 2 at a time",
-            0.0,
         ),
         ({}, {"trial_seconds": 9e4}, "warning", "all 40 about 42 days with 1 at a time"),
         (
@@ -157,14 +155,12 @@ def test_a_file_that_hides_a_module_is_named_where_nothing_runs(
             {"trial_seconds": 9e4},
             "warning",
             "--limit 5000 or fewer --epochs; or use a GPU",
-            0.0,
         ),
         (
             {"maxTrialNumber": 4000},
             {"trial_seconds": 300.0},
             "warning",
             "maxTrialNumber: 283 and",
-            0.0,
         ),
         ({"maxTrialNumber": 400}, {"trial_seconds": 1e3}, "warning", "limits: {max_flops: "),
         (
@@ -172,7 +168,6 @@ def test_a_file_that_hides_a_module_is_named_where_nothing_runs(
             {"trial_seconds": 90.0},
             "warning",
             "maxTrialDuration: 271s",
-            0.0,
         ),
         ({"maxExperimentDuration": "5m"}, {"trial_seconds": 95.0}, "warning", "some 3 trials"),
         ({"maxTrialNumber": None}, {"trial_seconds": 5.0}, "ok", "takes about 5 s here"),
