@@ -223,8 +223,9 @@ COMMANDS = (
         "search",
         help="say what would make a search hang or fail",
         description="Checks versions, the configuration, the tuner's arguments, GPUs, the trial's "
-        "command, the data against the network, disk and port. Reads the data, and so downloads it "
-        "if it is missing. Exits with 1 if the search would fail.",
+        "command, the data against the network, disk and port, and says how long the search would "
+        "take here. Reads the data, and so downloads it if it is missing. Exits with 1 if the "
+        "search would fail.",
         epilog="example: blockqnn check config_templates/blockqnn_cifar100.yml --port 8080",
         add_arguments=_check_arguments,
     ),

@@ -38,7 +38,7 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
     _end_leftovers(experiment)
     return launch.run_nnictl(
         ["resume", experiment.id, "--experiment_dir", str(experiment.directory.parent)],
-        port,
+        port or launch.free_port(needs_next=not loopback),
         loopback=loopback,
     )
 
@@ -68,7 +68,7 @@ def _end_manager(experiment: Experiment) -> None:
     if status != ERROR:
         raise launch.LaunchError(
             f"experiment {experiment.id} still runs ({status}): {manager.url}; to stop it: "
-            f"blockqnn stop {experiment.id}"
+            f"nnictl stop {experiment.id}"
         )
     launch.stop(experiment.id)
 

@@ -57,7 +57,8 @@ def register(arguments: argparse.Namespace) -> int:
         [str(launch.nnictl()), "algo", "register", "--meta", str(meta)],
         env=launch.environment(loopback=False),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if registered.returncode != 0:
         raise launch.LaunchError(f"nnictl algo register failed: {registered.stderr.strip()}")

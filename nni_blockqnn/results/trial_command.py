@@ -5,30 +5,35 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
-from nni_blockqnn.bridge.trial_command import TRIAL_MODULE, find_trial, unquoted
-
+TRIAL_MODULE = "nni_blockqnn.trial"
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=[\w./:,@%+-]*")
 _QUOTED = frozenset(" \t\n\"'$`\\*?[]#&|;<>(){}!")
+_SHELL_SIGNS = frozenset("();<>|&")
 
 
 def trial_words(config: Mapping[str, Any]) -> list[str]:
     """The words of the trial's command, ``--name=value`` as two; none if no shell could read it.
 
-    Where the trial is this package's, the words are those of its part of the command: what a shell
-    does before or afterwards, such as ``| tee log``, is left out.
+    Where the trial is this package's, the words end with it: what a shell does afterwards, such as
+    ``| tee log``, is left out.
 
     Args:
         config: NNI's, in its camelCase keys.
     """
-    text = str(config.get("trialCommand") or "")
+    text = str(config.get("trialCommand") or "").replace("\\\n", "")
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""  # it would see one in the middle of a word
     try:
-        part = find_trial(text)
-        words = shlex.split(text) if part is None else [*map(unquoted, part.words)]
+        words = list(lexer)
     except ValueError:
         return []
+    if TRIAL_MODULE in words:
+        after = words.index(TRIAL_MODULE)
+        words = [*words[:after], *_arguments(words[after:])]
     parts: list[str] = []
     for word in words:
         parts += word.split("=", 1) if word.startswith("--") else [word]
@@ -68,3 +73,16 @@ def joined(words: Sequence[str]) -> str:
         else shlex.quote(word)
         for word in words
     )
+
+
+def _arguments(words: Sequence[str]) -> list[str]:
+    """The words up to the first that means something to a shell."""
+    arguments = list(takewhile(_is_argument, words))
+    ending = words[len(arguments) :]
+    if ending and set(ending[0]) & {"<", ">"} and arguments[-1] in ("1", "2"):
+        arguments.pop()  # of 2>&1
+    return arguments
+
+
+def _is_argument(word: str) -> bool:
+    return not word or not (set(word) <= _SHELL_SIGNS or word.startswith("#"))
