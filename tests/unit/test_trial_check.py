@@ -298,3 +298,24 @@ def test_a_trials_time_is_that_of_the_median_finalist(tmp_path: Path) -> None:
     sample = sample_of(load_config(path))
     assert Block.parse(sample.median["block"]) == blocks[2]
     assert list(sample.flops) == sorted(sample.flops)
+
+
+@pytest.mark.slow
+def test_a_real_trial_beside_a_file_that_hides_pythons_own(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("print('not the one')")
+    config = {
+        "searchSpace": {
+            "block": {"_type": "nsc", "_value": {"max_layers": 5}},
+            "network": {"_type": "choice", "_value": ["digits"]},
+        },
+        "trialCommand": "touch ran; python -m nni_blockqnn.trial --dataset digits | tee log  # x",
+        "trialConcurrency": 1,
+        "tuner": {"name": "Random"},
+        "trainingService": {"platform": "local"},
+    }
+    path = tmp_path / "search.yml"
+    path.write_text(yaml.safe_dump(config))
+    (trial,) = [one for one in check_config(path, None) if one.subject == "trial"]
+    assert trial.message.startswith(f"{tmp_path / 'random.py'} hides Python's own module random")
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "log").exists()
