@@ -17,7 +17,7 @@ from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.imagenet import IMAGENET
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS
 from nni_blockqnn.training import PRECISIONS, RECIPES, TrainingArguments
-from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_WORKERS
+from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_PROCESSES, MOST_WORKERS
 from nni_blockqnn.training.recipe import OPTIMIZERS
 from nni_blockqnn.trials.number_types import integer_from, number, positive, reward_weight, seed
 
@@ -161,7 +161,7 @@ def default_final_recipe(dataset: str) -> str:
 def add_workers(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--workers",
-        type=integer_from(0),
+        type=integer_from(0, MOST_PROCESSES),
         help="processes that decode the images of --dataset imagenet; 0 for the training's own "
         f"(default: --threads, otherwise the CPU's cores, at most {MOST_WORKERS})",
     )
@@ -235,8 +235,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--threads",
-        type=integer_from(1),
-        help="CPU threads; of several trials on a machine, one's share",
+        type=integer_from(1, MOST_PROCESSES),
+        help="CPU threads (default: one a core; of a local search, the cores shared by its trials)",
     )
 
 

@@ -114,6 +114,7 @@ def train_and_measure(
         on_epoch=_report_epoch,
         checkpoint=files.checkpoint if files else None,
         keep_best=folder is not None,
+        trials=1 if arguments.training.threads else channel.trials_at_once(),
     )
     measured = _measured(trained)
     accuracy, flops, density = (measured[name] for name in ("accuracy", "flops", "density"))

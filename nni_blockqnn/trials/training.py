@@ -128,6 +128,7 @@ def run_training(
     hide_test: bool = False,
     initialise: Callable[[nn.Module], Any] | None = None,
     world: World = ALONE,
+    trials: int = 1,
 ) -> Trained:
     """Train the network of the task.
 
@@ -139,13 +140,15 @@ def run_training(
             instead, so that the test set is not read before the training is over.
         initialise: changes the fresh weights of a network.
         world: the processes that share the training.
+        trials: of a search that train at the same time on this machine, this one included.
 
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
     """
     spec, recipe = task.spec, arguments.chosen_recipe()
-    device, micro_batch = prepare(task, arguments, world.largest_share(recipe.batch_size), world)
-    data = arguments.load_data(spec, world.local_size)
+    share = world.largest_share(recipe.batch_size)
+    device, micro_batch = prepare(task, arguments, share, world, trials)
+    data = arguments.load_data(spec, world.local_size * trials)
     world.check_same(data_facts(data))
     on_start(data, device)
     on_test = arguments.validation == "test"
@@ -184,11 +187,11 @@ def named_test_accuracies(found: Accuracies) -> dict[str, float]:
 
 
 def prepare(
-    task: TrialTask, arguments: TrainingArguments, share: int, world: World
+    task: TrialTask, arguments: TrainingArguments, share: int, world: World, trials: int = 1
 ) -> tuple[torch.device, int]:
     """The device, and how many images of a share it takes at once; sets the threads."""
     device = pick_device(arguments.device)
-    threads = arguments.chosen_threads(world.local_size)
+    threads = arguments.chosen_threads(world.local_size, trials)
     if threads is not None:
         torch.set_num_threads(threads)
     precision = arguments.precision

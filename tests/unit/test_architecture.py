@@ -56,7 +56,7 @@ ARROWS = {
 FILES_AND_PROCESSES = {"io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile"}
 LAYER_KINDS = "blocks/kinds/*"
 """Modules of the lowest storey that build PyTorch's modules, in functions that import it."""
-WITH_FILES = {"common/files.py", "common/patches.py", "common/torchrun.py"}
+WITH_FILES = {"common/cores.py", "common/files.py", "common/patches.py", "common/torchrun.py"}
 """Modules of the lowest storey that the paper's own rooms leave alone."""
 
 RUN_BY_NAME = {"commands/*", "trials/check.py"}
