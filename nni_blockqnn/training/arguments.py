@@ -179,11 +179,12 @@ class TrainingArguments:
 
         Raises:
             DataError: as :func:`nni_blockqnn.data.load_dataset`.
+            ValueError: if the recipe is wrong, or its batches are too small for the network.
         """
-        workers = self.workers
+        recipe, workers = self.chosen_recipe(), self.workers
         if workers is None:
             workers = min(self.threads or _cores_each(processes), MOST_WORKERS)
-        return load_dataset(
+        data = load_dataset(
             self.dataset,
             self.data_dir,
             image_shape=spec.input_shape,
@@ -193,6 +194,13 @@ class TrainingArguments:
             limit=self.limit,
             workers=workers,
         )
+        if spec.stage_sizes[-1] == (1, 1) and min(recipe.batch_size, len(data.train)) == 1:
+            raise ValueError(
+                "batch_size must be at least 2 for this network, got 1: its last feature maps are "
+                "1x1, and batch normalisation cannot normalise a single value; a larger "
+                "input_shape or fewer filters (one fewer stage) would do as well"
+            )
+        return data
 
     def chosen_threads(self, processes: int = 1, trials: int = 1) -> int | None:
         """CPU threads to compute with; None for as many as PyTorch takes by itself.
