@@ -17,7 +17,9 @@ from nni_blockqnn.common.closed_pipe import (
     flush_output,
     reader_may_go,
 )
+from nni_blockqnn.common.command_line import ArgumentParser
 from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.common.streams import print_everything
 from nni_blockqnn.common.torchrun import leave_for_summary, let_first_process_report, say_error
 
 _ERRORS = (UserError, OSError, ValueError)
@@ -25,6 +27,7 @@ _ERRORS = (UserError, OSError, ValueError)
 
 
 def main(argv: list[str] | None = None) -> int:
+    print_everything()
     code = ENDED_BY_SIGPIPE
     try:
         with reader_may_go():
@@ -49,7 +52,7 @@ def _run(argv: list[str] | None) -> int:
         return 130
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(ArgumentParser):
     """Says what is wrong with a command once, although all of torchrun's processes read it."""
 
     def error(self, message: str) -> NoReturn:
@@ -126,14 +129,25 @@ def _port(
     parser.add_argument("--port", type=int, help=text)
 
 
+def _no_estimate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-estimate",
+        dest="estimate",
+        action="store_false",
+        help="do not time a few steps of a training to say how long the search would take",
+    )
+
+
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
     _port(parser)
+    _no_estimate(parser)
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
     _port(parser, "also check that the web UI can have this port")
+    _no_estimate(parser)
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,10 +13,12 @@ import sys
 import time
 
 from nni_blockqnn.bridge import channel
+from nni_blockqnn.common.streams import print_everything
 
 
 def main(argv: list[str] | None = None) -> int:
     started = time.perf_counter()
+    print_everything()
     gc.disable()  # nothing that an import makes is garbage, and looking for it takes its time
     # First of all, before the arguments are looked at and PyTorch is imported: take_parameters()
     # says why.

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from nni_blockqnn.bridge._proxies import keep_loopback_direct
 from nni_blockqnn.bridge.nni_import import import_nni
 
 ATTEMPTS = 5
@@ -31,6 +32,7 @@ def take_parameters() -> dict[str, Any]:
     Call it once, before anything that can fail or take time. NNI counts requests, so a trial that
     ends before its request shifts the parameters of every later one.
     """
+    keep_loopback_direct()
     nni = import_nni()  # not at the top: a trial outside NNI does not wait for it
     given = nni.get_next_parameter()
     record = _recorded(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
+from nni_blockqnn.bridge._proxies import without_proxy_to_loopback
 from nni_blockqnn.bridge.statuses import ERROR
 from nni_blockqnn.common.messages import UserError
 
@@ -104,7 +105,8 @@ def _run_to_its_end(command: list[str], loopback: bool) -> tuple[int, str]:
     nnictl runs in a session of its own, out of reach of Ctrl-C, which would make it leave a manager
     behind. At Ctrl-C we wait for nnictl and stop what it has started.
     """
-    with TemporaryFile("w+") as written:  # a pipe's text would be lost with the interruption
+    # a pipe's text would be lost with the interruption
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as written:
         process = subprocess.Popen(
             command,
             env=environment(loopback=loopback),
@@ -129,7 +131,12 @@ def _content(written: IO[str]) -> str:
 
 def stop(experiment_id: str) -> None:
     """Run ``nnictl stop``, which ends the trials too."""
-    subprocess.run([str(nnictl()), "stop", experiment_id], capture_output=True, check=False)
+    subprocess.run(
+        [str(nnictl()), "stop", experiment_id],
+        env=environment(loopback=False),
+        capture_output=True,
+        check=False,
+    )
 
 
 def status(launched: Launched) -> str:
@@ -155,8 +162,12 @@ def nnictl() -> Path:
 
 
 def environment(*, loopback: bool) -> Mapping[str, str]:
-    """The variables for ``nnictl`` and its trials, whose ``python`` is to be this Python."""
-    variables = dict(os.environ)
+    """The variables for ``nnictl`` and its trials, whose ``python`` is to be this Python.
+
+    They read and print UTF-8 whatever the locale is: names of files and experiments would end them.
+    """
+    variables = without_proxy_to_loopback(os.environ)
+    variables |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
     scripts = str(Path(sys.executable).parent)
     variables["PATH"] = os.pathsep.join([scripts, variables.get("PATH", os.defpath)])
     if loopback:

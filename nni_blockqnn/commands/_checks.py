@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,21 +19,20 @@ from nni_blockqnn.commands._config_file import (
     load_config,
     training_services,
 )
+from nni_blockqnn.commands._trial_check import check_trial
 from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.exchange.finalists import is_finalists, network_of_grid
-from nni_blockqnn.space.search_space import SearchSpace
 
-_TRIAL_MODULE = re.compile(r"-m nni_blockqnn\.trial\b")
 _LOW_DISK_BYTES = 2 * 2**30
 
 
-def check_config(path: Path, port: int | None) -> list[Finding]:
+def check_config(path: Path, port: int | None, *, with_time: bool = False) -> list[Finding]:
     """All findings about a configuration.
 
     Args:
         path: the configuration's file.
         port: the web UI's, None if it is not chosen yet.
+        with_time: also estimate how long the search takes, which takes some seconds.
     """
     findings = list(_check_versions())
     try:
@@ -47,7 +44,7 @@ def check_config(path: Path, port: int | None) -> list[Finding]:
         check_tuner,
         check_budget,
         _check_training_service,
-        _check_trial,
+        partial(check_trial, with_time=with_time),
         _check_disk,
     )
     for check in checks:
@@ -131,57 +128,6 @@ def _check_local_gpus(config: Any) -> Iterator[Finding]:
 
 def _trials_a_gpu(config: Any) -> int:
     return getattr(config.training_service, "max_trial_number_per_gpu", None) or 1
-
-
-def _check_trial(config: Any) -> Iterator[Finding]:
-    command = config.trial_command or ""
-    if not _TRIAL_MODULE.search(command):
-        yield Finding("warning", "trial", "the command is not BlockQNN's, so it is not checked")
-        return
-    if not is_local(config):
-        yield Finding("warning", "trial", "data and Python of remote machines are not checked")
-        return
-    try:
-        network = _network(config.search_space)
-    except ValueError as error:
-        yield Finding("failure", "trial", f"its network is not known: {error}")
-        return
-    code, answer = _run_trial_check(config, network)
-    yield Finding("failure" if code else "ok", "trial", answer)
-    concurrency = config.trial_concurrency or 1
-    if "--threads" not in command and concurrency > 1 and answer.endswith("; cpu"):
-        share = max(1, (os.cpu_count() or 1) // concurrency)
-        yield Finding(
-            "warning",
-            "trial",
-            f"{concurrency} trials on one CPU compete for its cores; add --threads {share} to the "
-            "trial command",
-        )
-
-
-def _run_trial_check(config: Any, network: str) -> tuple[int, str]:
-    """Exit code and last line of :mod:`nni_blockqnn.trials.check` with the trial's arguments.
-
-    It is run as NNI runs a trial, so that the trial's own Python reads the data.
-    """
-    command = _TRIAL_MODULE.sub("-m nni_blockqnn.trials.check", config.trial_command)
-    checked = subprocess.run(
-        f"{command} --network {shlex.quote(network)}",
-        shell=True,
-        executable="/bin/bash",
-        env=launch.environment(loopback=False),
-        cwd=config.trial_code_directory,
-        capture_output=True,
-        text=True,
-    )
-    lines = (checked.stdout + checked.stderr).strip().splitlines()
-    return checked.returncode, lines[-1] if lines else f"exit code {checked.returncode}"
-
-
-def _network(search_space: Any) -> str:
-    if is_finalists(search_space):
-        return network_of_grid(search_space)
-    return SearchSpace.from_json(search_space).network
 
 
 def _check_disk(config: Any) -> Iterator[Finding]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from nni_blockqnn.commands._config_file import Finding
+from nni_blockqnn.commands._config_file import Finding, importable_from
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.finalists import check_grid, is_finalists
 from nni_blockqnn.space.search_space import SearchSpace
@@ -65,7 +63,7 @@ def _check_search(config: Any) -> Finding:
     tuner = config.tuner
     try:
         # own agents, predictors and layer kinds lie where NNI's dispatcher finds them
-        with _importable_from(tuner.code_directory):
+        with importable_from(tuner.code_directory):
             given = check_class_args(tuner.class_args or {})
             BlockSearch(SearchSpace.from_json(config.search_space), **({"seed": 0} | given))
     except ValueError as error:
@@ -74,16 +72,6 @@ def _check_search(config: Any) -> Finding:
         return Finding("failure", "tuner", "BlockQNN is not registered; run: blockqnn register")
     fits = f"its arguments and the search space fit: {given or 'defaults'}"
     return Finding("ok", "tuner", fits)
-
-
-@contextmanager
-def _importable_from(directory: Any) -> Iterator[None]:
-    before = list(sys.path)
-    sys.path[:0] = [] if directory is None else [str(directory)]
-    try:
-        yield
-    finally:
-        sys.path[:] = before
 
 
 def _check_finalists_tuner(tuner: Any) -> Finding:

@@ -19,12 +19,12 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 
 def check(arguments: argparse.Namespace) -> int:
-    findings = check_config(arguments.config, arguments.port)
+    findings = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
     return _show_findings(findings)
 
 
 def create(arguments: argparse.Namespace) -> int:
-    findings = check_config(arguments.config, arguments.port)
+    findings = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
     if _show_findings(findings) != 0:
         return 1
     config = load_config(arguments.config)
@@ -57,6 +57,7 @@ def register(arguments: argparse.Namespace) -> int:
     meta = template("blockqnn_algo.yml")
     registered = subprocess.run(
         [str(launch.nnictl()), "algo", "register", "--meta", str(meta)],
+        env=launch.environment(loopback=False),
         capture_output=True,
         text=True,
     )

@@ -40,8 +40,12 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 def write_whole(path: Path, content: bytes | str) -> None:
     """Replace a file's content; text is written as UTF-8.
 
+    What UTF-8 cannot say, as the names of some files, is escaped.
+
     Raises:
         OSError: if there is no room for it, for example.
     """
     with replaced(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(
+            content.encode(errors="backslashreplace") if isinstance(content, str) else content
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -29,6 +30,13 @@ def alternatives(values: Sequence[Any]) -> str:
 def counted(count: int, what: str) -> str:
     """'1 block' or '2 blocks'"""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def did_you_mean(given: Any, known: Iterable[Any]) -> str:
+    """'; did you mean budget?' for a misspelt name, or nothing if none is near it."""
+    names = {str(name).lower(): str(name) for name in known}
+    near = get_close_matches(str(given)[:80].lower(), names, n=1, cutoff=0.7)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def _beginning(value: Any, room: int) -> tuple[Any, int]:

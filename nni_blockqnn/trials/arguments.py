@@ -8,11 +8,12 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from nni_blockqnn.blocks.layer import ENCODINGS
 from nni_blockqnn.blocks.named import codes_of, names
-from nni_blockqnn.common.messages import alternatives, shown
+from nni_blockqnn.common.command_line import ArgumentParser
+from nni_blockqnn.common.messages import alternatives, did_you_mean, shown
 from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.imagenet import IMAGENET
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS
@@ -70,6 +71,17 @@ class TrialArguments:
         return self.training.identity | own | tested
 
 
+class ArgumentsError(ValueError):
+    """A trial's command line that cannot be read; the message names the argument."""
+
+
+class _ParserUnderNNI(ArgumentParser):
+    """Raises what is wrong, for the tuner to be told, where others print it and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentsError(message)
+
+
 def training_arguments(namespace: argparse.Namespace) -> TrainingArguments:
     """What a parser with :func:`add_data` and :func:`add_training` has read.
 
@@ -97,7 +109,12 @@ def trial_arguments(namespace: argparse.Namespace) -> TrialArguments:
 
 
 def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    """
+    Args:
+        under_nni: the block need not be given, and the parser raises :class:`ArgumentsError`.
+    """
+    kind = _ParserUnderNNI if under_nni else ArgumentParser
+    parser = kind(
         prog="python -m nni_blockqnn.trial",
         description="Trains one block and reports its reward, to NNI or on the screen.",
         epilog="example: python -m nni_blockqnn.trial --block '[[1,1,3,0,0]]' --dataset digits",
@@ -122,7 +139,9 @@ def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
         default="pcc",
         help="what a convolution stands for: ReLU, convolution and batch norm, or itself",
     )
-    block.add_argument("--repeats", type=int, help="N, blocks a stage (default: the network's)")
+    block.add_argument(
+        "--repeats", type=integer_from(1), help="N, blocks a stage (default: the network's)"
+    )
     block.add_argument(
         "--network", help="preset or JSON of NetworkSpec's fields (default: the data set's)"
     )
@@ -173,7 +192,8 @@ def name_or_reference(known: Sequence[str]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in known and not is_reference(text):
             allowed = alternatives([*known, "module:function"])
-            raise ArgumentTypeError(f"must be {allowed}, got {shown(text)}")
+            hint = did_you_mean(text, known)
+            raise ArgumentTypeError(f"must be {allowed}, got {shown(text)}{hint}")
         return text
 
     return parse
@@ -204,7 +224,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         help="hold 10 %% of the training set out, or validate on the test set as the paper does "
         "(default: %(default)s)",
     )
-    group.add_argument("--limit", type=int, help="train on so many images only, stratified")
+    group.add_argument(
+        "--limit", type=integer_from(1), help="train on so many images only, stratified"
+    )
     group.add_argument(
         "--test", action="store_true", help="also read the test set: for the winner, once"
     )
@@ -220,8 +242,12 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(RECIPES)}, or module:function of a recipe of your own (default: "
         "early-stop for a trial, for blockqnn train the data set's final one)",
     )
-    group.add_argument("--epochs", type=int, help="shorten the recipe, its schedule included")
-    group.add_argument("--batch-size", type=int, help="images a step (default: the recipe's)")
+    group.add_argument(
+        "--epochs", type=integer_from(1), help="shorten the recipe, its schedule included"
+    )
+    group.add_argument(
+        "--batch-size", type=integer_from(1), help="images a step (default: the recipe's)"
+    )
     _add_optimization(parser.add_argument_group("optimizer and schedule, instead of the recipe's"))
     group.add_argument(
         "--seed", type=seed, default=0, help="of weights, order and hold-out (default: 0)"

@@ -47,8 +47,8 @@ def run(
         The exit code.
     """
     under_nni = parameters is not None
-    namespace = trial_parser(under_nni).parse_args(argv)
     try:
+        namespace = trial_parser(under_nni).parse_args(argv)
         arguments = trial_arguments(namespace)
         given = parameters if under_nni else own_parameters(namespace)
         task = read_task(given)
@@ -59,10 +59,10 @@ def run(
                 _inherit_checkpoint(files, task)
             metric = train_and_measure(task, arguments, files, started)
     except (DataError, TrainingError, ValueError) as error:
+        if under_nni:  # before it prints, which may fail too
+            _report_failure(parameters, error)
         for stream in (sys.stdout, sys.stderr) if under_nni else (sys.stderr,):
             print(f"trial failed: {error}", file=stream, flush=True)
-        if under_nni:
-            _report_failure(parameters, error)
         return 1
     except Exception as error:  # a bug, or a machine that is out of order: with its traceback
         if under_nni:

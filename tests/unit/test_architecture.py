@@ -47,7 +47,7 @@ ARROWS = {
     "q_learning reports results space training trials",
     "tuner": "common exchange q_learning record space",
     "finalists_tuner": "bridge exchange",
-    "trial": "bridge trials",
+    "trial": "bridge common trials",
     "cli": "common",
     "__main__": "cli common",
 }
@@ -56,7 +56,10 @@ ARROWS = {
 FILES_AND_PROCESSES = {"io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile"}
 LAYER_KINDS = "blocks/kinds/*"
 """Modules of the lowest storey that build PyTorch's modules, in functions that import it."""
-WITH_FILES = {"common/cores.py", "common/files.py", "common/patches.py", "common/torchrun.py"}
+WITH_FILES = {
+    f"common/{name}.py"
+    for name in ("closed_pipe", "cores", "files", "patches", "streams", "torchrun")
+}
 """Modules of the lowest storey that the paper's own rooms leave alone."""
 
 RUN_BY_NAME = {"commands/*", "trials/check.py"}

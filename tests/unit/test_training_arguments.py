@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import field, fields, make_dataclass, replace
@@ -17,6 +18,7 @@ from nni_blockqnn.training.recipe import RECIPES
 from nni_blockqnn.trials._files import TrialFiles
 from nni_blockqnn.trials._reward import find_reward
 from nni_blockqnn.trials.arguments import (
+    ArgumentsError,
     TrialArguments,
     default_network,
     trial_arguments,
@@ -235,14 +237,21 @@ def test_what_makes_no_recipe_is_named(change: dict[str, Any], message: str) -> 
         (("--recipe", "quick"), "must be early-stop, final, imagenet-final or module:function"),
         (("--dataset", "mnist"), "imagenet or module:function, got 'mnist'"),
         (("--reward", "latency"), "--reward: must be module:function, got 'latency'"),
+        (("--dataset", "cifra10"), "got 'cifra10'; did you mean cifar10?"),
+        (("--epochs", "0"), "--epochs: must be an integer from 1, got '0'"),
+        (("--batch-size", "0"), "--batch-size: must be an integer from 1, got '0'"),
+        (("--limit", "1e3"), "--limit: must be an integer from 1, got '1e3'"),
+        (("--bach-size", "9"), "unrecognized arguments: --bach-size 9; did you mean --batch-size?"),
         (("--mu", "nan"), "--mu: must be a number from -1000000 to 1000000, got 'nan'"),
     ],
 )
 def test_the_command_line_names_what_cannot_be(
     words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(ArgumentsError, match=re.escape(message)):
         read("--dataset", "digits", *words)
+    with pytest.raises(SystemExit, match="2"):
+        trial_parser(under_nni=False).parse_args(["--dataset", "digits", "--block", "x", *words])
     assert message in capsys.readouterr().err
 
 

@@ -79,7 +79,6 @@ def test_a_block_of_the_separate_encoding(capsys: pytest.CaptureFixture[str]) ->
         (["--block", CODES, "--reward", "no_such_module:reward"], "there is no module no_such"),
         (["--block", CODES, "--mu", "2", "--reward", "a:b"], "mu and rho belong to the paper's"),
         (["--block", CODES, "--momentum", "0.5"], "momentum is of the optimizer sgd"),
-        (["--block", CODES, "--epochs", "0"], "epochs must be at least 1, got 0"),
         (
             ["--block", CODES, "--network", '{"preset": "digits", "filters": [60000, 60000]}'],
             "too large for this device",
