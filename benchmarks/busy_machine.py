@@ -30,9 +30,7 @@ VARIANTS: dict[str, tuple[dict[str, str], list[str]]] = {
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    processes = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)
-    ]
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
     finally:

@@ -22,6 +22,8 @@ from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_PROCESSES, MO
 from nni_blockqnn.training.recipe import OPTIMIZERS
 from nni_blockqnn.trials.number_types import integer_from, number, positive, reward_weight, seed
 
+METRICS = ("accuracy", "balanced_accuracy")
+
 
 @dataclass(frozen=True)
 class TrialArguments:
@@ -33,23 +35,29 @@ class TrialArguments:
         rho: weight of ln density; default 8.
         reward: ``module:function`` of a reward of the user's own (docs/metrics.md); default None,
             the paper's.
+        metric: "accuracy" (default) or "balanced_accuracy", which then takes the accuracy's place
+            in the reward.
         save_dir: folder for the trained network; under NNI each trial has a folder in it. Default
             None: the trial's own folder under NNI, if the recipe is a final one.
 
     Raises:
-        ValueError: if mu or rho is given beside a reward that does not read it.
+        ValueError: if mu or rho is given beside a reward that does not read it, or the metric is
+            unknown.
     """
 
     training: TrainingArguments
     mu: float = 1.0
     rho: float = 8.0
     reward: str | None = None
+    metric: str = "accuracy"
     save_dir: Path | None = None
 
-    IDENTIFYING: ClassVar[tuple[str, ...]] = ("mu", "rho", "reward", "save_dir")
+    IDENTIFYING: ClassVar[tuple[str, ...]] = ("mu", "rho", "reward", "metric", "save_dir")
     """The fields that its final metric depends on, beside those of the training and its `test`."""
 
     def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ValueError(f"metric must be {alternatives(METRICS)}, got {shown(self.metric)}")
         if self.reward is not None and (self.mu, self.rho) != (1.0, 8.0):
             raise ValueError(
                 f"mu and rho belong to the paper's reward, and the reward is {self.reward}: leave "
@@ -288,6 +296,13 @@ def _add_reward(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--rho", type=reward_weight, default=8.0, help="weight of ln density (default: %(default)s)"
+    )
+    group.add_argument(
+        "--metric",
+        choices=METRICS,
+        default="accuracy",
+        help="what of the validation set the reward takes as its accuracy; balanced is the mean of "
+        "the classes' accuracies (default: %(default)s)",
     )
     group.add_argument(
         "--reward",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from nni_blockqnn.training import (
 )
 from nni_blockqnn.training.evaluation import Accuracies
 from nni_blockqnn.training.memory import fitting_micro_batch
-from nni_blockqnn.training.results import best_epoch
+from nni_blockqnn.training.results import balanced, best_epoch
 from nni_blockqnn.training.weights import save_network
 
 _WATCHED_IMAGES = 1_000
@@ -50,18 +50,23 @@ class Trained:
     world: World
 
     @property
-    def accuracies(self) -> dict[str, float]:
+    def accuracies(self) -> dict[str, Any]:
         """On the validation set, as metrics and ``network.json`` name them (docs/metrics.md)."""
-        last, best = self.result.epochs[-1], best_epoch(self.result.epochs)
-        found = {
+        epochs = self.result.epochs
+        last, best, kept = epochs[-1], best_epoch(epochs), epochs[self.result.kept_epoch - 1]
+        found: dict[str, Any] = {
             "accuracy": last.accuracy,
             "best_accuracy": best.accuracy,
             "top5_accuracy": last.top5_accuracy,
             "best_top5_accuracy": best.top5_accuracy,
         }
+        if last.class_accuracies and best.class_accuracies:  # not if an earlier version trained
+            found["balanced_accuracy"] = last.balanced_accuracy
+            found["best_balanced_accuracy"] = best.balanced_accuracy
+            found["class_accuracies"] = _by_name(kept.class_accuracies, self.data.class_names)
         return {name: value for name, value in found.items() if value is not None}
 
-    def read_test_set(self) -> dict[str, float]:
+    def read_test_set(self) -> dict[str, Any]:
         """Accuracies on the test set, likewise; all processes take part."""
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
@@ -75,12 +80,12 @@ class Trained:
             precision=self.arguments.precision,
             world=self.world,
         )
-        return named_test_accuracies(found)
+        return named_test_accuracies(found, data.class_names)
 
     def save(
         self,
         folder: Path,
-        accuracies: Mapping[str, float | None],
+        accuracies: Mapping[str, Any],
         init_from: Mapping[str, Any] | None = None,
     ) -> str:
         """Write the network (docs/final_training.md); returns the SHA-256 of its weights.
@@ -180,10 +185,20 @@ def training_seed(task: TrialTask, arguments: TrainingArguments) -> int:
     return (arguments.seed + task.repetition) % (LARGEST_SEED + 1)
 
 
-def named_test_accuracies(found: Accuracies) -> dict[str, float]:
+def named_test_accuracies(found: Accuracies, class_names: Sequence[str]) -> dict[str, Any]:
     """As metrics and ``network.json`` name them."""
     top5 = {} if found.top5 is None else {"test_top5_accuracy": found.top5}
-    return {"test_accuracy": found.top1} | top5
+    of_classes = {
+        "test_balanced_accuracy": balanced(found.of_classes),
+        "test_class_accuracies": _by_name(found.of_classes, class_names),
+    }
+    return {"test_accuracy": found.top1} | top5 | of_classes
+
+
+def _by_name(accuracies: Sequence[float | None], class_names: Sequence[str]) -> dict[str, float]:
+    """Of the classes that have images."""
+    found = zip(class_names, accuracies, strict=False)  # the last classes may have none
+    return {name: round(accuracy, 2) for name, accuracy in found if accuracy is not None}
 
 
 def prepare(
