@@ -9,12 +9,11 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 from nni_blockqnn.blocks.named import name_of
-from nni_blockqnn.commands._status_display import has_width
+from nni_blockqnn.commands._console import TableConsole
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.results.experiment import TrialResult
 
@@ -23,16 +22,6 @@ _TIMES = ("epoch_seconds", "image_milliseconds")
 _MORE_FIELDS = ("name", "block", "encoding", "network_folder", "width", "start_block", *_TIMES)
 _WIDEST = 1000
 """Characters; no table needs more."""
-
-
-class TopConsole(Console):
-    """A console without colours in numbers, which lets a closed pipe be an error like any other."""
-
-    def __init__(self) -> None:
-        super().__init__(highlight=False)
-
-    def on_broken_pipe(self) -> None:
-        raise  # rich calls it as it handles the error; its own ends the process with code 1
 
 
 def show_json(best: Sequence[TrialResult]) -> None:
@@ -47,7 +36,7 @@ def show_csv(best: Sequence[TrialResult]) -> None:
     writer.writerows(_record(result) for result in best)
 
 
-def show_table(best: Sequence[TrialResult], console: Console) -> None:
+def show_table(best: Sequence[TrialResult], console: TableConsole) -> None:
     """Print a table, best first; where the terminal is too narrow for it, a paragraph a result.
 
     Numbers are never cut. The trials' IDs are in the table if there is room for them.
@@ -55,19 +44,19 @@ def show_table(best: Sequence[TrialResult], console: Console) -> None:
     reported = _reported(best)
     for columns in (reported, reported[:-1]):
         table = _table(best, columns)
-        wide = console.options.update(width=_WIDEST)
+        wide = console.options.update(max_width=_WIDEST)
         needed = Measurement.get(console, wide, table).maximum
         if needed <= console.width:
             console.print(table)
             return
-    if has_width(console):
+    if console.has_width:
         _show_paragraphs(best, console)
     else:  # in a file or a pipe there is room
         console.width = needed
         console.print(table)
 
 
-def show_codes(best: Sequence[TrialResult], console: Console) -> None:
+def show_codes(best: Sequence[TrialResult], console: TableConsole) -> None:
     """Print the blocks' structure codes, uncut: the cells of a table could not be copied."""
     for place, result in enumerate(best, 1):
         name = name_of(result.block)
@@ -86,7 +75,7 @@ def _table(best: Sequence[TrialResult], columns: Sequence[_Column]) -> Table:
     return table
 
 
-def _show_paragraphs(best: Sequence[TrialResult], console: Console) -> None:
+def _show_paragraphs(best: Sequence[TrialResult], console: TableConsole) -> None:
     for place, result in enumerate(best, 1):
         facts = [(heading.partition(" "), text(result)) for heading, text in _COLUMNS]
         words = [

@@ -18,7 +18,6 @@ from nni_blockqnn.exchange.finalists import finalists_space, is_finalists, write
 from nni_blockqnn.exchange.parameters import read_match
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.experiment import Experiment, TrialResult
-from nni_blockqnn.results.trial_command import joined
 from nni_blockqnn.space.match import Match
 from nni_blockqnn.space.search_space import SearchSpace
 
@@ -60,7 +59,8 @@ def _how_to_train(config: Written) -> str:
     if config.is_kept:
         return f"{config.path} was there: of it, only maxTrialNumber has changed. Then: {create}"
     if config.data.is_the_searchs:
-        return f"it trains on the search's data, {joined(config.data.options)}. Then: {create}"
+        options = " ".join(config.data.options)
+        return f"it trains on the search's data, {options}. Then: {create}"
     return f"give its trialCommand the data that you want, then: {create}"
 
 

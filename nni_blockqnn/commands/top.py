@@ -8,8 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from nni_blockqnn.commands._console import TableConsole
 from nni_blockqnn.commands._match_argument import MATCH_HELP, match_argument
 from nni_blockqnn.commands._selection import Selection, best_results, why_none
 from nni_blockqnn.commands._status_display import (
@@ -19,7 +18,6 @@ from nni_blockqnn.commands._status_display import (
     status_line,
 )
 from nni_blockqnn.commands._top_display import (
-    TopConsole,
     show_codes,
     show_csv,
     show_json,
@@ -69,7 +67,7 @@ def top(arguments: argparse.Namespace) -> int:
 
 def _show(results: Results, best: Sequence[TrialResult], selection: Selection, form: str) -> None:
     if form == "table":
-        _show_all(results, best, selection, TopConsole())
+        _show_all(results, best, selection, TableConsole())
         return
     if not best:
         print(f"{_title(results)}: {why_none(results, selection)}", file=sys.stderr)
@@ -82,7 +80,7 @@ def _show_all(
     results: Results,
     best: Sequence[TrialResult],
     selection: Selection,
-    console: Console,
+    console: TableConsole,
     *,
     with_codes: bool = True,
 ) -> Status:
@@ -104,7 +102,7 @@ def _watch(experiment: Experiment, selection: Selection) -> int:
 
     Where the output is no terminal, its status is a line each time it has changed.
     """
-    console, last = TopConsole(), ""
+    console, last = TableConsole(), ""
     try:
         while True:
             results = read_results(experiment)
