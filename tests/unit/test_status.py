@@ -215,6 +215,12 @@ def test_equal_reasons_are_one_line(home: Path) -> None:
     assert (second.count, second.reason, second.log) == (1, "no data in /x", None)
 
 
+def test_reasons_that_differ_in_names_of_trials_and_addresses_are_equal(home: Path) -> None:
+    reasons = ("/x/t0/cache: object at 0x7f3a", "/x/t1/cache: object at 0xdeadbeef")
+    results = search(home, *(("FAILED", FAILED[1] | {"failure": reason}) for reason in reasons))
+    assert [(one.count, one.reason) for one in problem_groups(results)] == [(2, reasons[1])]
+
+
 def test_a_trial_that_said_nothing_is_asked_for_its_last_line(home: Path) -> None:
     results = search(home, SILENT, SILENT, ("USER_CANCELED", None), ("SUCCEEDED", None), UNDER_WAY)
     for number in (0, 1):

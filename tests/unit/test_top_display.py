@@ -13,6 +13,7 @@ from test_experiments import ONE_CONV, RESIDUAL, final, make_experiment
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.commands._progress_bar import beginning
 from nni_blockqnn.commands._top_display import show_csv, show_json, show_table
 from nni_blockqnn.results.experiment import (
     TrialResult,
@@ -64,6 +65,23 @@ def test_a_pipe_has_room_for_the_table(
     monkeypatch.delenv("COLUMNS", raising=False)
     show_table(results(tmp_path), TableConsole())
     assert "┃" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("room", "shown"),
+    [
+        (-5, ""),
+        (20, ""),
+        (21, "best accuracy 60.50 %"),
+        (34, "best accuracy 60.50 %"),
+        (35, "best accuracy 60.50 %  reward 60.00"),
+        (99, "best accuracy 60.50 %  reward 60.00  1 min 03 s left"),
+    ],
+)
+def test_a_progress_bars_text_ends_before_a_number_would_be_cut(room: int, shown: str) -> None:
+    text = "best accuracy 60.50 %  reward 60.00  1 min 03 s left"
+    assert beginning(text, room) == shown
+    assert beginning("training 3/14, epoch 2 of 12", 14) == "training 3/14"
 
 
 MISSING = {"accuracy": None, "flops": None, "params": None, "repeats": None}
