@@ -187,7 +187,7 @@ def _stopped(folder: TrainingFolder | None) -> str:
     return "stopped before the first checkpoint; the same command starts anew"
 
 
-def _accuracies(trained: Trained) -> Mapping[str, float | None]:
+def _accuracies(trained: Trained) -> Mapping[str, Any]:
     """With all training data in use, nothing was validated: those that would say so are null."""
     if trained.arguments.validation == "test":
         return {**dict.fromkeys(trained.accuracies), **trained.read_test_set()}
@@ -227,10 +227,15 @@ def _identity(job: _Job, origin: Origin | None) -> dict[str, Any]:
 
 
 def _show(facts: Mapping[str, Any], folder: Path, console: Console) -> None:
-    rows = {"test accuracy": "test_accuracy", "test, top 5": "test_top5_accuracy"}
+    rows = {
+        "test accuracy": "test_accuracy",
+        "test, balanced": "test_balanced_accuracy",
+        "test, top 5": "test_top5_accuracy",
+    }
     if facts["validation"] != "test":
         validated = {
             "validation accuracy": "best_accuracy",
+            "validation, balanced": "best_balanced_accuracy",
             "validation, top 5": "best_top5_accuracy",
         }
         rows = validated | rows

@@ -20,6 +20,7 @@ from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
 
+_EXAMPLES = {"block": '["[[1,1,3,0,0]]"]', "repeats": "[4]", "network": '["cifar100"]'}
 _KEYS = ("block", "repeats", "network", "space")
 
 
@@ -92,10 +93,13 @@ def check_grid(
     if trials is not None and trials > count:
         return "warning", (
             f"there are {count}, but maxTrialNumber is {trials}: the experiment will not "
-            f"end by itself; set it to {count}"
+            f"end by itself; write maxTrialNumber: {count}"
         )
     if trials is not None and trials < count:
-        return "warning", f"maxTrialNumber is {trials}: {count - trials} will not be trained"
+        return "warning", (
+            f"maxTrialNumber is {trials}: {count - trials} will not be trained; write "
+            f"maxTrialNumber: {count}"
+        )
     return "ok", f"all {count} can be built"
 
 
@@ -121,7 +125,7 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
         OSError: if it cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except ValueError as error:  # no UTF-8
         raise ValueError(_no_finalists(str(path), error)) from None
     return finalist_in(text, str(path), rank)
@@ -139,7 +143,10 @@ def finalist_in(text: str, place: str, rank: int) -> dict[str, Any]:
     try:
         space = read_json(text)
         if not is_finalists(space):
-            raise ValueError(f'it needs "block": {{"_type": "choice", ...}}, got {shown(space)}')
+            raise ValueError(
+                f'its "block" must be {{"_type": "choice", "_value": {_EXAMPLES["block"]}}}, with '
+                f"the blocks, got {shown(space)}"
+            )
         choices = {name: _choices(space, name) for name in _KEYS if name in space}
     except ValueError as error:
         raise ValueError(_no_finalists(place, error)) from None
@@ -185,6 +192,7 @@ def _choices(search_space: Mapping[str, Any], name: str) -> list[Any]:
     values = entry.get("_value") if isinstance(entry, Mapping) else None
     if not isinstance(values, list) or not values or entry.get("_type") != "choice":
         raise ValueError(
-            f'{name} must be {{"_type": "choice", "_value": [...]}}, got {shown(entry)}'
+            f'{name} must be {{"_type": "choice", "_value": {_EXAMPLES.get(name, "[1]")}}}, with '
+            f"at least one value, got {shown(entry)}"
         )
     return values

@@ -9,7 +9,7 @@ from typing import Any
 
 from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.json_text import read_json
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.messages import did_you_mean, shown
 
 FRAMES = ("stack", "residual", "nin")
 
@@ -132,10 +132,9 @@ class NetworkSpec:
         names = {name if isinstance(name, str) else shown(name) for name in fields}
         unknown = sorted(names - {"preset", *_CHECKS})
         if unknown:
-            raise ValueError(
-                f"network has no field {shown(unknown[0])}; "
-                f"allowed are preset, {', '.join(_CHECKS)}"
-            )
+            allowed = ("preset", *_CHECKS)
+            known = f"{', '.join(allowed)}{did_you_mean(unknown[0], allowed)}"
+            raise ValueError(f"network has no field {shown(unknown[0])}; allowed are {known}")
         return cls(**(fields | ({"repeats": repeats} if repeats is not None else {})))
 
     def to_json(self) -> str:
@@ -180,7 +179,10 @@ def _preset(name: str | None) -> dict[str, Any]:
     if name is None:
         return PRESETS["cifar10"]
     if not isinstance(name, str) or name not in PRESETS:
-        raise ValueError(f"network preset must be one of {', '.join(PRESETS)}, got {shown(name)}")
+        hint = did_you_mean(name, PRESETS)
+        raise ValueError(
+            f"network preset must be one of {', '.join(PRESETS)}, got {shown(name)}{hint}"
+        )
     return PRESETS[name]
 
 

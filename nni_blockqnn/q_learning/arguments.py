@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nni_blockqnn.common.checks import is_integer, is_number
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.messages import did_you_mean, shown
 from nni_blockqnn.common.plugins import is_reference, load_object
 from nni_blockqnn.predictor.guide import Guide
 from nni_blockqnn.predictor.predictor import CostOf, Predictor
@@ -262,7 +262,8 @@ def checked(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(kind: str, name: Any, value: Any, rules: Mapping[str, tuple[Rule, ...]]) -> None:
     if name not in rules:
-        raise ValueError(f"{kind} {shown(name)} is unknown; allowed are {', '.join(rules)}")
+        allowed = f"{', '.join(rules)}{did_you_mean(name, rules)}"
+        raise ValueError(f"{kind} {shown(name)} is unknown; allowed are {allowed}")
     for rule in rules[name]:
         if not rule.holds(value):
             raise ValueError(f"{kind} {name} must be {rule.allowed}, got {shown(value)}")

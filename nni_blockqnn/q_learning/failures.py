@@ -73,11 +73,8 @@ class Failures:
     def add_silent(self) -> None:
         self._silent_in_a_row += 1
 
-    def add_lost(self, network: Network) -> bool:
-        """A trial of the network was lost; returns whether it is given up with this one."""
-        key = NetworkKey(*network)
-        self._lost[key] += 1
-        return self._lost[key] == LOST_LIMIT
+    def add_lost(self, network: Network) -> None:
+        self._lost[NetworkKey(*network)] += 1
 
     def take_back_lost(self, network: Network) -> None:
         """A trial of the network that was taken for lost has said something after all."""

@@ -52,12 +52,14 @@ from nni_blockqnn.space.search_space import SearchSpace
 
 __all__ = ["BlockSearch", "Result", "Suggestion", "UncountableError"]
 
-import os
-
-TEACH = os.environ.get("TEACH", "none")
 EPISODE_LIMIT = 1_000_000_000
 """Imported episodes beyond it are numbered anew: JavaScript, through which they travel, is exact up
 to 2**53."""
+
+FAILURE_QUANTILE = 0.25
+"""Of the rewards so far: what the agent learns of a network that failed or was lost. The lowest
+reward itself loses fewer trials still, but the blocks around it, which may be good, with them
+(docs/faults.md)."""
 
 
 @dataclass(frozen=True)
@@ -366,14 +368,14 @@ class BlockSearch:
         failure = Failure(episode, block, repeats, reason, of_block)
         self.failures.add(failure)
         if of_block:
-            self._learn_worst((block, repeats))
+            self._learn_failure((block, repeats))
         return failure
 
-    def _learn_worst(self, network: Network) -> None:
-        """Learn that the network is as bad as the worst one so far, as it gives no result."""
-        if self.history and self.space.contains(network[0]) and TEACH != "none":
-            reward = min(self._sign * result.reward for result in self.history)
-            self._observe(network, reward)
+    def _learn_failure(self, network: Network) -> None:
+        """Learn that the network is none of the better ones, since it gives no result."""
+        if self.history and self.space.contains(network[0]):
+            rewards = [self._sign * result.reward for result in self.history]
+            self._observe(network, float(np.quantile(rewards, FAILURE_QUANTILE)))
 
     def import_result(
         self,
@@ -412,6 +414,6 @@ class BlockSearch:
 
         Its network may be suggested again, but not after ``LOST_LIMIT`` such endings.
         """
-        network = self._episodes.release(episode)
-        if network is not None and self.failures.add_lost(network):
-            self._learn_worst(network)
+        if (network := self._episodes.release(episode)) is not None:
+            self.failures.add_lost(network)
+            self._learn_failure(network)

@@ -239,11 +239,12 @@ def test_calibrate_counts_an_experiments_malformed_results(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = home / "nni-experiments"
-    make_experiment(folder, "search02", [("a", final(accuracy="good")), ("b", final())])
+    metrics = [("a", final(accuracy="good")), ("b", final()), ("c", final(flops=None))]
+    make_experiment(folder, "search02", metrics)
     write_list(folder, search02={"id": "search02", "startTime": 1})
     assert main(["calibrate", "search02", "search02"]) == 1
     error = capsys.readouterr().err
-    assert "search02: 1 unreadable, without a result; the last one: trial a: " in error
+    assert "search02: 2 unreadable, without a result; the last one: trial c: it reported" in error
 
 
 @pytest.mark.parametrize("option", [("--mu", "nan"), ("--rho", "-1e7"), ("--seed", "-1")])
