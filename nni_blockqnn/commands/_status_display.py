@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from nni_blockqnn.commands._console import TableConsole
 from nni_blockqnn.common.messages import counted
-from nni_blockqnn.results.experiment import Experiment, Results, epsilons
+from nni_blockqnn.results.experiment import Experiment, Results
 from nni_blockqnn.results.finalists import is_final_training
-from nni_blockqnn.results.lost import LostNetwork, lost_networks
 from nni_blockqnn.results.problems import ProblemGroup, problem_groups
+from nni_blockqnn.results.search_journal import LostNetwork, epsilons, lost_networks
 from nni_blockqnn.results.status import Status, end_in_words
 
 _MOST_GROUPS = 5

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from nni_blockqnn.blocks.block import Block
@@ -24,7 +23,6 @@ from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.kept_results import kept_metric
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
-from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 from nni_blockqnn.space.search_space import SearchSpace
 
 __all__ = [
@@ -35,7 +33,6 @@ __all__ = [
     "Results",
     "TrialResult",
     "distinct_best",
-    "epsilons",
     "find_experiment",
     "is_blockqnn_search",
     "is_of_blockqnn",
@@ -193,20 +190,6 @@ def is_of_blockqnn(experiment: Experiment) -> bool:
     named = (tuner.get("className"), tuner.get("name"), config.get("trialCommand"))
     has_package = any(re.search("blockqnn", str(text), re.IGNORECASE) for text in named)
     return has_package or (isinstance(space, Mapping) and "block" in space)
-
-
-def epsilons(experiment_directory: Path) -> dict[int, float]:
-    """The epsilon with which each episode's block was drawn; empty for other tuners."""
-    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.is_file():
-        return {}
-    return {
-        event["episode"]: float(event["epsilon"])
-        for event in read_events(journal)
-        if event.get("event") == "suggestion"
-        and is_integer(event.get("episode"))
-        and is_number(event.get("epsilon"))
-    }
 
 
 class _MetricReader:

@@ -17,8 +17,8 @@ from nni_blockqnn.cli import main
 from nni_blockqnn.commands import top as top_command
 from nni_blockqnn.results import status as status_module
 from nni_blockqnn.results.experiment import Results, find_experiment, read_results
-from nni_blockqnn.results.lost import LostNetwork, lost_networks
 from nni_blockqnn.results.problems import problem_groups
+from nni_blockqnn.results.search_journal import LostNetwork, lost_networks
 from nni_blockqnn.results.status import end_in_words, read_status
 
 GAVE_UP = "The search ends: the last 10 trials failed, the last one since no data in /x"
