@@ -150,23 +150,25 @@ def distinct_best(
     max_params: int | None = None,
     max_flops: int | None = None,
 ) -> list[TrialResult]:
-    """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
+    """The best ``k`` results of different networks, best first.
 
-    Two results are of the same network if their blocks have equal keys and equal repeats. What was
-    not reported ranks last, and does not pass a limit.
+    Ties go by fewer FLOPs, then by reward. Two results are of the same network if their blocks have
+    equal keys and equal repeats. What was not reported ranks last, and does not pass a limit.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
     """
     if by not in ("reward", "accuracy"):
         raise ValueError(f"by must be 'reward' or 'accuracy', got {shown(by)}")
-    sign = 1 if by == "reward" and results.minimize else -1
+    better = 1 if results.minimize else -1
+    sign = better if by == "reward" else -1
     best: dict[tuple[str, int | None], TrialResult] = {}
     for result in sorted(
         results.trials,
         key=lambda result: (
             *_last_if_none(getattr(result, by), sign),
             *_last_if_none(result.flops),
+            better * result.reward,
         ),
     ):
         if len(best) >= k:

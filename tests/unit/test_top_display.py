@@ -126,6 +126,8 @@ def test_what_was_not_reported_ranks_last(tmp_path: Path) -> None:
     _changed(first, {"accuracy": None, "flops": None})
     assert distinct_best(read, 2, by="accuracy") == [second, first]
     assert distinct_best(read, 2, max_flops=10**12) == [second]
+    _changed(second, {"accuracy": None, "flops": None})
+    assert distinct_best(read, 2, by="accuracy") == [second, first]  # by reward, then
 
 
 @pytest.mark.parametrize("text", [RESIDUAL, "residual\n", "\ufeff" + RESIDUAL])
