@@ -13,10 +13,12 @@ from rich.table import Table
 
 from nni_blockqnn.blocks.named import name_of
 from nni_blockqnn.commands._console import TableConsole, width_of
+from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.results.experiment import TrialResult
 
 _FIELDS = ("episode", "trial_id", "reward", "accuracy", "flops", "params", "density", "repeats")
-_MORE_FIELDS = ("name", "block", "encoding", "network_folder")
+_TIMES = ("epoch_seconds", "image_milliseconds")
+_MORE_FIELDS = ("name", "block", "encoding", "network_folder", "width", "start_block", *_TIMES)
 
 
 def show_json(best: Sequence[TrialResult]) -> None:
@@ -36,7 +38,8 @@ def show_table(best: Sequence[TrialResult], console: TableConsole) -> None:
 
     Numbers are never cut. The trials' IDs are in the table if there is room for them.
     """
-    for columns in (_COLUMNS, _COLUMNS[:-1]):
+    reported = _reported(best)
+    for columns in (reported, reported[:-1]):
         table = _table(best, columns)
         needed = width_of(table, console)
         if needed <= console.width:
@@ -53,7 +56,8 @@ def show_codes(best: Sequence[TrialResult], console: TableConsole) -> None:
     """Print the blocks' structure codes, uncut: the cells of a table could not be copied."""
     for place, result in enumerate(best, 1):
         name = name_of(result.block)
-        line = f"{place:>3}  {result.block.to_json()}" + (f"  {name}" if name else "")
+        marks = ", ".join(filter(None, [name, "start block" if result.is_start else None]))
+        line = f"{place:>3}  {result.block.to_json()}" + (f"  {marks}" if marks else "")
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -84,6 +88,20 @@ def _show_paragraphs(best: Sequence[TrialResult], console: TableConsole) -> None
         console.print("\n".join(lines).replace("\0", " "), markup=False, soft_wrap=True)
 
 
+def _reported(best: Sequence[TrialResult]) -> list[_Column]:
+    """The columns, without those of searches at equal cost where there is nothing in them."""
+    return [
+        column
+        for column in _COLUMNS
+        if column[0] not in _AT_EQUAL_COST or any(column[1](result) for result in best)
+    ]
+
+
+def _time(result: TrialResult, name: str) -> str:
+    value = result.metric.get(name)
+    return f"{value:.3g}" if is_number(value) else ""
+
+
 def _decimals(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
@@ -94,6 +112,8 @@ def _millions(flops: int | None) -> str:
     value = flops / 1e6
     return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
+
+_AT_EQUAL_COST = ("width", "s/epoch", "ms/image")
 
 _Column = tuple[str, Callable[[TrialResult], str]]
 """A heading, and what a result has under it; empty if its trial did not report it."""
@@ -106,6 +126,9 @@ _COLUMNS: tuple[_Column, ...] = (
     ("params", lambda result: "" if result.params is None else f"{result.params:,}"),
     ("layers", lambda result: str(len(result.block.layers))),
     ("N", lambda result: str(result.repeats or "")),
+    ("width", lambda result: str(result.width or "")),
+    ("s/epoch", lambda result: _time(result, "epoch_seconds")),
+    ("ms/image", lambda result: _time(result, "image_milliseconds")),
     ("trial", lambda result: result.trial_id),
 )
 
@@ -117,4 +140,7 @@ def _record(result: TrialResult) -> dict[str, Any]:
         "block": result.block.to_json(),
         "encoding": result.block.encoding,
         "network_folder": result.metric.get("network_folder"),
+        "width": result.width,
+        "start_block": result.is_start,
+        **{name: result.metric.get(name) for name in _TIMES},
     }

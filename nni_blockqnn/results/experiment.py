@@ -23,6 +23,7 @@ from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.kept_results import kept_metric
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
+from nni_blockqnn.results.search_journal import start_episodes
 from nni_blockqnn.space.search_space import SearchSpace
 
 __all__ = [
@@ -60,6 +61,8 @@ class TrialResult:
         seconds: from the trial's start to its end, None if NNI does not know its start.
         finished: its position in the order in which the results came, from 0.
         metric: the whole final metric.
+        width: filters of the network's first stage, if the search scaled them (`match`).
+        is_start: whether it is of one of the search's start blocks.
     """
 
     episode: int
@@ -74,6 +77,8 @@ class TrialResult:
     trial_id: str
     finished: int
     metric: Mapping[str, Any]
+    width: int | None = None
+    is_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,12 @@ def is_of_blockqnn(experiment: Experiment) -> bool:
     return has_package or (isinstance(space, Mapping) and "block" in space)
 
 
+def _start_episodes(experiment: Experiment) -> set[int]:
+    """The episodes of the search's start blocks."""
+    class_args = (experiment.config.get("tuner") or {}).get("classArgs") or {}
+    return start_episodes(experiment.directory) if class_args.get("start_blocks") else set()
+
+
 class _MetricReader:
     """Sorts final metrics into results, failures and malformed ones."""
 
@@ -206,6 +217,7 @@ class _MetricReader:
         self._encoding = "pcc" if space is None else space.encoding
         repeats = () if space is None else space.repeats
         self._only_repeats = repeats[0] if len(repeats) == 1 else None
+        self._starts = _start_episodes(experiment)
         # other tuners give no episodes: their trials are numbered as NNI made them
         self._episodes: dict[str, int] = {}
         if not is_blockqnn_search(experiment):
@@ -248,6 +260,8 @@ class _MetricReader:
             trial_id=metric.trial_id,
             finished=len(self.results),
             metric=reported,
+            width=_if_any(reported.get("width"), partial(_integer, "width", lowest=1)),
+            is_start=final.episode in self._starts,
         )
 
     def _seconds(self, metric: Metric) -> float | None:

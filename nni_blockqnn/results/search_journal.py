@@ -1,4 +1,4 @@
-"""What the journal of a search tells: epsilon, and networks whose trials ended without a word."""
+"""What the journal of a search tells: epsilon, start blocks, lost networks."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def epsilons(experiment_directory: Path) -> dict[int, float]:
         if event.get("event") == "suggestion"
         and is_integer(event.get("episode"))
         and is_number(event.get("epsilon"))
+    }
+
+
+def start_episodes(experiment_directory: Path) -> set[int]:
+    """The episodes of start blocks."""
+    return {
+        event["episode"]
+        for event in _events(experiment_directory)
+        if event.get("start") is True and is_integer(event.get("episode"))
     }
 
 
