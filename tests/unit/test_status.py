@@ -316,25 +316,29 @@ def test_top_says_how_it_stands_and_what_to_type(
 
 
 @pytest.mark.parametrize(
-    ("status", "trials", "log", "commands"),
+    ("status", "trials", "is_there", "commands"),
     [
-        ("STOPPED", [DONE], "", ["resume", "top", "report"]),
-        ("STOPPED", [DONE] * 10, "", ["top", "report"]),
-        ("RUNNING", [], "", ["resume"]),
-        ("STOPPED", [FAILED], GAVE_UP, ["resume"]),
-        ("RUNNING", [FAILED], GAVE_UP, ["stop", "resume"]),
+        ("STOPPED", [DONE], False, ["resume", "top", "report"]),
+        ("STOPPED", [DONE] * 10, False, ["top", "report"]),
+        ("DONE", [DONE] * 10, True, ["stop", "top", "report"]),
+        ("RUNNING", [], False, ["resume"]),
+        ("TUNER_NO_MORE_TRIAL", [FAILED], False, ["resume"]),
+        ("TUNER_NO_MORE_TRIAL", [FAILED], True, ["stop", "resume"]),
     ],
 )
-def test_what_to_type_of_one_that_does_not_run(
+def test_what_to_type_of_one_that_is_over(
     home: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     status: str,
     trials: list[tuple[str, Any]],
-    log: str,
+    is_there: bool,
     commands: list[str],
 ) -> None:
+    if is_there:
+        runs(monkeypatch, Manager(home))
     search(home, *trials, status=status)
-    write(home, "log/dispatcher.log", log)
+    write(home, "log/dispatcher.log", GAVE_UP if status == "TUNER_NO_MORE_TRIAL" else "")
     assert main(["top"]) == 0
     lines = capsys.readouterr().out.splitlines()
     typed = [line.partition("blockqnn ")[2].split()[0] for line in lines if " blockqnn " in line]
