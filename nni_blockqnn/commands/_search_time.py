@@ -16,10 +16,13 @@ from nni_blockqnn.exchange.parameters import TrialTask, read_task, trial_paramet
 from nni_blockqnn.exchange.trial_check import Answer
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.q_learning.search import Suggestion
-from nni_blockqnn.space.limits import CostLimits, Limits
+from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
+from nni_blockqnn.space.match import Match
 from nni_blockqnn.space.search_space import SearchSpace
 
 _SAMPLE = 41
+_DRAWS_AT_EQUAL_COST = 4 * _SAMPLE
+"""Since some blocks have no network of the cost."""
 _SECONDS_BETWEEN = 5.0
 """NNI starts the next trial after 3 s, and it imports PyTorch."""
 _DAY = 86_400.0
@@ -52,7 +55,7 @@ def sample_of(config: Any) -> Sample:
     if is_finalists(config.search_space):
         drawn = list(grid_of(config.search_space))
     else:
-        drawn = _random_parameters(SearchSpace.from_json(config.search_space), _limits(config))
+        drawn = _random_parameters(*_space_and_costs(config))
     costs = [_flops(read_task(parameters)) for parameters in drawn]
     order = sorted(range(len(drawn)), key=costs.__getitem__)
     return Sample(tuple(drawn[n] for n in order), tuple(costs[n] for n in order))
@@ -129,20 +132,30 @@ def seconds_of(value: Any) -> int | None:
     return None if value is None else int(parse_time(value))
 
 
-def _random_parameters(space: SearchSpace, limits: Limits) -> list[dict[str, Any]]:
+def _random_parameters(space: SearchSpace, costs: CostLimits) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
-    costs = CostLimits(space, limits)
-    drawn = []
-    for number in range(_SAMPLE):
+    drawn: list[Suggestion] = []
+    for number in range(_DRAWS_AT_EQUAL_COST if costs.target else _SAMPLE):
         block = costs.shortened(space.random_block(rng))
-        repeats = max(costs.fitting_repeats(block), default=min(space.repeats))
-        drawn.append(trial_parameters(space, Suggestion(number, block, repeats, epsilon=1.0)))
-    return drawn
+        fitting = costs.fitting_repeats(block)
+        if costs.target is None or fitting:  # a block without a network of the cost is not sent
+            repeats = max(fitting, default=min(space.repeats))
+            width = costs.width(block, repeats)
+            drawn.append(Suggestion(number, block, repeats, epsilon=1.0, width=width))
+    return [trial_parameters(space, suggestion) for suggestion in drawn[:_SAMPLE]]
 
 
-def _limits(config: Any) -> Limits:
-    given = (config.tuner.class_args or {}).get("limits") if config.tuner else None
-    return Limits(**given) if isinstance(given, dict) else Limits()
+def _space_and_costs(config: Any) -> tuple[SearchSpace, CostLimits]:
+    space = SearchSpace.from_json(config.search_space)
+    given = (config.tuner.class_args or {}) if config.tuner else {}
+    limits = given.get("limits")
+    known = Limits(**limits) if isinstance(limits, dict) else Limits()
+    try:
+        target = Match.of(given["match"]).target_in(space) if given.get("match") else None
+        check_limits(space, known, target)
+    except ValueError:  # the tuner's check says so
+        target = None
+    return space, CostLimits(space, known, target)
 
 
 def _flops(task: TrialTask) -> int:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from nni_blockqnn.blocks.block import Block
@@ -24,7 +23,7 @@ from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.kept_results import kept_metric
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
-from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
+from nni_blockqnn.results.search_journal import start_episodes
 from nni_blockqnn.space.search_space import SearchSpace
 
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
     "Results",
     "TrialResult",
     "distinct_best",
-    "epsilons",
     "find_experiment",
     "is_blockqnn_search",
     "is_of_blockqnn",
@@ -157,23 +155,25 @@ def distinct_best(
     max_params: int | None = None,
     max_flops: int | None = None,
 ) -> list[TrialResult]:
-    """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
+    """The best ``k`` results of different networks, best first.
 
-    Two results are of the same network if their blocks have equal keys and equal repeats. What was
-    not reported ranks last, and does not pass a limit.
+    Ties go by fewer FLOPs, then by reward. Two results are of the same network if their blocks have
+    equal keys and equal repeats. What was not reported ranks last, and does not pass a limit.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
     """
     if by not in ("reward", "accuracy"):
         raise ValueError(f"by must be 'reward' or 'accuracy', got {shown(by)}")
-    sign = 1 if by == "reward" and results.minimize else -1
+    better = 1 if results.minimize else -1
+    sign = better if by == "reward" else -1
     best: dict[tuple[str, int | None], TrialResult] = {}
     for result in sorted(
         results.trials,
         key=lambda result: (
             *_last_if_none(getattr(result, by), sign),
             *_last_if_none(result.flops),
+            better * result.reward,
         ),
     ):
         if len(best) >= k:
@@ -199,31 +199,10 @@ def is_of_blockqnn(experiment: Experiment) -> bool:
     return has_package or (isinstance(space, Mapping) and "block" in space)
 
 
-def epsilons(experiment_directory: Path) -> dict[int, float]:
-    """The epsilon with which each episode's block was drawn; empty for other tuners."""
-    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.is_file():
-        return {}
-    return {
-        event["episode"]: float(event["epsilon"])
-        for event in read_events(journal)
-        if event.get("event") == "suggestion"
-        and is_integer(event.get("episode"))
-        and is_number(event.get("epsilon"))
-    }
-
-
 def _start_episodes(experiment: Experiment) -> set[int]:
     """The episodes of the search's start blocks."""
     class_args = (experiment.config.get("tuner") or {}).get("classArgs") or {}
-    journal = experiment.directory / "checkpoint" / JOURNAL_NAME
-    if not class_args.get("start_blocks") or not journal.is_file():
-        return set()
-    return {
-        event["episode"]
-        for event in read_events(journal)
-        if event.get("start") is True and is_integer(event.get("episode"))
-    }
+    return start_episodes(experiment.directory) if class_args.get("start_blocks") else set()
 
 
 class _MetricReader:
@@ -234,11 +213,11 @@ class _MetricReader:
         self.failures: list[Problem] = []
         self.malformed: list[Problem] = []
         self._trials = {trial.id: trial for trial in trials}
-        self._starts = _start_episodes(experiment)
         space = _space(experiment)
         self._encoding = "pcc" if space is None else space.encoding
         repeats = () if space is None else space.repeats
         self._only_repeats = repeats[0] if len(repeats) == 1 else None
+        self._starts = _start_episodes(experiment)
         # other tuners give no episodes: their trials are numbered as NNI made them
         self._episodes: dict[str, int] = {}
         if not is_blockqnn_search(experiment):
