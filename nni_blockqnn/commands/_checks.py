@@ -18,6 +18,7 @@ from nni_blockqnn.commands._config_file import (
     is_local,
     load_config,
     training_services,
+    trial_service,
 )
 from nni_blockqnn.commands._trial_check import check_trial
 from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
@@ -105,7 +106,7 @@ def _check_training_service(config: Any) -> Iterator[Finding]:
 def _check_local_gpus(config: Any) -> Iterator[Finding]:
     import torch
 
-    asked, found = config.trial_gpu_number, torch.cuda.device_count()
+    asked, found = trial_service(config).trial_gpu_number, torch.cuda.device_count()
     if asked and asked > found:
         yield Finding(
             "failure",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from nni_blockqnn.commands._config_file import Finding
+from nni_blockqnn.commands._config_file import Finding, trial_service
 from nni_blockqnn.exchange.trial_check import Answer
 
 _TRIALS_A_GPU = 8
@@ -21,7 +21,7 @@ def check_load(config: Any, answer: Answer) -> Iterator[Finding]:
         answer: of its trial.
     """
     trials = config.trial_concurrency
-    if config.trial_gpu_number:  # NNI starts as many as there are GPUs for
+    if trial_service(config).trial_gpu_number:  # NNI starts as many as there are GPUs for
         return
     cores = available_cores()
     if answer.device != "cpu":

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nni_blockqnn.commands._config_file import Finding
+from nni_blockqnn.commands._config_file import Finding, trial_service
 from nni_blockqnn.commands._load import available_cores
 from nni_blockqnn.exchange.finalists import grid_of, is_finalists
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, trial_parameters
@@ -153,10 +153,10 @@ def _at_a_time(config: Any, answer: Answer) -> float:
     """How many trials' worth of work this machine does at a time."""
     if answer.device == "cpu":
         at_most = available_cores() / max(answer.threads, 1)
-    elif config.trial_gpu_number:
+    elif gpus := trial_service(config).trial_gpu_number:
         import torch
 
-        at_most = torch.cuda.device_count() / config.trial_gpu_number
+        at_most = torch.cuda.device_count() / gpus
     else:  # all share one GPU
         at_most = 1
     return max(1.0, min(config.trial_concurrency, at_most))
