@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge.ports import why_not_port
 from nni_blockqnn.commands._config_file import (
     ConfigError,
     Finding,
@@ -148,5 +148,5 @@ def _check_disk(config: Any) -> Iterator[Finding]:
 def _check_port(config: Any, port: int | None) -> Iterator[Finding]:
     if port is None:
         return
-    if reason := launch.why_not_port(port, needs_next=not is_local(config)):
+    if reason := why_not_port(port, needs_next=not is_local(config)):
         yield Finding("failure", "port", reason)
