@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from nni_blockqnn.common.cores import wait_asleep as _wait_asleep
+
 if TYPE_CHECKING:
     from nni_blockqnn.blocks.block import Block
     from nni_blockqnn.blocks.layer import InvalidBlockError
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from nni_blockqnn.q_learning.search import BlockSearch
     from nni_blockqnn.space.search_space import SearchSpace
     from nni_blockqnn.tuner import BlockQNNTuner
+
+_wait_asleep()  # here, since whatever loads PyTorch for this package comes later
 
 __version__ = "0.1.0"
 

@@ -42,6 +42,18 @@ def take_parameters() -> dict[str, Any]:
     return record["parameters"]
 
 
+def trials_at_once() -> int:
+    """How many trials of this experiment NNI runs on this machine at a time; 1 if that is not
+    known, as of remote ones."""
+    if os.environ.get("NNI_PLATFORM") != "local":
+        return 1
+    try:
+        profile = _asked(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""), "experiment")
+        return max(int(profile["params"]["trialConcurrency"]), 1)
+    except (OSError, KeyError, TypeError, ValueError):
+        return 1
+
+
 def report_intermediate(metric: dict[str, Any]) -> None:
     import_nni().report_intermediate_result(metric)
 
@@ -51,16 +63,13 @@ def report_final(metric: dict[str, Any]) -> None:
 
 
 def _recorded(command_channel: str) -> dict[str, Any] | None:
-    manager, separator, _ = command_channel.partition("/env/")
-    if not separator:
+    if "/env/" not in command_channel:
         return None
-    url = f"{manager}/api/v1/nni/trial-jobs/{os.environ['NNI_TRIAL_JOB_ID']}"
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    path = f"trial-jobs/{os.environ['NNI_TRIAL_JOB_ID']}"
     for attempt in range(ATTEMPTS):
         time.sleep(0.05 * attempt)
         try:
-            with direct.open(url, timeout=2) as response:
-                return json.loads(json.load(response)["hyperParameters"][-1])
+            return json.loads(_asked(command_channel, path)["hyperParameters"][-1])
         except urllib.error.HTTPError as error:
             error.close()
         except OSError:  # no way to the manager from here
@@ -68,3 +77,11 @@ def _recorded(command_channel: str) -> dict[str, Any] | None:
         except (KeyError, IndexError, TypeError, ValueError):  # not recorded yet
             continue
     return None
+
+
+def _asked(command_channel: str, path: str) -> Any:
+    """The answer of NNI's manager; raises OSError or ValueError if there is none."""
+    manager, _, _ = command_channel.partition("/env/")
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(f"{manager}/api/v1/nni/{path}", timeout=2) as response:
+        return json.load(response)

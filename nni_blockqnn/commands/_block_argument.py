@@ -50,10 +50,22 @@ def block_parameters(text: str, rank: int | None = None, encoding: str = "pcc") 
     return {"block": content}
 
 
+def _of_folder(path: Path) -> str:
+    if (path / "network.json").is_file():
+        return (
+            f"{path} is the folder of a trained network, not a block: `blockqnn train BLOCK "
+            f"--init-from {path}` begins with its weights, `blockqnn export {path} -o DIR` takes "
+            "it away; its block's codes are in network.json"
+        )
+    return f"{path} is a folder; a block must be {HELP}"
+
+
 def _read(text: str) -> tuple[str, str]:
     """What a file or standard input holds, and what messages call it."""
     path, is_input = Path(text), text == "-"
-    if not is_input and (not path.exists() or path.is_dir()):
+    if not is_input and path.is_dir():
+        raise ValueError(_of_folder(path))
+    if not is_input and not path.exists():
         raise ValueError(f"a block must be {HELP}; there is no file {text}")
     place = "standard input" if is_input else text
     try:

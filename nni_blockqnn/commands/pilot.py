@@ -40,7 +40,7 @@ from nni_blockqnn.training import (
     TrainingArguments,
     pick_device,
 )
-from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR
+from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_PROCESSES
 from nni_blockqnn.trials.arguments import (
     add_dataset,
     add_workers,
@@ -133,7 +133,7 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", type=int, help="of both (default: each recipe's)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument("--precision", choices=PRECISIONS, default="fp32")
-    group.add_argument("--threads", type=integer_from(1), help="CPU threads")
+    group.add_argument("--threads", type=integer_from(1, MOST_PROCESSES), help="CPU threads")
 
 
 def _plan(namespace: argparse.Namespace) -> PilotPlan:
@@ -171,8 +171,8 @@ def _run(folder: PilotFolder, plan: PilotPlan) -> None:
         )
     arguments = plan.training
     trainings = plan.trainings(folder.blocks)
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    if (threads := arguments.chosen_threads()) is not None:
+        torch.set_num_threads(threads)
     device = pick_device(arguments.device)
     data = arguments.load_data(plan.spec)
     # on stderr, since stdout is for the calibration

@@ -15,6 +15,7 @@ import numpy as np
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import _safe_pickle as safe_pickle
 from nni_blockqnn.data._arrays import Decoded, LabelledImages, Source, stamps_of
+from nni_blockqnn.data._cifar_files import find_files, renaming_hint
 from nni_blockqnn.data._download import fetch_file, find_or_download
 from nni_blockqnn.data.errors import DataError, one_line
 
@@ -72,7 +73,8 @@ def find_cifar(variant: Variant, data_dir: Path) -> Source:
         data_dir,
         lambda: _look(variant, data_dir),
         lambda scratch: _fetch(variant, scratch, data_dir / variant.archive),
-        f"Put {variant.archive} into {data_dir}, or connect to the network once.",
+        f"Put {variant.archive} into {data_dir}, or connect to the network once."
+        f"{renaming_hint(data_dir, variant.archive)}",
     )
     return Source(
         variant.name,
@@ -84,19 +86,14 @@ def find_cifar(variant: Variant, data_dir: Path) -> Source:
 
 def _look(variant: Variant, data_dir: Path) -> list[Path] | None:
     """Either the batch files or, alone, the archive."""
-    archive = data_dir / variant.archive
-    wanted = (*variant.train, variant.test)
-    for folder in (data_dir / variant.folder, data_dir):
-        missing = [name for name in wanted if not (folder / name).is_file()]
-        if not missing:
-            names = (*wanted, variant.meta) if (folder / variant.meta).is_file() else wanted
-            return [folder / name for name in names]
-        if folder != data_dir and folder.is_dir() and not archive.is_file():
-            raise DataError(
-                f"{variant.name}: {folder} lacks {', '.join(missing)}: "
-                f"unpack {variant.archive} again, or remove the folder"
-            )
-    return [archive] if archive.is_file() else None
+    return find_files(
+        variant.name,
+        data_dir,
+        variant.folder,
+        variant.archive,
+        (*variant.train, variant.test),
+        variant.meta,
+    )
 
 
 def _fetch(variant: Variant, scratch: Path, target: Path) -> None:
@@ -108,7 +105,7 @@ def _fetch(variant: Variant, scratch: Path, target: Path) -> None:
 
 def _decode(variant: Variant, files: list[Path]) -> Decoded:
     wanted = {*variant.train, variant.test, variant.meta}
-    if files[0].name == variant.archive:
+    if len(files) == 1:
         contents = _read_archive(variant, files[0], wanted)
     else:
         contents = _read_files(variant, files)

@@ -41,16 +41,26 @@ def find_or_download(
         return found
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / ".nni-blockqnn-download.lock"):
-            found = look()  # another process may have been faster
-            if found is None:
-                _in_scratch(data_dir / ".nni-blockqnn-download", fetch)
-                found = look()
+        held = FileLock(data_dir / ".nni-blockqnn-download.lock")
+        held.acquire()
+    except (OSError, RuntimeError) as error:  # the latter: no locks on the file system
+        raise DataError(
+            f"{name}: no data in {data_dir}, and that directory cannot be written to "
+            f"({one_line(error)}): name the directory that has the data, or one that you may write "
+            "to, which the data is then downloaded into (--data-dir of a trial)"
+        ) from error
+    try:
+        found = look()  # another process may have been faster
+        if found is None:
+            _in_scratch(data_dir / ".nni-blockqnn-download", fetch)
+            found = look()
     except (OSError, RuntimeError, ImportError, http.client.HTTPException) as error:
         raise DataError(
             f"{name}: no data in {data_dir} and it could not be downloaded ({one_line(error)}). "
             f"{advice}"
         ) from error
+    finally:
+        held.release()
     if found is None:
         raise DataError(f"{name}: the download left no data in {data_dir}. {advice}")
     return found

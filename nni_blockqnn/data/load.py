@@ -164,7 +164,10 @@ def _directory(name: str, data_dir: Path | None) -> Path:
         raise DataError(
             f"{name}: data_dir is missing (--data-dir of a trial): say where the data lies"
         )
-    return Path(data_dir or ".").expanduser().resolve()
+    directory = Path(data_dir or ".").expanduser().resolve()
+    if directory.is_file() and name in DATASETS:
+        raise DataError(f"{name}: {directory} is a file: name the directory that it lies in")
+    return directory
 
 
 def _check_network(

@@ -2,7 +2,8 @@
 
 It has the keys of a search, ``block``, ``repeats`` and ``network``, but all of them are ordinary
 choices of NNI. It also has ``space`` if the blocks have other kernels than the paper's, extra kinds
-of layers, or another encoding than "pcc". :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
+of layers, or another encoding than "pcc", and ``match`` if their filters are scaled to a cost:
+a grid could not pair blocks with widths. :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
 hands out each block once.
 """
 
@@ -19,18 +20,22 @@ from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
+from nni_blockqnn.space.match import Match
 
 _EXAMPLES = {"block": '["[[1,1,3,0,0]]"]', "repeats": "[4]", "network": '["cifar100"]'}
-_KEYS = ("block", "repeats", "network", "space")
+_KEYS = ("block", "repeats", "network", "match", "space")
 
 
-def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict[str, Any]:
+def finalists_space(
+    blocks: Sequence[Block], repeats: int, network: str, match: Match | None = None
+) -> dict[str, Any]:
     """NNI's search space of these blocks, in their order, each ``Block.key`` once.
 
     Args:
         blocks: at least one, best first.
         repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
+        match: what each network costs, by its filters; ``None`` for the filters of the network.
     """
     distinct: dict[str, str] = {}
     for block in blocks:
@@ -40,6 +45,8 @@ def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict
         "repeats": [repeats],
         "network": [network],
     }
+    if match is not None:
+        values["match"] = [match.to_json()]
     extra_kinds = sorted({name for block in blocks for name in block.extra_kinds})
     values |= {name: [text] for name, text in space_parameter(extra_kinds).items()}
     return {name: {"_type": "choice", "_value": choices} for name, choices in values.items()}

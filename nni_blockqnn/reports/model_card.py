@@ -19,11 +19,13 @@ from nni_blockqnn.training.streaming import shorter_side
 _VALIDATIONS = {
     "accuracy": "validation accuracy, last epoch",
     "best_accuracy": "validation accuracy, best epoch",
+    "best_balanced_accuracy": "validation accuracy, mean of the classes, best epoch",
     "top5_accuracy": "validation top-5 accuracy, last epoch",
     "best_top5_accuracy": "validation top-5 accuracy, best epoch",
 }
 _TESTS = {
     "test_accuracy": "test accuracy",
+    "test_balanced_accuracy": "test accuracy, mean of the classes",
     "test_top5_accuracy": "test top-5 accuracy",
 }
 _SETTINGS = {
@@ -46,6 +48,8 @@ _FRAMES = {
     "residual": "a short-cut around each block",
     "nin": "two 1x1 convolutions behind each stage, a 1x1 convolution instead of a linear layer",
 }
+_OWN = {"adam": ("betas", "eps"), "sgd": ("momentum",)}
+"""Settings of a recipe that only one optimizer reads."""
 _MOST_CLASSES, _MOST_ROWS, _LONGEST = 20, 50, 100
 
 
@@ -69,7 +73,7 @@ def write_model_card(exported: Exported, folder: Path) -> None:
         accuracies=_accuracies(facts),
         unvalidated=_unvalidated(facts),
         settings=_settings(facts),
-        recipe=_rows(facts.get("recipe")),
+        recipe=_rows(_read_by_the_optimizer(facts.get("recipe"))),
         versions=_rows(facts.get("versions")),
         class_names=[code(name) for name in names[:_MOST_CLASSES]],
         unnamed=max(0, len(names) - _MOST_CLASSES),
@@ -110,7 +114,7 @@ def _accuracies(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [
         (what.replace("validation", on), facts.get(name))
         for name, what in names.items()
-        if "top5" not in name or name in facts
+        if name in facts or not ("top5" in name or "balanced" in name)
     ]
 
 
@@ -127,6 +131,15 @@ def _settings(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _percent(value: Any) -> str:
     return f"{value:.2f} %" if is_number(value) else "not measured"
+
+
+def _read_by_the_optimizer(recipe: Any) -> Any:
+    """The recipe without the settings of other optimizers."""
+    if not isinstance(recipe, Mapping):
+        return recipe
+    own = _OWN.get(str(recipe.get("optimizer")), ())
+    others = {name for names in _OWN.values() for name in names}.difference(own)
+    return {name: value for name, value in recipe.items() if name not in others}
 
 
 def _rows(mapping: Any) -> list[tuple[str, Any]]:

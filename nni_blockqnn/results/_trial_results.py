@@ -13,6 +13,7 @@ from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
+from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 from nni_blockqnn.space.search_space import SearchSpace
 
 Value = TypeVar("Value")
@@ -36,6 +37,8 @@ class TrialResult:
         seconds: from the trial's start to its end, None if NNI does not know its start.
         finished: its position in the order in which the results came, from 0.
         metric: the whole final metric.
+        width: filters of the network's first stage, if the search scaled them (`match`).
+        is_start: whether it is of one of the search's start blocks.
     """
 
     episode: int
@@ -50,6 +53,8 @@ class TrialResult:
     trial_id: str
     finished: int
     metric: Mapping[str, Any]
+    width: int | None = None
+    is_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class MetricReader:
         self._encoding = "pcc" if space is None else space.encoding
         repeats = () if space is None else space.repeats
         self._only_repeats = repeats[0] if len(repeats) == 1 else None
+        self._starts = _start_episodes(experiment)
         # other tuners give no episodes: their trials are numbered as NNI made them
         self._episodes: dict[str, int] = {}
         if not is_blockqnn_search(experiment):
@@ -118,6 +124,8 @@ class MetricReader:
             trial_id=metric.trial_id,
             finished=len(self.results),
             metric=reported,
+            width=_if_any(reported.get("width"), partial(_integer, "width", lowest=1)),
+            is_start=final.episode in self._starts,
         )
 
     def _seconds(self, metric: Metric) -> float | None:
@@ -133,6 +141,19 @@ def is_blockqnn_search(experiment: Experiment) -> bool:
     """Whether the tuner is BlockQNN, which counts no result that does not name its episode."""
     tuner = experiment.config.get("tuner") or {}
     return "BlockQNN" in str(tuner.get("className") or tuner.get("name") or "BlockQNN")
+
+
+def _start_episodes(experiment: Experiment) -> set[int]:
+    """The episodes of the search's start blocks."""
+    class_args = (experiment.config.get("tuner") or {}).get("classArgs") or {}
+    journal = experiment.directory / "checkpoint" / JOURNAL_NAME
+    if not class_args.get("start_blocks") or not journal.is_file():
+        return set()
+    return {
+        event["episode"]
+        for event in read_events(journal)
+        if event.get("start") is True and is_integer(event.get("episode"))
+    }
 
 
 def _space(experiment: Experiment) -> SearchSpace | None:

@@ -138,7 +138,9 @@ class Start:
         found = accuracies(self.network, plan.validation, plan.micro_batch, plan.precision)
         seconds = time.perf_counter() - began
         rate = float(learning_rate)
-        return EpochResult(epoch, loss, found.top1, rate, self._restarts, seconds, found.top5)
+        return EpochResult(
+            *(epoch, loss, found.top1, rate, self._restarts, seconds, found.top5, found.of_classes)
+        )
 
     def _fit(self) -> float:
         """Train one epoch and return its mean loss."""

@@ -9,7 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from nni_blockqnn.common.checks import LARGEST_SEED, is_integer
+import torch
+
+from nni_blockqnn.common.checks import LARGEST_SEED, checked_integer, is_integer
+from nni_blockqnn.common.cores import usable_cores
 from nni_blockqnn.common.messages import alternatives, shown
 from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data import ImageData
@@ -22,6 +25,8 @@ DEFAULT_DATA_DIR = Path("~/.cache/nni-blockqnn/data")
 MOST_WORKERS = 16
 """By default; each keeps two batches in shared memory, some 80 MB at ImageNet's size and batch 256.
 """
+MOST_PROCESSES = 1024
+"""Threads, or workers. A hundred times as many are a segmentation fault in OpenMP's library."""
 
 RECIPE_FIELDS = (
     "recipe",
@@ -50,8 +55,8 @@ class TrainingArguments:
         validation: "holdout" (default) validates on 10 % of the training set, "test" on the test
             set.
         limit: training images used, a stratified sample, hold-out included; default None, all.
-        workers: processes that decode images; 0 decodes in the training's own process. Default
-            None: `threads`, or the CPU's cores, at most 16.
+        workers: processes that decode images, 1024 at most; 0 decodes in the training's own
+            process. Default None: `threads`, or the CPU's cores, at most 16.
         test: whether to read the test set once training is over; default False.
         recipe: a name in :data:`nni_blockqnn.training.RECIPES` (default "early-stop"), or
             ``module:function`` of a function without arguments that returns a :class:`Recipe`.
@@ -68,7 +73,8 @@ class TrainingArguments:
         seed: of weights, order, augmentation, hold-out and `limit`; 0 (default) to 2**32 - 1.
         device: "auto" (default: a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" (default), "tf32" or "bf16" (docs/training.md).
-        threads: CPU threads; default None, as many as PyTorch takes.
+        threads: CPU threads, 1024 at most; default None, one for each core that this process may
+            use, shared with the trials beside it.
 
     Raises:
         ValueError: naming the field, its value and what is allowed.
@@ -120,10 +126,11 @@ class TrainingArguments:
             raise ValueError(
                 f"seed must be an integer from 0 to {LARGEST_SEED}, got {shown(self.seed)}"
             )
-        for name, lowest in (("limit", 1), ("workers", 0), ("threads", 1)):
-            value = getattr(self, name)
-            if value is not None and not (is_integer(value) and value >= lowest):
-                raise ValueError(f"{name} must be an integer from {lowest}, got {shown(value)}")
+        if self.limit is not None and not (is_integer(self.limit) and self.limit >= 1):
+            raise ValueError(f"limit must be an integer from 1, got {shown(self.limit)}")
+        for name, lowest in (("workers", 0), ("threads", 1)):
+            if getattr(self, name) is not None:
+                checked_integer(name, getattr(self, name), lowest, MOST_PROCESSES)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -167,15 +174,17 @@ class TrainingArguments:
         """The data, as the network takes it.
 
         Args:
-            processes: that share the CPU's cores, each with workers of its own.
+            processes: that share the CPU's cores, of this training and of others, each with
+                workers of its own.
 
         Raises:
             DataError: as :func:`nni_blockqnn.data.load_dataset`.
+            ValueError: if the recipe is wrong, or its batches are too small for the network.
         """
-        workers = self.workers
+        recipe, workers = self.chosen_recipe(), self.workers
         if workers is None:
             workers = min(self.threads or _cores_each(processes), MOST_WORKERS)
-        return load_dataset(
+        data = load_dataset(
             self.dataset,
             self.data_dir,
             image_shape=spec.input_shape,
@@ -185,17 +194,31 @@ class TrainingArguments:
             limit=self.limit,
             workers=workers,
         )
+        if spec.stage_sizes[-1] == (1, 1) and min(recipe.batch_size, len(data.train)) == 1:
+            raise ValueError(
+                "batch_size must be at least 2 for this network, got 1: its last feature maps are "
+                "1x1, and batch normalisation cannot normalise a single value; a larger "
+                "input_shape or fewer filters (one fewer stage) would do as well"
+            )
+        return data
 
-    def chosen_threads(self, processes: int = 1) -> int | None:
+    def chosen_threads(self, processes: int = 1, trials: int = 1) -> int | None:
         """CPU threads to compute with; None for as many as PyTorch takes by itself.
+
+        What else keeps the cores busy does not count: the same seed would give other weights.
 
         Args:
             processes: of one training, that share the CPU's cores.
+            trials: of one search, that do so too.
         """
+        if self.threads is not None:
+            return self.threads
+        share = _cores_each(processes * trials)
+        given = os.environ.get("OMP_NUM_THREADS")
+        if given is None:
+            return share if share < torch.get_num_threads() else None
         # torchrun sets OMP_NUM_THREADS=1 where it was not set, which leaves the other cores idle
-        if self.threads is None and processes > 1 and os.environ.get("OMP_NUM_THREADS") == "1":
-            return _cores_each(processes)
-        return self.threads
+        return share if processes > 1 and given == "1" else None
 
 
 TrainingArguments.DEFAULTS = MappingProxyType(
@@ -208,8 +231,4 @@ TrainingArguments.DEFAULTS = MappingProxyType(
 
 
 def _cores_each(processes: int) -> int:
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        cores = os.cpu_count() or 1
-    return max(cores // processes, 1)
+    return max(usable_cores() // processes, 1)

@@ -1,9 +1,9 @@
-"""Top-1 and top-5 accuracy of a network."""
+"""Top-1 and top-5 accuracy of a network, and the accuracy of each class."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +19,19 @@ TOP5_CLASSES = 100
 """From so many classes on, the top-5 accuracy is taken as well."""
 
 
-class Accuracies(NamedTuple):
+@dataclass(frozen=True)
+class Accuracies:
     """In percent.
 
     Attributes:
         top1: the largest logit is that of the label.
         top5: one of the five largest is; None for fewer than `TOP5_CLASSES` classes.
+        of_classes: top-1 of each class's images; None for a class that has none. Not compared.
     """
 
     top1: float
     top5: float | None
+    of_classes: tuple[float | None, ...] = field(default=(), compare=False)
 
 
 def evaluate(
@@ -78,20 +81,26 @@ def accuracies(
     was_training = network.training
     network.eval()
     device = batches.device
-    first, among_five = torch.zeros(2, dtype=torch.int64, device=device)
+    counts = batches.labels.bincount().tolist()
+    right = torch.zeros(len(counts), dtype=torch.int64, device=device)
+    among_five = torch.zeros((), dtype=torch.int64, device=device)
     classes = 0
     with torch.inference_mode(), autocast(precision, device):
         for images, labels in batches.in_order(batch_size):
             logits = network(images)
             classes = logits.shape[1]
-            first += (logits.argmax(dim=1) == labels).sum()
+            right.index_add_(0, labels, (logits.argmax(dim=1) == labels).to(torch.int64))
             if classes >= TOP5_CLASSES:
                 among_five += _among_five(logits, labels)
     network.train(was_training)
-    batches.world.sum_(first)
+    batches.world.sum_(right)
     batches.world.sum_(among_five)
     top5 = 100 * int(among_five) / len(batches) if classes >= TOP5_CLASSES else None
-    return Accuracies(100 * int(first) / len(batches), top5)
+    of_classes = tuple(
+        100 * hits / count if count else None
+        for hits, count in zip(right.tolist(), counts, strict=True)
+    )
+    return Accuracies(100 * int(right.sum()) / len(batches), top5, of_classes)
 
 
 def _among_five(logits: Tensor, labels: Tensor) -> Tensor:

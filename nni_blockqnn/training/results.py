@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -20,6 +22,7 @@ class EpochResult:
         restarts: how many restarts came before it.
         seconds: wall-clock time of training and validation together.
         top5_accuracy: on the validation set, in percent; None for fewer than 100 classes.
+        class_accuracies: of each class's images there, in percent; None for a class without any.
     """
 
     epoch: int
@@ -29,6 +32,12 @@ class EpochResult:
     restarts: int
     seconds: float
     top5_accuracy: float | None = None
+    class_accuracies: tuple[float | None, ...] = ()
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of the accuracies of the classes that have validation images, in percent."""
+        return balanced(self.class_accuracies)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,15 @@ class TrainingResult:
     epochs: list[EpochResult]
     seconds: float
     micro_batch: int
+
+
+def balanced(class_accuracies: Sequence[float | None]) -> float:
+    """Mean over the classes that have images; what a constant answer gets is chance.
+
+    NaN if none has, as in a checkpoint of an earlier version.
+    """
+    found = [accuracy for accuracy in class_accuracies if accuracy is not None]
+    return sum(found) / len(found) if found else math.nan
 
 
 def best_epoch(epochs: list[EpochResult]) -> EpochResult:

@@ -50,6 +50,11 @@ class StreamedBatches:
     def __len__(self) -> int:
         return len(self._split)
 
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64, of all processes' images."""
+        return self._split.labels
+
     def shuffled(
         self, batch_size: int, generator: torch.Generator, augment: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:

@@ -87,12 +87,31 @@ def carry_over(weights: Mapping[str, Tensor], network: nn.Module) -> CarriedOver
     }
     counted = sum(not name.endswith(_COUNTER) for name in fitting)
     if not counted:
-        raise ValueError(
-            "none of the weights fits this network: they are carried over where name and shape are "
-            f"equal; theirs begin with {shown([*weights][:3])}, its own with {shown([*own][:3])}"
-        )
+        raise ValueError(_unfitting(weights, own))
     network.load_state_dict(own | fitting)
     return CarriedOver(counted, sum(not name.endswith(_COUNTER) for name in own))
+
+
+def _unfitting(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    common = [name for name in weights if name in own and not name.endswith(_COUNTER)]
+    beginning = "none of the weights fits this network, where name and shape have to be equal: "
+    if not common:
+        return (
+            f"{beginning}no name is in both; theirs begin with {shown([*weights][:3])}, its own "
+            f"with {shown([*own][:3])}. Another block or another frame has other names"
+        )
+    examples = ", ".join(
+        f"{name} is {_shape(weights[name])} there and {_shape(own[name])} here"
+        for name in common[:2]
+    )
+    return (
+        f"{beginning}{len(common)} names are in both, but not one with the same shape: {examples}. "
+        "Give the network the filters and input channels that the other one has"
+    )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
 
 
 def _description(facts: Mapping[str, Any]) -> bytes:

@@ -46,6 +46,7 @@ def find_reward(arguments: TrialArguments) -> RewardFunction:
 
 def reward_facts(arguments: TrialArguments) -> dict[str, Any]:
     """What the final metric says about its reward."""
+    metric = {} if arguments.metric == "accuracy" else {"metric": arguments.metric}
     if arguments.reward is not None:
-        return {"reward": arguments.reward}
-    return {"mu": arguments.mu, "rho": arguments.rho}
+        return metric | {"reward": arguments.reward}
+    return metric | {"mu": arguments.mu, "rho": arguments.rho}

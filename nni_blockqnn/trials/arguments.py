@@ -18,9 +18,11 @@ from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.imagenet import IMAGENET
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS
 from nni_blockqnn.training import PRECISIONS, RECIPES, TrainingArguments
-from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_WORKERS
+from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_PROCESSES, MOST_WORKERS
 from nni_blockqnn.training.recipe import OPTIMIZERS
 from nni_blockqnn.trials.number_types import integer_from, number, positive, reward_weight, seed
+
+METRICS = ("accuracy", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,29 @@ class TrialArguments:
         rho: weight of ln density; default 8.
         reward: ``module:function`` of a reward of the user's own (docs/metrics.md); default None,
             the paper's.
+        metric: "accuracy" (default) or "balanced_accuracy", which then takes the accuracy's place
+            in the reward.
         save_dir: folder for the trained network; under NNI each trial has a folder in it. Default
             None: the trial's own folder under NNI, if the recipe is a final one.
 
     Raises:
-        ValueError: if mu or rho is given beside a reward that does not read it.
+        ValueError: if mu or rho is given beside a reward that does not read it, or the metric is
+            unknown.
     """
 
     training: TrainingArguments
     mu: float = 1.0
     rho: float = 8.0
     reward: str | None = None
+    metric: str = "accuracy"
     save_dir: Path | None = None
 
-    IDENTIFYING: ClassVar[tuple[str, ...]] = ("mu", "rho", "reward", "save_dir")
+    IDENTIFYING: ClassVar[tuple[str, ...]] = ("mu", "rho", "reward", "metric", "save_dir")
     """The fields that its final metric depends on, beside those of the training and its `test`."""
 
     def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ValueError(f"metric must be {alternatives(METRICS)}, got {shown(self.metric)}")
         if self.reward is not None and (self.mu, self.rho) != (1.0, 8.0):
             raise ValueError(
                 f"mu and rho belong to the paper's reward, and the reward is {self.reward}: leave "
@@ -180,7 +188,7 @@ def default_final_recipe(dataset: str) -> str:
 def add_workers(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--workers",
-        type=integer_from(0),
+        type=integer_from(0, MOST_PROCESSES),
         help="processes that decode the images of --dataset imagenet; 0 for the training's own "
         f"(default: --threads, otherwise the CPU's cores, at most {MOST_WORKERS})",
     )
@@ -261,8 +269,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--threads",
-        type=integer_from(1),
-        help="CPU threads; of several trials on a machine, one's share",
+        type=integer_from(1, MOST_PROCESSES),
+        help="CPU threads (default: one a core; of a local search, the cores shared by its trials)",
     )
 
 
@@ -288,6 +296,13 @@ def _add_reward(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--rho", type=reward_weight, default=8.0, help="weight of ln density (default: %(default)s)"
+    )
+    group.add_argument(
+        "--metric",
+        choices=METRICS,
+        default="accuracy",
+        help="what of the validation set the reward takes as its accuracy; balanced is the mean of "
+        "the classes' accuracies (default: %(default)s)",
     )
     group.add_argument(
         "--reward",

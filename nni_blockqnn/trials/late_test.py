@@ -44,4 +44,4 @@ def read_test_set_of(
         batch_size=batch_size,
         precision=arguments.precision,
     )
-    describe_further(folder, named_test_accuracies(found))
+    describe_further(folder, named_test_accuracies(found, data.class_names))

@@ -7,7 +7,9 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +22,7 @@ from nni_blockqnn.exchange.parameters import TrialTask, read_task
 from nni_blockqnn.network.cost import block_cost, estimate_cost
 from nni_blockqnn.training import RECIPES, EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
+from nni_blockqnn.training.speed import image_milliseconds
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
 from nni_blockqnn.trials._files import TrialFiles
 from nni_blockqnn.trials._reward import find_reward, reward_facts
@@ -30,6 +33,9 @@ from nni_blockqnn.trials.arguments import (
     trial_parser,
 )
 from nni_blockqnn.trials.training import Trained, run_training
+
+_MOST_CLASSES = 20
+"""Whose accuracies the final metric has; ``network.json`` has them all."""
 
 
 def run(
@@ -111,16 +117,17 @@ def train_and_measure(
         task,
         arguments.training,
         on_start=on_start,
-        on_epoch=_report_epoch,
+        on_epoch=partial(_report_epoch, arguments.metric),
         checkpoint=files.checkpoint if files else None,
         keep_best=folder is not None,
+        trials=1 if arguments.training.threads else channel.trials_at_once(),
     )
     measured = _measured(trained)
-    accuracy, flops, density = (measured[name] for name in ("accuracy", "flops", "density"))
+    accuracy, flops, density = (measured[name] for name in (arguments.metric, "flops", "density"))
     value = reward(accuracy, flops, density, MappingProxyType(measured))
     metric = {"default": value, **measured, **reward_facts(arguments)}
     if arguments.training.test:
-        metric |= trained.read_test_set()
+        metric |= _few(trained.read_test_set())
     if folder is not None:
         metric |= _keep_network(trained, folder, metric)
     metric["startup_seconds"] = round(startup, 3)
@@ -192,7 +199,7 @@ def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dic
     return {"network_folder": str(folder.resolve()), "weights_sha256": sha256}
 
 
-def _report_epoch(epoch: EpochResult) -> None:
+def _report_epoch(metric: str, epoch: EpochResult) -> None:
     print(
         f"epoch {epoch.epoch}: accuracy {epoch.accuracy:.2f} %, loss {epoch.loss:.4f}, "
         f"learning rate {epoch.learning_rate:g}, {epoch.seconds:.2f} s",
@@ -200,7 +207,8 @@ def _report_epoch(epoch: EpochResult) -> None:
     )
     if channel.runs_under_nni():
         loss = {"loss": epoch.loss} if math.isfinite(epoch.loss) else {}
-        channel.report_intermediate({"default": epoch.accuracy, "epoch": epoch.epoch} | loss)
+        value = getattr(epoch, metric)
+        channel.report_intermediate({"default": value, "epoch": epoch.epoch} | loss)
 
 
 def _measured(trained: Trained) -> dict[str, Any]:
@@ -214,7 +222,7 @@ def _measured(trained: Trained) -> dict[str, Any]:
     elif flops != cost.flops:
         print(f"warning: ptflops counts {flops} FLOPs, the estimate is {cost.flops}", flush=True)
     metric = {
-        **trained.accuracies,
+        **_few(trained.accuracies),
         "flops": flops,
         "params": sum(p.numel() for p in result.network.parameters()),
         "density": block.density,
@@ -230,6 +238,21 @@ def _measured(trained: Trained) -> dict[str, Any]:
     }
     if result.micro_batch != trained.recipe.batch_size:
         metric["micro_batch"] = result.micro_batch
+    if task.width is not None:
+        metric |= {
+            "width": task.width,
+            "epoch_seconds": round(fmean(epoch.seconds for epoch in result.epochs), 3),
+            "image_milliseconds": round(image_milliseconds(result.network, spec.input_shape), 4),
+        }
     if task.repetition:
         metric["repetition"] = task.repetition
     return metric if task.episode is None else metric | {"episode": task.episode}
+
+
+def _few(accuracies: dict[str, Any]) -> dict[str, Any]:
+    """Without those of each class, if they are too many for NNI's database and web UI."""
+    return {
+        name: value
+        for name, value in accuracies.items()
+        if not isinstance(value, dict) or len(value) <= _MOST_CLASSES
+    }

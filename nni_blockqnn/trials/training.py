@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from nni_blockqnn.training import (
 )
 from nni_blockqnn.training.evaluation import Accuracies
 from nni_blockqnn.training.memory import fitting_micro_batch
-from nni_blockqnn.training.results import best_epoch
+from nni_blockqnn.training.results import balanced, best_epoch
 from nni_blockqnn.training.weights import save_network
 
 _WATCHED_IMAGES = 1_000
@@ -50,18 +50,23 @@ class Trained:
     world: World
 
     @property
-    def accuracies(self) -> dict[str, float]:
+    def accuracies(self) -> dict[str, Any]:
         """On the validation set, as metrics and ``network.json`` name them (docs/metrics.md)."""
-        last, best = self.result.epochs[-1], best_epoch(self.result.epochs)
-        found = {
+        epochs = self.result.epochs
+        last, best, kept = epochs[-1], best_epoch(epochs), epochs[self.result.kept_epoch - 1]
+        found: dict[str, Any] = {
             "accuracy": last.accuracy,
             "best_accuracy": best.accuracy,
             "top5_accuracy": last.top5_accuracy,
             "best_top5_accuracy": best.top5_accuracy,
         }
+        if last.class_accuracies and best.class_accuracies:  # not if an earlier version trained
+            found["balanced_accuracy"] = last.balanced_accuracy
+            found["best_balanced_accuracy"] = best.balanced_accuracy
+            found["class_accuracies"] = _by_name(kept.class_accuracies, self.data.class_names)
         return {name: value for name, value in found.items() if value is not None}
 
-    def read_test_set(self) -> dict[str, float]:
+    def read_test_set(self) -> dict[str, Any]:
         """Accuracies on the test set, likewise; all processes take part."""
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
@@ -75,12 +80,12 @@ class Trained:
             precision=self.arguments.precision,
             world=self.world,
         )
-        return named_test_accuracies(found)
+        return named_test_accuracies(found, data.class_names)
 
     def save(
         self,
         folder: Path,
-        accuracies: Mapping[str, float | None],
+        accuracies: Mapping[str, Any],
         init_from: Mapping[str, Any] | None = None,
     ) -> str:
         """Write the network (docs/final_training.md); returns the SHA-256 of its weights.
@@ -128,6 +133,7 @@ def run_training(
     hide_test: bool = False,
     initialise: Callable[[nn.Module], Any] | None = None,
     world: World = ALONE,
+    trials: int = 1,
 ) -> Trained:
     """Train the network of the task.
 
@@ -139,13 +145,15 @@ def run_training(
             instead, so that the test set is not read before the training is over.
         initialise: changes the fresh weights of a network.
         world: the processes that share the training.
+        trials: of a search that train at the same time on this machine, this one included.
 
     Raises:
         ValueError, DataError, TrainingError: one line that says what is wrong and what to do.
     """
     spec, recipe = task.spec, arguments.chosen_recipe()
-    device, micro_batch = prepare(task, arguments, world.largest_share(recipe.batch_size), world)
-    data = arguments.load_data(spec, world.local_size)
+    share = world.largest_share(recipe.batch_size)
+    device, micro_batch = prepare(task, arguments, share, world, trials)
+    data = arguments.load_data(spec, world.local_size * trials)
     world.check_same(data_facts(data))
     on_start(data, device)
     on_test = arguments.validation == "test"
@@ -177,18 +185,28 @@ def training_seed(task: TrialTask, arguments: TrainingArguments) -> int:
     return (arguments.seed + task.repetition) % (LARGEST_SEED + 1)
 
 
-def named_test_accuracies(found: Accuracies) -> dict[str, float]:
+def named_test_accuracies(found: Accuracies, class_names: Sequence[str]) -> dict[str, Any]:
     """As metrics and ``network.json`` name them."""
     top5 = {} if found.top5 is None else {"test_top5_accuracy": found.top5}
-    return {"test_accuracy": found.top1} | top5
+    of_classes = {
+        "test_balanced_accuracy": balanced(found.of_classes),
+        "test_class_accuracies": _by_name(found.of_classes, class_names),
+    }
+    return {"test_accuracy": found.top1} | top5 | of_classes
+
+
+def _by_name(accuracies: Sequence[float | None], class_names: Sequence[str]) -> dict[str, float]:
+    """Of the classes that have images."""
+    found = zip(class_names, accuracies, strict=False)  # the last classes may have none
+    return {name: round(accuracy, 2) for name, accuracy in found if accuracy is not None}
 
 
 def prepare(
-    task: TrialTask, arguments: TrainingArguments, share: int, world: World
+    task: TrialTask, arguments: TrainingArguments, share: int, world: World, trials: int = 1
 ) -> tuple[torch.device, int]:
     """The device, and how many images of a share it takes at once; sets the threads."""
     device = pick_device(arguments.device)
-    threads = arguments.chosen_threads(world.local_size)
+    threads = arguments.chosen_threads(world.local_size, trials)
     if threads is not None:
         torch.set_num_threads(threads)
     precision = arguments.precision

@@ -57,7 +57,8 @@ FILES_AND_PROCESSES = {"io", "os", "pathlib", "shutil", "socket", "subprocess", 
 LAYER_KINDS = "blocks/kinds/*"
 """Modules of the lowest storey that build PyTorch's modules, in functions that import it."""
 WITH_FILES = {
-    f"common/{name}.py" for name in ("closed_pipe", "files", "patches", "streams", "torchrun")
+    f"common/{name}.py"
+    for name in ("closed_pipe", "cores", "files", "patches", "streams", "torchrun")
 }
 """Modules of the lowest storey that the paper's own rooms leave alone."""
 

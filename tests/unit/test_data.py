@@ -432,6 +432,76 @@ def test_missing_batches_and_broken_archives_are_named(tmp_path: Path) -> None:
         load_dataset("cifar100", tmp_path)
 
 
+CIFAR100 = "cifar-100-python"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("{}.tar", "{}.tgz", "{} (1).tar.gz", "{}(2).tar.gz", "{}-1.tar.gz", "{} 2.tar.gz"),
+        *("{}.tar (1).gz", "{}.tar.gz.1", "{}.tar-1.gz"),
+    ],
+)
+def test_archives_are_found_as_browsers_leave_them(tmp_path: Path, name: str) -> None:
+    whole = tmp_path / "whole.tar.gz"
+    write_archive(whole, CIFAR100, cifar100_files())
+    (tmp_path / "data").mkdir()
+    content = whole.read_bytes()
+    if name == "{}.tar":
+        content = gzip.decompress(content)
+    (tmp_path / "data" / name.format(CIFAR100)).write_bytes(content)
+    assert len(load_dataset("cifar100", tmp_path / "data", validation="test").train) == 40
+
+
+@pytest.mark.parametrize("outer", ["{}", "{}.tar", "{} (1)", "{}.tar (1)"])
+def test_unpacked_archives_are_found_in_folders_of_their_names(tmp_path: Path, outer: str) -> None:
+    write_folder(tmp_path / outer.format(CIFAR100) / CIFAR100, cifar100_files())
+    assert len(load_dataset("cifar100", tmp_path, validation="test").train) == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("cifar-100-python.zip", "zip is it, rename it to cifar-100-python.tar.gz"),
+        ("CIFAR100.tar.gz", "CIFAR100.tar.gz is it, rename it to cifar-100-python.tar.gz"),
+        ("cifar-100-python.tar.gz.crdownload", "is a download that has not ended"),
+        ("cifar-10-python.tar.gz", None),
+    ],
+)
+def test_a_hint_says_what_to_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hint: str | None
+) -> None:
+    def offline(*arguments: Any, **options: Any) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match="could not be downloaded") as error:
+        load_dataset("cifar100", tmp_path)
+    message = str(error.value)
+    assert hint in message if hint else "rename" not in message
+
+
+def test_a_directory_that_cannot_be_written_to_is_not_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: Any, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("nni_blockqnn.data._download.FileLock.acquire", refused)
+    for name in ("cifar10", "fashion_mnist"):
+        with pytest.raises(DataError, match=r"cannot be written to .*Permission") as error:
+            load_dataset(name, tmp_path)
+        assert "into" not in str(error.value).replace("downloaded into", "")
+        assert "--data-dir" in str(error.value)
+
+
+def test_a_file_as_the_directory_is_named(tmp_path: Path) -> None:
+    write_archive(tmp_path / "cifar-100-python.tar.gz", CIFAR100, cifar100_files())
+    with pytest.raises(DataError, match="is a file: name the directory that it lies in"):
+        load_dataset("cifar100", tmp_path / "cifar-100-python.tar.gz")
+
+
 # --- image folders ----------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from jpegs import write_tree
 from launched_trainings import CPU, IMAGES, RECIPE, some_data
 from launching import ended, start, two_processes
 
+from nni_blockqnn.common import cores
 from nni_blockqnn.network.cost import Cost
 from nni_blockqnn.training import ALONE, TrainingArguments, TrainingResult, World, joined, train
 from nni_blockqnn.training._augment import random_crop_and_flip
@@ -161,6 +162,7 @@ def test_too_many_processes_are_refused() -> None:
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
+    monkeypatch.setattr(cores, "_quota", lambda _: None)
     default = TrainingArguments("digits")
     given = replace(default, threads=7)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun does

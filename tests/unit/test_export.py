@@ -356,22 +356,22 @@ def test_the_examples_of_the_model_card_run_without_this_package(
             "import sys; sys.modules['nni_blockqnn'] = None  # cannot be imported",
             "sys.dont_write_bytecode = True; sys.path.insert(0, '')",
             "import torch",
-            "images = torch.arange(256).to(torch.uint8).view(4, 1, 8, 8)",
             "found = []",
             normalisation,
             *(f"{form}\nfound.append(logits.tolist())" for form in forms),
             naming,
             "import json, model",
             "assert torch.equal(model.preprocess(images), normalised)",
-            "print(json.dumps([found, names]))",
+            "print(json.dumps([found, names, images.tolist()]))",
         ]
     )
     run = subprocess.run(
         [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
-    found, names = json.loads(run.stdout.splitlines()[-1])
-    images = torch.arange(256).view(4, 1, 8, 8)
+    found, names, shown = json.loads(run.stdout.splitlines()[-1])
+    images = torch.tensor(shown)
+    assert images.shape == (4, 1, 8, 8)
     with torch.no_grad():
         expected = network((images / 255 - 0.3) / 0.25)
     for logits in found:
@@ -409,6 +409,7 @@ def test_the_model_card_says_how_images_of_a_folder_are_resized(
     out = tmp_path / "out"
     assert main(["export", str(tmp_path / "trained"), "-o", str(out), "--formats", "python"]) == 0
     card = (out / "README.md").read_text()
+    assert "upright, as their EXIF orientation says" in card
     assert f"as {mode}; those of another size than 8 x 12 (height, width)" in card
     assert "ImageOps.fit(image, (12, 8), Image.Resampling.BILINEAR)" in card
 

@@ -175,6 +175,21 @@ def test_calibrate_prints_the_trials_options(
 
 
 @pytest.mark.slow
+def test_the_numbers_of_a_table_are_in_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a minus before some of them and without."""
+    sources = write_pairs(tmp_path, 24)
+    assert main(["calibrate", *sources]) == 0
+    said = capsys.readouterr().out.splitlines()
+    begin = next(number for number, line in enumerate(said) if line.startswith("ranked by"))
+    rows = said[begin + 1 : said.index("", begin)]
+    places = [[place for place, sign in enumerate(row) if sign in "[]"] for row in rows]
+    longest = max(places, key=len)
+    assert len(longest) >= 4
+    assert all({*row} <= {*longest} for row in places)
+
+
 def test_calibrate_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sources = write_pairs(tmp_path, 22)
     assert main(["calibrate", *sources, "--mu", "0", "--rho", "0", "--format", "json"]) == 0

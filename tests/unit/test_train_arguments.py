@@ -62,11 +62,11 @@ def test_a_network_of_other_data_is_refused_before_a_download(
 @pytest.mark.parametrize(
     ("option", "value", "allowed"),
     [
-        ("--threads", "0", "from 1"),
-        ("--threads", "-1", "from 1"),
+        ("--threads", "0", "from 1 to 1024"),
+        ("--threads", "-1", "from 1 to 1024"),
         ("--seed", "-1", "from 0 to 4294967295"),
-        ("--workers", "-1", "from 0"),  # digits need none, but another data set would
-        ("--threads", "two", "from 1"),
+        ("--workers", "-1", "from 0 to 1024"),  # digits need none, but another data set would
+        ("--threads", "two", "from 1 to 1024"),
     ],
 )
 def test_a_number_that_cannot_be_is_refused_by_name(

@@ -314,7 +314,9 @@ def test_weights_are_carried_over_where_they_fit(
     assert "| images at a time (micro-batch) | `128` |" in card
     other = ("--network", '{"preset": "digits", "filters": [5], "frame": "nin"}')
     assert train_command(tmp_path / "third", *other, *begun_there) == 1
-    assert "none of the weights fits" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "none of the weights fits" in error
+    assert "same shape: stem.conv1.conv.weight is 4x1x3x3 there and 5x1x3x3 here" in error
 
 
 def test_carrying_over_changes_what_fits_and_nothing_else() -> None:
@@ -338,3 +340,25 @@ def test_finalists_bring_their_network(tmp_path: Path) -> None:
     facts = described(tmp_path / "network")
     assert (facts["block"], facts["encoding"]) == (block.to_json(), "separate")
     assert NetworkSpec.from_parameter(facts["network"]) == NetworkSpec.from_parameter(SMALL, 2)
+
+
+def test_weights_of_other_names_are_refused_with_names() -> None:
+    weights = {"a.weight": torch.zeros(2), "bn.num_batches_tracked": torch.zeros(())}
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
+    with pytest.raises(ValueError, match=r"no name is in both; theirs begin with \['a\.weight'"):
+        carry_over(weights, network)
+    with pytest.raises(ValueError, match=r"1 names are in both.*0\.weight is 2 there and 3 here"):
+        carry_over({"0.weight": torch.zeros(2)}, network)
+
+
+def test_the_folder_of_a_trained_network_is_no_block(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "best").mkdir()
+    assert main(["train", str(tmp_path / "best"), "--dataset", "digits"]) == 1
+    assert "best is a folder; a block must be" in capsys.readouterr().err
+    (tmp_path / "best" / "network.json").write_text("{}")
+    assert main(["train", str(tmp_path / "best"), "--dataset", "digits"]) == 1
+    error = capsys.readouterr().err
+    assert "best is the folder of a trained network, not a block" in error
+    assert f"--init-from {tmp_path / 'best'}" in error

@@ -181,8 +181,8 @@ def test_a_folder_of_an_earlier_version_wrote_its_defaults_out(tmp_path: Path) -
         ({"seed": -1}, "seed must be an integer from 0 to 4294967295, got -1"),
         ({"seed": True}, "seed must be an integer from 0 .*, got True"),
         ({"limit": 0}, "limit must be an integer from 1, got 0"),
-        ({"workers": -1}, "workers must be an integer from 0, got -1"),
-        ({"threads": 0}, "threads must be an integer from 1, got 0"),
+        ({"workers": -1}, "workers must be an integer from 0 to 1024, got -1"),
+        ({"threads": 0}, "threads must be an integer from 1 to 1024, got 0"),
     ],
 )
 def test_a_field_that_cannot_be_is_named(change: dict[str, Any], message: str) -> None:
