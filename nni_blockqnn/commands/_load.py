@@ -33,12 +33,13 @@ def check_load(config: Any, answer: Answer) -> Iterator[Finding]:
                 "trialConcurrency: 2",
             )
     elif trials > cores:
+        threads = "" if answer.threads == 1 else ", and add to trialCommand: --threads 1"
         yield Finding(
             "warning",
             "trialConcurrency",
             f"{trials} trials at a time, but this machine has {cores} "
             f"{'core' if cores == 1 else 'cores'}, and each trial is a process of some 500 MB: "
-            f"write trialConcurrency: {cores}, and --threads 1 in trialCommand",
+            f"write trialConcurrency: {cores}{threads}",
         )
     elif trials > 1 and trials * answer.threads > cores:
         yield Finding(
