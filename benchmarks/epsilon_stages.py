@@ -15,7 +15,8 @@ def main(experiment_id: str | None) -> None:
     epsilon = epsilons(experiment.directory)
     stages: defaultdict[float, list[float]] = defaultdict(list)
     for trial in results.trials:
-        stages[epsilon[trial.episode]].append(trial.accuracy)
+        if trial.accuracy is not None:
+            stages[epsilon[trial.episode]].append(trial.accuracy)
     print("| epsilon | trials | mean accuracy % | standard error | best % |")
     print("| --- | --- | --- | --- | --- |")
     for stage, accuracies in sorted(stages.items(), reverse=True):

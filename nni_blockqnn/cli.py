@@ -18,10 +18,11 @@ from nni_blockqnn.common.closed_pipe import (
     reader_may_go,
 )
 from nni_blockqnn.common.command_line import ArgumentParser
-from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.common.messages import UserError, shown
 from nni_blockqnn.common.streams import print_everything
 from nni_blockqnn.common.torchrun import leave_for_summary, let_first_process_report, say_error
 
+_LAST_PORT = 65_535
 _ERRORS = (UserError, OSError, ValueError)
 """What a user can put right: shown as one line. Anything else is a bug and keeps its traceback."""
 
@@ -126,7 +127,14 @@ def _stop_arguments(parser: argparse.ArgumentParser) -> None:
 def _port(
     parser: argparse.ArgumentParser, text: str = "of the web UI (default: the first free one)"
 ) -> None:
-    parser.add_argument("--port", type=int, help=text)
+    parser.add_argument("--port", type=_port_number, help=text)
+
+
+def _port_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _LAST_PORT):
+        allowed = f"must be a port from 1 to {_LAST_PORT}"
+        raise argparse.ArgumentTypeError(f"{allowed}, got {shown(text)}")
+    return int(text)
 
 
 def _no_estimate(parser: argparse.ArgumentParser) -> None:
@@ -215,8 +223,9 @@ COMMANDS = (
         "search",
         help="say what would make a search hang or fail",
         description="Checks versions, the configuration, the tuner's arguments, GPUs, the trial's "
-        "command, the data against the network, disk and port. Reads the data, and so downloads it "
-        "if it is missing. Exits with 1 if the search would fail.",
+        "command, the data against the network, disk and port, and says how long the search would "
+        "take here. Reads the data, and so downloads it if it is missing. Exits with 1 if the "
+        "search would fail.",
         epilog="example: blockqnn check config_templates/blockqnn_cifar100.yml --port 8080",
         add_arguments=_check_arguments,
     ),

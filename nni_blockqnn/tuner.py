@@ -25,7 +25,13 @@ from nni_blockqnn.exchange.kept_results import KeptResults
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
 from nni_blockqnn.exchange.parameters import trial_parameters
 from nni_blockqnn.q_learning.q_agent import QAgent
-from nni_blockqnn.q_learning.search import BlockSearch, Result, Suggestion, UncountableError
+from nni_blockqnn.q_learning.search import (
+    BlockSearch,
+    OtherCostError,
+    Result,
+    Suggestion,
+    UncountableError,
+)
 from nni_blockqnn.record.events import (
     failure_event,
     release_event,
@@ -68,6 +74,8 @@ class BlockQNNTuner(Tuner):
         agent: str = "q",
         predictor: str | None = None,
         limits: Mapping[str, int] | None = None,
+        match: Mapping[str, int | str] | None = None,
+        start_blocks: Sequence[Any] | None = None,
         repeats_rule: str = "largest",
         known_blocks: str = "replay",
         optimize_mode: str = "maximize",
@@ -198,10 +206,10 @@ class BlockQNNTuner(Tuner):
             result = search.import_result(
                 metric.episode, metric.block, metric.repeats, metric.reward, metric.values
             )
+        except (MetricError, OtherCostError) as error:
+            _logger.warning("An imported result does not count: %s", error)
         except UncountableError as error:
             _logger.debug("An imported result is not new: %s", error)
-        except MetricError as error:
-            _logger.warning("An imported result does not count: %s", error)
         else:
             self._journal.append(result_event(result))  # NNI imports it again after a restart
 

@@ -11,6 +11,8 @@ import yaml
 from nni_shell import PATIENCE_SECONDS, SEARCH_TRIALS, TEMPLATES, Nni, Search, shell, write_config
 
 EXPERIMENTS = {"nni", "search"}
+DEAD_PROXIES = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
+"""Nothing that NNI's parts tell each other on this machine may go through them."""
 SHARED = {"search", "of_ranks", "stopped", "exported", "whole", "surrogate"}
 """Fixtures that take seconds and serve several tests: pytest-xdist runs these in one process."""
 
@@ -53,6 +55,9 @@ def search(
     """A search by ``blockqnn create`` that is done, for all tests that only read it."""
     directory = tmp_path_factory.mktemp("search")
     with shell(directory / "home") as opened:
+        opened.environment |= DEAD_PROXIES
         running = opened.create(write_config(directory, quick_start), with_blockqnn=True)
         running.wait_for_end()
+        for name in DEAD_PROXIES:
+            del opened.environment[name]
         yield Search(opened, running)

@@ -12,14 +12,19 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock
 
-from nni_blockqnn.data import ImageData
+from nni_blockqnn.data import ImageData, Split
 from nni_blockqnn.model_space import build_network
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training.errors import TrainingError
+from nni_blockqnn.training.evaluation import evaluate
 from nni_blockqnn.training.loop import train
 from nsc_bench.plan import Job, jobs
 from nsc_bench.setups import SETUPS, Setup
@@ -27,7 +32,8 @@ from nsc_bench.setups import SETUPS, Setup
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make_table", description=__doc__)
-    parser.add_argument("--dataset", choices=SETUPS, default="fashion_mnist")
+    fixed = [name for name, setup in SETUPS.items() if setup.match is None]
+    parser.add_argument("--dataset", choices=fixed, default="fashion_mnist")
     parser.add_argument("--data-dir", type=Path, help="where the data set's files lie")
     parser.add_argument("--limit", type=int, help="end after so many trainings")
     parser.add_argument("--output", type=Path, help="the working file (partial/DATASET.jsonl)")
@@ -50,39 +56,56 @@ def make(setup: Setup, data: ImageData, output: Path, limit: int | None = None) 
     Raises:
         ValueError: if the file is another setup's.
     """
-    done = _resume(output, setup)
-    missing = (job for job in jobs(setup.spec) if _name(job) not in done)
-    with output.open("a", encoding="utf-8") as file:
-        for count, job in enumerate(missing):
-            if count == limit:
-                return
-            file.write(json.dumps(trained(job, setup, data)) + "\n")
-            file.flush()
-            if count % 500 == 0:
-                print(time.strftime("%H:%M:%S"), count + len(done), *job[:2], flush=True)
+    done = resume(output, setup)
+    missing = (job for job in jobs(setup.spec) if job_name(job) not in done)
+    for count, job in enumerate(missing):
+        if count == limit:
+            return
+        append(output, trained(job, setup, data))
+        if count % 500 == 0:
+            print(time.strftime("%H:%M:%S"), count + len(done), *job[:2], flush=True)
 
 
-def trained(job: Job, setup: Setup, data: ImageData) -> dict[str, object]:
+def trained(job: Job, setup: Setup, data: ImageData) -> dict[str, Any]:
     """A line of the working file; the accuracy is ``None`` if the loss diverged."""
     began = time.process_time()
-    accuracy = None
+    spec = setup.network(job.block)
+    assert spec is not None
+    line = {"kind": job.kind, "block": job.block.to_json(), "seed": job.seed, "accuracy": None}
+    if setup.match is not None:
+        line["width"] = spec.filters[0]
     try:
-        accuracy = train(
-            lambda: build_network(job.block, setup.spec),
-            data,
-            setup.recipe,
-            device=torch.device("cpu"),
-            seed=job.seed,
-        ).accuracy
+        line |= _measured(job, spec, setup, data)
     except TrainingError as error:
         print(f"{job.block}, seed {job.seed}: {error}", flush=True)
+    return line | {"seconds": round(time.process_time() - began, 3)}
+
+
+def _measured(job: Job, spec: NetworkSpec, setup: Setup, data: ImageData) -> dict[str, Any]:
+    """The accuracy; at equal cost the curve over the epochs, too, on a quarter of the validation
+    images."""
+    device = torch.device("cpu")
+    watched = data
+    if setup.match is not None:
+        assert isinstance(data.valid, Split)
+        watched = replace(data, valid=data.valid.select(torch.arange(0, len(data.valid), 4)))
+    network = partial(build_network, job.block, spec)
+    result = train(network, watched, setup.recipe, device=device, seed=job.seed)
+    if setup.match is None:
+        return {"accuracy": result.accuracy}
+    split = data.test if setup.scored == "test" else data.valid
     return {
-        "kind": job.kind,
-        "block": job.block.to_json(),
-        "seed": job.seed,
-        "accuracy": accuracy,
-        "seconds": round(time.process_time() - began, 3),
+        "accuracy": evaluate(result.network, split, data.mean, data.std, device=device),
+        "curve": [epoch.accuracy for epoch in result.epochs],
     }
+
+
+def append(output: Path, line: dict[str, Any]) -> None:
+    """Add a line to a working file, on the disk."""
+    with output.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_lines(output: Path) -> Iterator[dict]:
@@ -91,8 +114,12 @@ def read_lines(output: Path) -> Iterator[dict]:
         yield from (json.loads(line) for line in file if line.endswith("\n"))
 
 
-def _resume(output: Path, setup: Setup) -> set[tuple[str, int]]:
-    """Names of the trainings that are there; brings the file to the end of a line."""
+def resume(output: Path, setup: Setup) -> set[tuple[str, int]]:
+    """Names of the trainings that are there; brings the file to the end of a line.
+
+    Raises:
+        ValueError: if the file is another setup's.
+    """
     if not output.exists() or not output.read_bytes().count(b"\n"):
         output.write_text(json.dumps({"setup": setup.described()}) + "\n", encoding="utf-8")
     content = output.read_bytes()
@@ -108,7 +135,7 @@ def _names(lines: Iterable[dict]) -> set[tuple[str, int]]:
     return {(line["block"], line["seed"]) for line in lines}
 
 
-def _name(job: Job) -> tuple[str, int]:
+def job_name(job: Job) -> tuple[str, int]:
     return job.block.to_json(), job.seed
 
 

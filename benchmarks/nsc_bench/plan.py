@@ -77,13 +77,13 @@ def large_blocks(spec: NetworkSpec) -> Iterator[Block]:
     space = SearchSpace()
     seen: set[str] = set()
     while True:
-        for block in (space.random_block(rng), _block_of_length(int(rng.integers(5, 23)), rng)):
+        for block in (space.random_block(rng), block_of_length(int(rng.integers(5, 23)), rng)):
             if len(block.layers) > 4 and block.key not in seen and _is_quick(block, spec):
                 seen.add(block.key)
                 yield block
 
 
-def _block_of_length(length: int, rng: np.random.Generator) -> Block:
+def block_of_length(length: int, rng: np.random.Generator) -> Block:
     """Drawn as exploration draws, but the Terminal only when it is time."""
     space = SearchSpace()
     layers: list[Layer] = []

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
 
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.data import ImageData, Split, load_dataset
 from nni_blockqnn.data._arrays import channel_moments, mean_and_std
+from nni_blockqnn.data._splits import stratified_sample
+from nni_blockqnn.network.equal_cost import CostTarget, equal_cost
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training.recipe import Recipe
 
@@ -21,16 +27,28 @@ class Setup:
 
     Attributes:
         load: the data from the folder of the data set's files; ``None`` if it needs none.
+        match: what every network costs, by its width; ``None`` for the spec as it is.
+        scored: the split whose accuracy counts after the last epoch.
+        seeds: trainings of a block; ``None`` for those of its kind (:mod:`nsc_bench.plan`).
     """
 
     name: str
     spec: NetworkSpec
     recipe: Recipe
     load: Callable[[Path | None], ImageData]
+    match: CostTarget | None = None
+    scored: Literal["valid", "test"] = "valid"
+    seeds: int | None = None
+
+    def network(self, block: Block) -> NetworkSpec | None:
+        """The network around the block; ``None`` if it cannot have the cost."""
+        return self.spec if self.match is None else equal_cost(block, self.spec, self.match)
 
     def described(self) -> str:
         """JSON text: two tables are comparable if theirs are equal."""
         parts = {"data": self.name, "network": asdict(self.spec), "recipe": asdict(self.recipe)}
+        if self.match is not None:
+            parts |= {"match": self.match._asdict(), "scored": self.scored}
         return json.dumps(parts, sort_keys=True)
 
 
@@ -55,6 +73,31 @@ def _half_of_digits(_: Path | None) -> ImageData:
     return load_dataset("digits", None, validation_fraction=0.5)
 
 
+@cache
+def _cifar10(data_dir: Path | None) -> ImageData:
+    """5,000 training and 2,000 validation images of 16x16 pixels, and the 10,000 of the test set.
+
+    The folder holds ``train`` and ``test``, in each a folder a class.
+    """
+    return load_dataset(
+        "image-folder", data_dir, image_shape=(3, 16, 16), limit=7_000, validation_fraction=2 / 7
+    )
+
+
+def _early_cifar10(data_dir: Path | None) -> ImageData:
+    """2,000 of the training images; the same validation images."""
+    data = _cifar10(data_dir)
+    assert isinstance(data.train, Split)
+    rows = stratified_sample(data.train.labels.numpy(), 2_000, np.random.default_rng(0))
+    return replace(data, train=data.train.select(torch.from_numpy(rows)))
+
+
+_FULL_SPACE = NetworkSpec(
+    input_shape=(3, 16, 16), classes=10, filters=(16, 32), repeats=1, stem_pools=1
+)
+_LONG = Recipe(12, 64, "adam", 0.006, milestones=(6, 9, 11), factor=0.3)
+_CIFAR10 = "CIFAR-10 (a JPEG copy, 30.5 dB), 16x16"
+
 SETUPS = {
     "fashion_mnist": Setup(
         "fashion_mnist, 14x14, 2,000 training and 3,000 validation images",
@@ -70,4 +113,34 @@ SETUPS = {
         Recipe(4, 32, "adam", 0.01, milestones=(2, 3), factor=0.3),
         _half_of_digits,
     ),
+    # the full space at equal cost: an early stop, a long training, and one in a larger network
+    "cifar10": Setup(
+        f"{_CIFAR10}, 2,000 training and 2,000 validation images",
+        _FULL_SPACE,
+        Recipe(4, 64, "adam", 0.006, milestones=(2, 3), factor=0.3),
+        _early_cifar10,
+        CostTarget("flops", 1_000_000),
+        seeds=2,
+    ),
+    "cifar10_long": Setup(
+        f"{_CIFAR10}, 5,000 training and 10,000 test images",
+        _FULL_SPACE,
+        _LONG,
+        _cifar10,
+        CostTarget("flops", 1_000_000),
+        scored="test",
+        seeds=3,
+    ),
+    "cifar10_large": Setup(
+        f"{_CIFAR10}, 5,000 training and 10,000 test images",
+        _FULL_SPACE.with_repeats(2),
+        _LONG,
+        _cifar10,
+        CostTarget("flops", 4_000_000),
+        scored="test",
+        seeds=2,
+    ),
 }
+
+GROUNDS = {"cifar10": ("cifar10", "cifar10_long", "cifar10_large")}
+"""Setups of early stops, long trainings and larger networks over the same blocks."""

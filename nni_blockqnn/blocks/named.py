@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.common.messages import alternatives, shown
 
@@ -43,6 +45,22 @@ def codes_of(text: str, encoding: str = "pcc") -> str:
             "encoding out, or write its layers as codes of their own"
         )
     return NAMED_BLOCKS[text].to_json()
+
+
+def found_name(what: str, text: str) -> str:
+    """The text, if it is the name of a hand-made block.
+
+    Args:
+        what: it is, for the message.
+
+    Raises:
+        ValueError: naming the text, the names, and one that it may have meant.
+    """
+    if text in NAMED_BLOCKS:
+        return text
+    near = get_close_matches(text.strip().lower(), NAMED_BLOCKS, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise ValueError(f"{what}: no block is called {shown(text)}, but {names()}{meant}")
 
 
 def name_of(block: Block) -> str | None:

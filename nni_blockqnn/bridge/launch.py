@@ -10,20 +10,26 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
+
+from filelock import FileLock, Timeout
 
 from nni_blockqnn.bridge._proxies import without_proxy_to_loopback
 from nni_blockqnn.bridge.statuses import ERROR
 from nni_blockqnn.common.messages import UserError
 
 FIRST_PORT = 8080
+LAST_PORT = 65_535
 _PORTS_TRIED = 100
 _TUNER_SECONDS = 15
 """NNI itself gives a tuner 10 s to connect."""
 _ATTEMPTS = 3
+_TURN_SECONDS = 60.0
+_PORT_WAS_TAKEN = "is not idle"
 _MANAGER_WAS_SLOW = "Timeout, retry..."
 """On a busy machine nnictl gives up after 4 s, and ends its manager."""
 
@@ -52,7 +58,7 @@ def free_port(first: int = FIRST_PORT, needs_next: bool = False) -> int:
     Raises:
         LaunchError: if a hundred ports are tried in vain.
     """
-    for port in range(first, first + _PORTS_TRIED):
+    for port in range(first, min(first + _PORTS_TRIED, LAST_PORT)):
         if is_free(port) and (not needs_next or is_free(port + 1)):
             return port
     raise LaunchError(f"ports {first} to {first + _PORTS_TRIED - 1} are all in use; give --port")
@@ -64,10 +70,40 @@ def is_free(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) != 0
 
 
-def start(config: Path, port: int, *, loopback: bool) -> Launched:
+def why_not_port(port: int, needs_next: bool = False) -> str | None:
+    """Why the web UI cannot have this port; None if it can.
+
+    Args:
+        needs_next: as in :func:`free_port`.
+    """
+    for one in (port, port + 1) if needs_next else (port,):
+        beside = "" if one == port else f", which a remote search needs beside {port},"
+        if not 1 <= one <= LAST_PORT:
+            return f"port {one}{beside} is none: ports are from 1 to {LAST_PORT}"
+        if not is_free(one):
+            return f"port {one}{beside} is in use; leave --port out for the next free one"
+        if not _may_listen(one):
+            return f"port {one}{beside} is the administrator's; take one from 1024 with --port"
+    return None
+
+
+def _may_listen(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except PermissionError:
+            return False
+        except OSError:  # why_not_port() has asked whether it is in use
+            return True
+    return True
+
+
+def start(config: Path, port: int | None, *, loopback: bool) -> Launched:
     """Run ``nnictl create``.
 
     Args:
+        port: of the web UI; None for the next free one.
         loopback: bind the web server to 127.0.0.1. Only for experiments whose trials all run on
             this machine: remote ones have to reach the server.
 
@@ -77,26 +113,55 @@ def start(config: Path, port: int, *, loopback: bool) -> Launched:
     return run_nnictl(["create", "--config", str(config)], port, loopback=loopback)
 
 
-def run_nnictl(command: list[str], port: int, *, loopback: bool) -> Launched:
+def run_nnictl(command: list[str], port: int | None, *, loopback: bool) -> Launched:
     """Start an experiment with an ``nnictl`` command and wait until its tuner is there.
+
+    Args:
+        port: as in :func:`start`.
 
     Raises:
         LaunchError: with what NNI or the tuner said.
     """
+    with _one_at_a_time():
+        launched = _run_nnictl(command, port, loopback)
+    try:
+        _wait_for_tuner(launched)
+    except KeyboardInterrupt:
+        stop(launched.id)
+        raise
+    return launched
+
+
+def _run_nnictl(command: list[str], asked: int | None, loopback: bool) -> Launched:
+    if asked is not None and (reason := why_not_port(asked, needs_next=not loopback)):
+        raise LaunchError(reason)
     for _ in range(_ATTEMPTS):
+        port = asked or free_port(needs_next=not loopback)
         code, output = _run_to_its_end([str(nnictl()), *command, "--port", str(port)], loopback)
-        if code == 0 or _MANAGER_WAS_SLOW not in output:
+        taken = asked is None and _PORT_WAS_TAKEN in output  # by something else, just now
+        if code == 0 or not (taken or _MANAGER_WAS_SLOW in output):
             break
     experiment_id = _experiment_id(output)
     if code != 0 or experiment_id is None:
         raise LaunchError(f"nnictl {command[0]} failed: {_last_lines(output)}")
-    launched = Launched(experiment_id, port)
+    return Launched(experiment_id, port)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Within it no other start of this user looks for a port, or writes NNI's list.
+
+    A free port is taken only seconds later, when NNI's manager listens.
+    """
+    folder = Path.home() / "nni-experiments"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".blockqnn-start.lock")
+    with suppress(Timeout):  # of one that hangs; nnictl itself refuses a port that is in use
+        lock.acquire(timeout=_TURN_SECONDS)
     try:
-        _wait_for_tuner(launched)
-    except KeyboardInterrupt:
-        stop(experiment_id)
-        raise
-    return launched
+        yield
+    finally:
+        lock.release()
 
 
 def _run_to_its_end(command: list[str], loopback: bool) -> tuple[int, str]:

@@ -15,6 +15,7 @@ import psutil
 
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.experiments import Experiment
+from nni_blockqnn.bridge.managers import find_manager, port_of
 from nni_blockqnn.bridge.statuses import ERROR
 
 _END_SECONDS = 5.0
@@ -45,7 +46,7 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
 
 def running_manager(experiment: Experiment) -> launch.Launched | None:
     """The experiment's manager if it answers and has not failed."""
-    manager = launch.Launched(experiment.id, experiment.port or 0)
+    manager = _launched(experiment)
     answers = launch.answering_id(manager) == experiment.id
     return manager if answers and launch.status(manager) != ERROR else None
 
@@ -61,16 +62,24 @@ def manager_started(experiment: Experiment) -> float:
 
 def _end_manager(experiment: Experiment) -> None:
     """Stop a manager that ended in an error; one that works is the user's to stop."""
-    manager = launch.Launched(experiment.id, experiment.port or 0)
+    manager = _launched(experiment)
     if launch.answering_id(manager) != experiment.id:
         return
     status = launch.status(manager)
     if status != ERROR:
         raise launch.LaunchError(
             f"experiment {experiment.id} still runs ({status}): {manager.url}; to stop it: "
-            f"nnictl stop {experiment.id}"
+            f"blockqnn stop {experiment.argument}"
         )
     launch.stop(experiment.id)
+
+
+def _launched(experiment: Experiment) -> launch.Launched:
+    """The experiment at the port of its web UI, also where NNI's list has lost it."""
+    port = experiment.port
+    if port is None and (process := find_manager(experiment)) is not None:
+        port = port_of(process)
+    return launch.Launched(experiment.id, port or 0)
 
 
 def _end_leftovers(experiment: Experiment) -> None:

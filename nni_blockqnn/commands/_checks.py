@@ -21,7 +21,6 @@ from nni_blockqnn.commands._config_file import (
 )
 from nni_blockqnn.commands._trial_check import check_trial
 from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
-from nni_blockqnn.common.messages import shown
 
 _LOW_DISK_BYTES = 2 * 2**30
 
@@ -83,7 +82,7 @@ def _check_training_service(config: Any) -> Iterator[Finding]:
             yield Finding(
                 "failure",
                 "training service",
-                "reuseMode must be false: with true, one trial runs on a host at a time and a "
+                "write reuseMode: false. With true, one trial runs on a host at a time and a "
                 "killed host is never used again",
             )
         for machine in getattr(service, "machine_list", None) or []:
@@ -94,8 +93,12 @@ def _check_training_service(config: Any) -> Iterator[Finding]:
                     f"the password of {machine.host} shows in NNI's web UI; use sshKeyFile",
                 )
     if config.nni_manager_ip is None:
+        from nni.experiment.config.utils import get_ipv4_address
+
         yield Finding(
-            "warning", "training service", "set nniManagerIp to this machine's address for workers"
+            "warning",
+            "training service",
+            f"workers need this machine's address; write nniManagerIp: {get_ipv4_address()}",
         )
 
 
@@ -144,9 +147,5 @@ def _check_disk(config: Any) -> Iterator[Finding]:
 def _check_port(config: Any, port: int | None) -> Iterator[Finding]:
     if port is None:
         return
-    ports = [port] if is_local(config) else [port, port + 1]
-    taken = [some for some in ports if not launch.is_free(some)]
-    if taken:
-        yield Finding(
-            "failure", "port", f"{shown(taken[0])} is in use; choose another one with --port"
-        )
+    if reason := launch.why_not_port(port, needs_next=not is_local(config)):
+        yield Finding("failure", "port", reason)

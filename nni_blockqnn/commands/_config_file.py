@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,6 +13,11 @@ from typing import Any, Literal, NamedTuple
 import yaml
 
 from nni_blockqnn.bridge.nni_import import import_nni
+from nni_blockqnn.commands._config_keys import in_camel_case, unknown_keys
+from nni_blockqnn.commands._config_numbers import wrong_numbers, wrong_numbers_of_space
+from nni_blockqnn.common.messages import shown
+
+_MOST_NAMED = 5
 
 
 class Finding(NamedTuple):
@@ -39,19 +46,78 @@ def load_config(path: Path) -> Any:
     """
     import_nni()
     from nni.experiment.config import ExperimentConfig
+    from nni.experiment.config.utils import unset_base_path
 
-    if not path.is_file():
+    data = _read_yaml(path)
+    problems = [*unknown_keys(camel := in_camel_case(data)), *wrong_numbers(camel)]
+    if problems:
+        raise ConfigError(f"{path}: {'; '.join(problems[:_MOST_NAMED])}")
+    try:
+        config = ExperimentConfig.load(path).canonical_copy()
+    # NNI raises all kinds of errors: ValueError, AttributeError, AssertionError, ...
+    except Exception as error:
+        unset_base_path()  # which load() leaves set, and refuses to set again
+        reason = " ".join(str(error).split()) or f"an {type(error).__name__}: {_failed_line(error)}"
+        raise ConfigError(f"{path}: NNI does not accept it: {reason}") from error
+    # of a file of its own
+    problems = list(wrong_numbers_of_space(config.search_space))
+    if problems:
+        raise ConfigError(f"{config.search_space_file}: {problems[0]}")
+    return config
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    if path.is_dir():
+        files = ", ".join(sorted(str(one) for one in path.glob("*.y*ml"))[:_MOST_NAMED])
+        hint = f" one of {files}" if files else " a file of it"
+        raise ConfigError(f"{path} is a directory: name{hint}")
+    if not path.exists():
         raise ConfigError(f"{path}: no such file")
     try:
-        if not isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict):
-            raise ConfigError(f"{path}: a configuration must be a YAML mapping")
-        return ExperimentConfig.load(path).canonical_copy()
-    except ConfigError:
-        raise
-    # NNI and PyYAML raise all kinds of errors: ValueError, AttributeError, AssertionError, ...
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{path}: NNI does not accept it: {reason}") from error
+        data = yaml.safe_load(_text_of(path))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a configuration must be a YAML mapping, got {shown(data)}")
+    return data
+
+
+def _text_of(path: Path) -> str:
+    """Its content as UTF-8, which is what NNI reads."""
+    content = path.read_bytes()
+    quoted = shlex.quote(str(path))
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or _every_second_is_0(content):
+        raise ConfigError(
+            f"{path} is in UTF-16, and NNI reads UTF-8: save it as UTF-8, or convert it with "
+            f"iconv -f UTF-16 -t UTF-8 {quoted} > utf8.yml"
+        )
+    if b"\0" in content:
+        raise ConfigError(f"{path} is no text file")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}, line {line}: the byte {content[error.start]:#x} is not UTF-8, which NNI "
+            "reads: save it as UTF-8, or convert it, if it is in Latin-1, with "
+            f"iconv -f LATIN1 -t UTF-8 {quoted} > utf8.yml"
+        ) from None
+
+
+def _every_second_is_0(content: bytes) -> bool:
+    """As in UTF-16 without its mark, where the text is English."""
+    halves = content[0:40:2], content[1:40:2]
+    return any(half and not half.strip(b"\0") for half in halves)
+
+
+def _failed_line(error: BaseException) -> str:
+    """The line of NNI's code that an assertion without a text has failed in."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return frames[-1].line or "" if frames else ""
 
 
 def is_local(config: Any) -> bool:

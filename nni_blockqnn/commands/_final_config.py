@@ -15,11 +15,10 @@ from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.spec import PRESETS
 from nni_blockqnn.results.experiment import Experiment
 from nni_blockqnn.results.trial_command import (
-    interpreter,
-    is_own_trial,
-    joined,
+    command_with,
+    given_options,
+    trial_arguments,
     trial_option,
-    trial_words,
 )
 
 _GENERAL = "cifar100"
@@ -93,24 +92,14 @@ def write_config(finalists: Path, search: Experiment, network: str, trials: int)
 
 
 def _final_data(search: Experiment, network: str) -> FinalData:
-    words = trial_words(search.config)
-    machine = _given(words, _MACHINE_OPTIONS)
+    arguments = trial_arguments(search.config) or []
+    machine = given_options(arguments, _MACHINE_OPTIONS)
     preset = _preset(network)
-    if is_own_trial(words) and preset in (None, _preset(_searched_network(search))):
-        dataset = trial_option(words, "--dataset", "")
+    if preset in (None, _preset(_searched_network(search))):
+        dataset = trial_option(arguments, "--dataset", "")
         if dataset:
-            return FinalData(dataset, (*_given(words, _DATA_OPTIONS), *machine), True)
-    dataset = preset or "cifar10"
-    return FinalData(dataset, tuple(machine) if is_own_trial(words) else (), False)
-
-
-def _given(words: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Those of the options that a command has, each with its value."""
-    found: list[str] = []
-    for name in names:
-        if value := trial_option(words, name, ""):
-            found += [name, value]
-    return found
+            return FinalData(dataset, (*given_options(arguments, _DATA_OPTIONS), *machine), True)
+    return FinalData(preset or "cifar10", tuple(machine), False)
 
 
 def _searched_network(search: Experiment) -> str:
@@ -172,13 +161,9 @@ def _with_command(text: str, data: FinalData, search: Experiment) -> str:
     options = [*data.options]
     if not data.is_the_searchs:
         options = ["--dataset", data.dataset, "--data-dir", folder, *options]
-    python = interpreter(trial_words(search.config)) or ["python"]
-    lines = (
-        joined([*python, "-m", "nni_blockqnn.trial", *options]),
-        f"--recipe {recipe} --mu 0 --rho 0",
-    )
-    command = "".join(f"  {line}\n" for line in lines)
-    return text.replace(found[1], command)
+    command = command_with(search.config, options)
+    lines = (*command.splitlines(), f"--recipe {recipe} --mu 0 --rho 0")
+    return text.replace(found[1], "".join(f"  {line}\n" for line in lines))
 
 
 def _with_machine(text: str, config: Mapping[str, Any]) -> str:

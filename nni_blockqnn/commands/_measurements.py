@@ -94,11 +94,14 @@ def read_measurements(source: str) -> Measurements:
         read = read_results(find_experiment(source))
     except ExperimentNotFoundError as error:
         raise ValueError(f"{shown(source)} is no file, nor is it an experiment: {error}") from None
-    results = [
-        Measurement(trial.block, trial.accuracy, float(trial.flops), trial.repeats)
-        for trial in read.trials
-    ]
-    return Measurements(results, _trials(read.failures), _trials(read.malformed))
+    results, lacking = [], []
+    for trial in read.trials:
+        if trial.accuracy is None or trial.flops is None:  # of the user's own
+            lacking.append(Problem(trial.trial_id, "it reported no accuracy or no FLOPs"))
+        else:
+            found = (trial.accuracy, float(trial.flops), trial.repeats)
+            results.append(Measurement(trial.block, *found))
+    return Measurements(results, _trials(read.failures), _trials([*read.malformed, *lacking]))
 
 
 def _trials(problems: Iterable[Problem]) -> tuple[WithoutResult, ...]:

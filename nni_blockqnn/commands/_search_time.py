@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def check_search_time(config: Any, answer: Answer, sample: Sample) -> Iterator[F
         return
     one, most = answer.trial_seconds, config.max_trial_number
     at_a_time = _at_a_time(config, answer)
-    said = f"a trial of a block of median size takes about {duration(one)} here"
+    said = f"a trial of a block of median size takes about {duration(one)} here{_beside()}"
     limit = seconds_of(config.max_trial_duration)
     if limit is not None and limit < one:
         yield Finding(
@@ -96,6 +97,20 @@ def check_search_time(config: Any, answer: Answer, sample: Sample) -> Iterator[F
         yield Finding("warning", "time", f"{said}. {_advice(total, most, sample)}")
     else:
         yield Finding("ok", "time", said)
+
+
+def _beside() -> str:
+    """What the measurement may have met."""
+    cores, load = available_cores(), machine_load()
+    return f" (measured beside other work, load {load:.0f})" if load >= 2 * cores else ""
+
+
+def machine_load() -> float:
+    """Processes that ran or waited in the last minute, of all users."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):  # not on this system
+        return 0.0
 
 
 def duration(seconds: float) -> str:

@@ -10,8 +10,10 @@ from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge.statuses import TRIAL_ENDED
 from nni_blockqnn.common.messages import counted
 from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.equal_cost import equal_cost
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
+from nni_blockqnn.space.match import Match
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Selection:
         repeats: the network's N; None for any.
         network: what finalists will be trained in: a preset's name or JSON text of NetworkSpec's
             fields. The limits are of that network then. None: the network of the experiment.
+        match: what finalists cost in it, by its filters; None for the filters as they are.
     """
 
     k: int
@@ -33,6 +36,7 @@ class Selection:
     max_flops: int | None
     repeats: int | None
     network: str | None
+    match: Match | None = None
 
 
 def best_results(results: Results, selection: Selection) -> list[TrialResult]:
@@ -48,9 +52,15 @@ def best_results(results: Results, selection: Selection) -> list[TrialResult]:
 
 
 def is_within(block: Block, spec: NetworkSpec, selection: Selection) -> bool:
+    """Whether the block's network has the cost that is wanted, and is within the limits."""
+    network: NetworkSpec | None = spec
+    if selection.match is not None:
+        network = equal_cost(block, spec, selection.match.target(spec))
+    if network is None:
+        return False
     if selection.max_params is None and selection.max_flops is None:
         return True
-    cost = estimate_cost(block, spec)
+    cost = estimate_cost(block, network)
     limited = ((cost.params, selection.max_params), (cost.flops, selection.max_flops))
     return all(highest is None or value <= highest for value, highest in limited)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-
+from nni_blockqnn.commands._console import TableConsole
 from nni_blockqnn.common.messages import counted
 from nni_blockqnn.results.experiment import Experiment, Results, epsilons
 from nni_blockqnn.results.finalists import is_final_training
@@ -47,16 +45,11 @@ def problem_lines(results: Results) -> list[str]:
     return [*lines, *_lost_lines(lost_networks(results.experiment.directory))]
 
 
-def has_width(console: Console) -> bool:
-    """Whether lines must fit: a terminal or $COLUMNS says so, a file or a pipe has room."""
-    return console.is_terminal or "COLUMNS" in os.environ
-
-
-def show_lines(lines: Sequence[str], console: Console) -> None:
+def show_lines(lines: Sequence[str], console: TableConsole) -> None:
     """Print lines, broken between words where the terminal is narrow."""
     for line in lines:
         text = line
-        if has_width(console):
+        if console.has_width:
             text = textwrap.fill(
                 line,
                 max(console.width, 1),
@@ -67,10 +60,13 @@ def show_lines(lines: Sequence[str], console: Console) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
 
-def show_next(results: Results, status: Status, console: Console) -> None:
+def show_next(results: Results, status: Status, console: TableConsole) -> None:
     """Print the commands that make sense now."""
     for command, what in _next_commands(results, status):
-        console.print(f"  {what:<22}{command}", markup=False, soft_wrap=True)
+        line = f"  {what:<22}{command}"
+        if console.has_width and len(line) > console.width:
+            line = f"  {what}\n    {command}"
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _next_commands(results: Results, status: Status) -> Iterator[tuple[str, str]]:
@@ -81,8 +77,8 @@ def _next_commands(results: Results, status: Status) -> Iterator[tuple[str, str]
         yield f"blockqnn top {named} --watch", "follow it"
         yield f"blockqnn stop {named}", "stop it"
         return
-    if status.state == "given up":
-        yield f"blockqnn stop {named}", "stop it, if it runs"
+    if status.state in ("given up", "finished") and not results.experiment.has_ended:
+        yield f"blockqnn stop {named}", "free its port"
     if status.state != "finished":
         yield f"blockqnn resume {named}", "go on with it"
     elif is_final and results.failures:

@@ -9,28 +9,19 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 from nni_blockqnn.blocks.named import name_of
-from nni_blockqnn.commands._status_display import has_width
+from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.results.experiment import TrialResult
 
 _FIELDS = ("episode", "trial_id", "reward", "accuracy", "flops", "params", "density", "repeats")
-_MORE_FIELDS = ("name", "block", "encoding", "network_folder")
+_TIMES = ("epoch_seconds", "image_milliseconds")
+_MORE_FIELDS = ("name", "block", "encoding", "network_folder", "width", "start_block", *_TIMES)
 _WIDEST = 1000
 """Characters; no table needs more."""
-
-
-class TopConsole(Console):
-    """A console without colours in numbers, which lets a closed pipe be an error like any other."""
-
-    def __init__(self) -> None:
-        super().__init__(highlight=False)
-
-    def on_broken_pipe(self) -> None:
-        raise  # rich calls it as it handles the error; its own ends the process with code 1
 
 
 def show_json(best: Sequence[TrialResult]) -> None:
@@ -45,30 +36,32 @@ def show_csv(best: Sequence[TrialResult]) -> None:
     writer.writerows(_record(result) for result in best)
 
 
-def show_table(best: Sequence[TrialResult], console: Console) -> None:
+def show_table(best: Sequence[TrialResult], console: TableConsole) -> None:
     """Print a table, best first; where the terminal is too narrow for it, a paragraph a result.
 
     Numbers are never cut. The trials' IDs are in the table if there is room for them.
     """
-    for columns in (_COLUMNS, _COLUMNS[:-1]):
+    reported = _reported(best)
+    for columns in (reported, reported[:-1]):
         table = _table(best, columns)
-        wide = console.options.update(width=_WIDEST)
-        needed = Measurement.get(console, wide, table).minimum
+        wide = console.options.update(max_width=_WIDEST)
+        needed = Measurement.get(console, wide, table).maximum
         if needed <= console.width:
             console.print(table)
             return
-    if has_width(console):
+    if console.has_width:
         _show_paragraphs(best, console)
     else:  # in a file or a pipe there is room
         console.width = needed
         console.print(table)
 
 
-def show_codes(best: Sequence[TrialResult], console: Console) -> None:
+def show_codes(best: Sequence[TrialResult], console: TableConsole) -> None:
     """Print the blocks' structure codes, uncut: the cells of a table could not be copied."""
     for place, result in enumerate(best, 1):
         name = name_of(result.block)
-        line = f"{place:>3}  {result.block.to_json()}" + (f"  {name}" if name else "")
+        marks = ", ".join(filter(None, [name, "start block" if result.is_start else None]))
+        line = f"{place:>3}  {result.block.to_json()}" + (f"  {marks}" if marks else "")
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -82,7 +75,7 @@ def _table(best: Sequence[TrialResult], columns: Sequence[_Column]) -> Table:
     return table
 
 
-def _show_paragraphs(best: Sequence[TrialResult], console: Console) -> None:
+def _show_paragraphs(best: Sequence[TrialResult], console: TableConsole) -> None:
     for place, result in enumerate(best, 1):
         facts = [(heading.partition(" "), text(result)) for heading, text in _COLUMNS]
         words = [
@@ -99,6 +92,20 @@ def _show_paragraphs(best: Sequence[TrialResult], console: Console) -> None:
         console.print("\n".join(lines).replace("\0", " "), markup=False, soft_wrap=True)
 
 
+def _reported(best: Sequence[TrialResult]) -> list[_Column]:
+    """The columns, without those of searches at equal cost where there is nothing in them."""
+    return [
+        column
+        for column in _COLUMNS
+        if column[0] not in _AT_EQUAL_COST or any(column[1](result) for result in best)
+    ]
+
+
+def _time(result: TrialResult, name: str) -> str:
+    value = result.metric.get(name)
+    return f"{value:.3g}" if is_number(value) else ""
+
+
 def _decimals(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
@@ -109,6 +116,8 @@ def _millions(flops: int | None) -> str:
     value = flops / 1e6
     return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
+
+_AT_EQUAL_COST = ("width", "s/epoch", "ms/image")
 
 _Column = tuple[str, Callable[[TrialResult], str]]
 """A heading, and what a result has under it; empty if its trial did not report it."""
@@ -121,6 +130,9 @@ _COLUMNS: tuple[_Column, ...] = (
     ("params", lambda result: "" if result.params is None else f"{result.params:,}"),
     ("layers", lambda result: str(len(result.block.layers))),
     ("N", lambda result: str(result.repeats or "")),
+    ("width", lambda result: str(result.width or "")),
+    ("s/epoch", lambda result: _time(result, "epoch_seconds")),
+    ("ms/image", lambda result: _time(result, "image_milliseconds")),
     ("trial", lambda result: result.trial_id),
 )
 
@@ -132,4 +144,7 @@ def _record(result: TrialResult) -> dict[str, Any]:
         "block": result.block.to_json(),
         "encoding": result.block.encoding,
         "network_folder": result.metric.get("network_folder"),
+        "width": result.width,
+        "start_block": result.is_start,
+        **{name: result.metric.get(name) for name in _TIMES},
     }

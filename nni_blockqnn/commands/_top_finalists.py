@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from nni_blockqnn.commands._final_config import Written, write_config
 from nni_blockqnn.commands._selection import Selection, is_within
 from nni_blockqnn.common.messages import counted
 from nni_blockqnn.exchange.finalists import finalists_space, is_finalists, write_finalists
+from nni_blockqnn.exchange.parameters import read_match
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.experiment import Experiment, TrialResult
-from nni_blockqnn.results.trial_command import joined
+from nni_blockqnn.space.match import Match
+from nni_blockqnn.space.search_space import SearchSpace
 
 
 def write_best(
@@ -31,10 +34,13 @@ def write_best(
     network = selection.network or _network(search_space)
     spec = NetworkSpec.from_parameter(network)
     repeats = spec.repeats if selection.network else _repeats(best, selection.repeats)
+    if not selection.network:  # at the cost of the search
+        selection = replace(selection, match=_match(search))
     blocks = [result.block for result in best]
     if with_references:
         blocks += _references(spec.with_repeats(repeats), selection)
-    space = finalists_space(blocks, repeats, network)
+    match = selection.match and selection.match.resolved(spec.with_repeats(repeats))
+    space = finalists_space(blocks, repeats, network, match)
     count = len(space["block"]["_value"])
     written = f"wrote {counted(count, 'block')} to {path}"
     if is_finalists(search_space) and not selection.network:  # these were trained to the end
@@ -53,7 +59,8 @@ def _how_to_train(config: Written) -> str:
     if config.is_kept:
         return f"{config.path} was there: of it, only maxTrialNumber has changed. Then: {create}"
     if config.data.is_the_searchs:
-        return f"it trains on the search's data, {joined(config.data.options)}. Then: {create}"
+        options = " ".join(config.data.options)
+        return f"it trains on the search's data, {options}. Then: {create}"
     return f"give its trialCommand the data that you want, then: {create}"
 
 
@@ -64,8 +71,22 @@ def _references(spec: NetworkSpec, selection: Selection) -> list[Block]:
         if is_within(block, spec, selection):
             fitting.append(block)
         else:
-            print(f"{name} is over the limits and left out", file=sys.stderr)
+            why = "is over the limits" if selection.match is None else "cannot have this cost"
+            print(f"{name} {why} and left out", file=sys.stderr)
     return fitting
+
+
+def _match(search: Experiment) -> Match | None:
+    """The cost of all networks of the search, or of an earlier file of finalists."""
+    space = search.config.get("searchSpace")
+    if isinstance(space, Mapping) and is_finalists(space):
+        values = space["match"]["_value"] if "match" in space else [None]
+        return None if values[0] is None else read_match(values[0])
+    given = ((search.config.get("tuner") or {}).get("classArgs") or {}).get("match")
+    if given is None:
+        return None
+    searched = SearchSpace.from_json(space or {})
+    return Match.of(given).resolved(searched.spec.with_repeats(max(searched.repeats)))
 
 
 def _network(search_space: Any) -> str:

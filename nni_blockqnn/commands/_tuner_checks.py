@@ -45,13 +45,18 @@ def check_budget(config: Any) -> Iterator[Finding]:
     budget = (config.tuner.class_args or {}).get("budget") if config.tuner else None
     most = config.max_trial_number
     if most is None:
-        yield Finding("warning", "budget", "without maxTrialNumber the search never ends by itself")
+        yield Finding(
+            "warning",
+            "budget",
+            "without maxTrialNumber the search never ends by itself; write maxTrialNumber: "
+            f"{budget or 200}",
+        )
     elif budget is not None and budget != most:
         yield Finding(
             "warning",
             "budget",
             f"the tuner's budget is {budget} but maxTrialNumber is {most}: epsilon falls over the "
-            "budget, so they should be equal",
+            f"budget; write budget: {most}",
         )
 
 
@@ -81,14 +86,14 @@ def _check_finalists_tuner(tuner: Any) -> Finding:
             return Finding("failure", "tuner", message)
         message = "it hands out each finalist once, across stops and kills"
         return Finding("ok", "tuner", message)
-    ours = f"className: {FINALISTS_TUNER} and codeDirectory: ."
+    ours = f"tuner: {{className: {FINALISTS_TUNER}, codeDirectory: .}}"
     if tuner is not None and tuner.name == "GridSearch":
         message = (
             "after a stop or a kill GridSearch trains the finalists that were under way twice and "
             f"the last ones never; write {ours} instead"
         )
     else:
-        message = f"it is not one for finalists, so it is not checked; that is {ours}"
+        message = f"it is not one for finalists, so it is not checked; write {ours}"
     return Finding("warning", "tuner", message)
 
 

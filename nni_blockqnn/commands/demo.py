@@ -57,7 +57,7 @@ class DemoPlan(NamedTuple):
     trials: int
     concurrency: int
     seed: int | None
-    port: int
+    port: int | None
     output: Path
 
 
@@ -84,7 +84,7 @@ def run_demo(
         trials,
         concurrency or max(1, min(8, os.cpu_count() or 1)),
         seed,
-        port or launch.free_port(),
+        port,
         output,
     )
     console = Console(highlight=False)

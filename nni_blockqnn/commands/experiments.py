@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
@@ -13,7 +12,8 @@ from nni_blockqnn.bridge.database import ExperimentDatabaseError
 from nni_blockqnn.bridge.experiments import known_experiments
 from nni_blockqnn.bridge.launch import LaunchError
 from nni_blockqnn.bridge.managers import end_manager, find_manager
-from nni_blockqnn.commands._status_display import has_width, show_lines
+from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.commands._status_display import show_lines
 from nni_blockqnn.common.messages import counted
 from nni_blockqnn.results.experiment import (
     Experiment,
@@ -28,7 +28,7 @@ _WIDEST = 1000
 
 def list(arguments: argparse.Namespace) -> int:  # noqa: A001, the command's name
     """Show this user's experiments, newest first. Those of other NNI projects are only counted."""
-    console = Console(highlight=False)
+    console = TableConsole()
     rows: dict[str, tuple[str, ...]] = {}
     others, unreadable = 0, []
     for found in known_experiments():
@@ -82,15 +82,15 @@ def _progress(status: Status) -> Iterator[str]:
     yield f"{status.ended:,}" + ("" if status.planned is None else f" of {status.planned:,}")
 
 
-def _show_rows(rows: dict[str, tuple[str, ...]], console: Console) -> None:
+def _show_rows(rows: dict[str, tuple[str, ...]], console: TableConsole) -> None:
     """As a table, or as a line each where the terminal is too narrow for it."""
     table = Table()
     for heading in ("ID", "name", "state", "trials done"):
         table.add_column(heading, no_wrap=True)
     for experiment_id, cells in rows.items():
         table.add_row(experiment_id, *cells)
-    needed = Measurement.get(console, console.options.update(width=_WIDEST), table).minimum
-    if needed > console.width and has_width(console):
+    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    if needed > console.width and console.has_width:
         show_lines([", ".join([one, *filter(None, cells)]) for one, cells in rows.items()], console)
         return
     console.width = max(console.width, needed)

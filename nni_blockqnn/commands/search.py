@@ -27,10 +27,8 @@ def create(arguments: argparse.Namespace) -> int:
     findings = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
     if _show_findings(findings) != 0:
         return 1
-    config = load_config(arguments.config)
-    local = is_local(config)
-    port = arguments.port or launch.free_port(needs_next=not local)
-    _show_launched(launch.start(arguments.config, port, loopback=local))
+    local = is_local(load_config(arguments.config))
+    _show_launched(launch.start(arguments.config, arguments.port, loopback=local))
     return 0
 
 
@@ -59,7 +57,8 @@ def register(arguments: argparse.Namespace) -> int:
         [str(launch.nnictl()), "algo", "register", "--meta", str(meta)],
         env=launch.environment(loopback=False),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if registered.returncode != 0:
         raise launch.LaunchError(f"nnictl algo register failed: {registered.stderr.strip()}")
@@ -72,7 +71,7 @@ def _show_launched(launched: launch.Launched) -> None:
         f"experiment {launched.id} runs: {launched.url}\n"
         f"  its best blocks   blockqnn top {launched.id}\n"
         f"  a report          blockqnn report {launched.id}\n"
-        f"  stop it           nnictl stop {launched.id}\n"
+        f"  stop it           blockqnn stop {launched.id}\n"
         f"  go on later       blockqnn resume {launched.id}"
     )
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.commands._match_argument import MATCH_HELP, match_argument
 from nni_blockqnn.commands._selection import Selection, best_results, why_none
 from nni_blockqnn.commands._status_display import (
     problem_lines,
@@ -18,7 +18,6 @@ from nni_blockqnn.commands._status_display import (
     status_line,
 )
 from nni_blockqnn.commands._top_display import (
-    TopConsole,
     show_codes,
     show_csv,
     show_json,
@@ -48,6 +47,7 @@ def top(arguments: argparse.Namespace) -> int:
         arguments.max_flops,
         arguments.repeats,
         arguments.network,
+        arguments.match,
     )
     _check_options(selection, output, arguments.references)
     if arguments.watch:
@@ -67,7 +67,7 @@ def top(arguments: argparse.Namespace) -> int:
 
 def _show(results: Results, best: Sequence[TrialResult], selection: Selection, form: str) -> None:
     if form == "table":
-        _show_all(results, best, selection, TopConsole())
+        _show_all(results, best, selection, TableConsole())
         return
     if not best:
         print(f"{_title(results)}: {why_none(results, selection)}", file=sys.stderr)
@@ -80,7 +80,7 @@ def _show_all(
     results: Results,
     best: Sequence[TrialResult],
     selection: Selection,
-    console: Console,
+    console: TableConsole,
     *,
     with_codes: bool = True,
 ) -> Status:
@@ -102,7 +102,7 @@ def _watch(experiment: Experiment, selection: Selection) -> int:
 
     Where the output is no terminal, its status is a line each time it has changed.
     """
-    console, last = TopConsole(), ""
+    console, last = TableConsole(), ""
     try:
         while True:
             results = read_results(experiment)
@@ -155,6 +155,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="that they are trained in: preset or JSON of NetworkSpec's fields, its N included "
         "(default: the experiment's, with the N of the results)",
     )
+    group.add_argument(
+        "--match",
+        type=match_argument,
+        metavar="MEASURE=N",
+        help=f"scale the filters of that --network to this cost, {MATCH_HELP} (default: a search "
+        "at equal cost keeps its own in its own network)",
+    )
 
 
 def _check_options(selection: Selection, output: Path | None, references: bool) -> None:
@@ -164,6 +171,10 @@ def _check_options(selection: Selection, output: Path | None, references: bool) 
         raise ValueError(
             "--references and --network are of the finalists that --output FILE writes: add it, or "
             "leave them out"
+        )
+    if selection.match is not None and not selection.network:
+        raise ValueError(
+            "--match is a cost in another network than the search's: name that with --network"
         )
     if output is not None:
         check_replaceable(output)

@@ -17,10 +17,11 @@ from nni_blockqnn.blocks.block import parse_block
 from nni_blockqnn.blocks.layer import ENCODINGS
 from nni_blockqnn.commands import _block_argument as block_argument
 from nni_blockqnn.commands._initial_weights import Origin
+from nni_blockqnn.commands._match_argument import MATCH_HELP, match_argument
 from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.commands._training_folder import TrainingFolder
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.exchange.parameters import TrialTask
+from nni_blockqnn.exchange.parameters import TrialTask, read_match
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.training import TrainingArguments, TrainingError, World, joined
 from nni_blockqnn.trials.arguments import (
@@ -74,6 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeats",
         type=int,
         help="N, blocks a stage (default: the network's; without --network, the finalists')",
+    )
+    group.add_argument(
+        "--match",
+        type=match_argument,
+        metavar="MEASURE=N",
+        help=f"scale the network's filters to this cost, {MATCH_HELP} (default: without --network, "
+        "the finalists')",
     )
     group.add_argument("--encoding", choices=ENCODINGS, help="of the codes (default: pcc)")
     group.add_argument(
@@ -147,7 +155,8 @@ def _train(
             goes_on = ", goes on from its checkpoint" if folder.checkpoint.path.exists() else ""
         machines = f"{device}" if world.size == 1 else f"{world.size} processes on {device.type}"
         console.print(
-            f"block {task.block}, N = {task.spec.repeats}, {len(data.train):,} images, "
+            f"block {task.block}, N = {task.spec.repeats}, filters "
+            f"{'-'.join(map(str, task.spec.filters))}, {len(data.train):,} images, "
             f"{machines}{goes_on}"
         )
         for note in data.notes:
@@ -205,11 +214,12 @@ def _task(namespace: argparse.Namespace) -> TrialTask:
     repeats = namespace.repeats
     if repeats is None and namespace.network is None:  # which would bring its own N
         repeats = given.get("repeats")
-    return TrialTask(
-        parse_block(given["block"], encoding),
-        NetworkSpec.from_parameter(network, repeats),
-        None,
-    )
+    block = parse_block(given["block"], encoding)
+    spec = NetworkSpec.from_parameter(network, repeats)
+    match = namespace.match
+    if match is None and namespace.network is None and "match" in given:
+        match = read_match(given["match"])
+    return TrialTask(block, spec if match is None else match.network(block, spec), None)
 
 
 def _identity(job: _Job, origin: Origin | None) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def _check_network(
         for preset, fields in PRESETS.items()
         if list(fields["input_shape"]) == found_shape and fields["classes"] == found_classes
     ]
-    own = f'{{"input_shape": {found_shape}, "classes": {found_classes}, ...}}'
+    own = f"""'{{"input_shape": {found_shape}, "classes": {found_classes}}}'"""
     raise DataError(f"the network has {problem}: set network to {alternatives([*fitting, own])}")
 
 

@@ -2,7 +2,8 @@
 
 It has the keys of a search, ``block``, ``repeats`` and ``network``, but all of them are ordinary
 choices of NNI. It also has ``space`` if the blocks have other kernels than the paper's, extra kinds
-of layers, or another encoding than "pcc". :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
+of layers, or another encoding than "pcc", and ``match`` if their filters are scaled to a cost:
+a grid could not pair blocks with widths. :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
 hands out each block once.
 """
 
@@ -19,17 +20,22 @@ from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
+from nni_blockqnn.space.match import Match
 
-_KEYS = ("block", "repeats", "network", "space")
+_EXAMPLES = {"block": '["[[1,1,3,0,0]]"]', "repeats": "[4]", "network": '["cifar100"]'}
+_KEYS = ("block", "repeats", "network", "match", "space")
 
 
-def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict[str, Any]:
+def finalists_space(
+    blocks: Sequence[Block], repeats: int, network: str, match: Match | None = None
+) -> dict[str, Any]:
     """NNI's search space of these blocks, in their order, each ``Block.key`` once.
 
     Args:
         blocks: at least one, best first.
         repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
+        match: what each network costs, by its filters; ``None`` for the filters of the network.
     """
     distinct: dict[str, str] = {}
     for block in blocks:
@@ -39,6 +45,8 @@ def finalists_space(blocks: Sequence[Block], repeats: int, network: str) -> dict
         "repeats": [repeats],
         "network": [network],
     }
+    if match is not None:
+        values["match"] = [match.to_json()]
     extra_kinds = sorted({name for block in blocks for name in block.extra_kinds})
     values |= {name: [text] for name, text in space_parameter(extra_kinds).items()}
     return {name: {"_type": "choice", "_value": choices} for name, choices in values.items()}
@@ -92,10 +100,13 @@ def check_grid(
     if trials is not None and trials > count:
         return "warning", (
             f"there are {count}, but maxTrialNumber is {trials}: the experiment will not "
-            f"end by itself; set it to {count}"
+            f"end by itself; write maxTrialNumber: {count}"
         )
     if trials is not None and trials < count:
-        return "warning", f"maxTrialNumber is {trials}: {count - trials} will not be trained"
+        return "warning", (
+            f"maxTrialNumber is {trials}: {count - trials} will not be trained; write "
+            f"maxTrialNumber: {count}"
+        )
     return "ok", f"all {count} can be built"
 
 
@@ -121,7 +132,7 @@ def read_finalist(path: Path, rank: int) -> dict[str, Any]:
         OSError: if it cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except ValueError as error:  # no UTF-8
         raise ValueError(_no_finalists(str(path), error)) from None
     return finalist_in(text, str(path), rank)
@@ -139,7 +150,10 @@ def finalist_in(text: str, place: str, rank: int) -> dict[str, Any]:
     try:
         space = read_json(text)
         if not is_finalists(space):
-            raise ValueError(f'it needs "block": {{"_type": "choice", ...}}, got {shown(space)}')
+            raise ValueError(
+                f'its "block" must be {{"_type": "choice", "_value": {_EXAMPLES["block"]}}}, with '
+                f"the blocks, got {shown(space)}"
+            )
         choices = {name: _choices(space, name) for name in _KEYS if name in space}
     except ValueError as error:
         raise ValueError(_no_finalists(place, error)) from None
@@ -185,6 +199,7 @@ def _choices(search_space: Mapping[str, Any], name: str) -> list[Any]:
     values = entry.get("_value") if isinstance(entry, Mapping) else None
     if not isinstance(values, list) or not values or entry.get("_type") != "choice":
         raise ValueError(
-            f'{name} must be {{"_type": "choice", "_value": [...]}}, got {shown(entry)}'
+            f'{name} must be {{"_type": "choice", "_value": {_EXAMPLES.get(name, "[1]")}}}, with '
+            f"at least one value, got {shown(entry)}"
         )
     return values

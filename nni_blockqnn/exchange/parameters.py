@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.common.checks import checked_integer
+from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.network.spec import WIDTH_LIMIT, NetworkSpec
+from nni_blockqnn.space.match import Match
 from nni_blockqnn.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
@@ -24,12 +26,15 @@ class TrialTask(NamedTuple):
         episode: the tuner's number; ``None`` outside a search.
         repetition: how often the network was trained before. It is added to the seed of the
             training, so that another training tells something new.
+        width: filters of the first stage, already in the spec; ``None`` if the parameters leave
+            them to the network.
     """
 
     block: Block
     spec: NetworkSpec
     episode: int | None
     repetition: int = 0
+    width: int | None = None
 
 
 def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, Any]:
@@ -45,6 +50,8 @@ def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, An
         "network": space.network,
         "episode": suggestion.episode,
     }
+    if suggestion.width is not None:
+        parameters["width"] = suggestion.width
     if suggestion.repetition:
         parameters["repetition"] = suggestion.repetition
     return parameters | space_parameter(space.extra_kinds, space.encoding)
@@ -76,8 +83,28 @@ def read_task(parameters: Any) -> TrialTask:
     spec = NetworkSpec.from_parameter(
         parameters.get("network", "cifar100"), parameters.get("repeats")
     )
+    width, match = parameters.get("width"), parameters.get("match")
+    if width is not None:
+        spec = spec.with_width(checked_integer("width", width, 1, WIDTH_LIMIT))
+    elif match is not None:
+        spec = read_match(match).network(block, spec)
+        width = spec.filters[0]
     repetition = checked_integer("repetition", parameters.get("repetition", 0), 0, 2**31)
-    return TrialTask(block, spec, _episode(parameters.get("episode")), repetition)
+    return TrialTask(block, spec, _episode(parameters.get("episode")), repetition, width)
+
+
+def read_match(match: Any) -> Match:
+    """A cost as :func:`trial_parameters` or finalists name it, an object or its JSON text.
+
+    Raises:
+        ValueError: naming the value and what is allowed.
+    """
+    if isinstance(match, str):
+        try:
+            match = read_json(match)
+        except ValueError as error:
+            raise ValueError(f"match is no JSON text: {error}, got {shown(match)}") from None
+    return Match.of(match)
 
 
 def _episode(value: Any) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.json_text import read_json
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.messages import did_you_mean, shown
 
 FRAMES = ("stack", "residual", "nin")
 
@@ -40,6 +40,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Networks by name. The paper gives CIFAR's and ImageNet's (Sections 5.2 and 5.3); the two small
 ones are ours."""
 
+WIDTH_LIMIT = 65_536
+"""The most filters of a stage."""
 _SIZE_LIMIT = 65_536
 _COUNT_LIMIT = 1_000
 
@@ -132,10 +134,9 @@ class NetworkSpec:
         names = {name if isinstance(name, str) else shown(name) for name in fields}
         unknown = sorted(names - {"preset", *_CHECKS})
         if unknown:
-            raise ValueError(
-                f"network has no field {shown(unknown[0])}; "
-                f"allowed are preset, {', '.join(_CHECKS)}"
-            )
+            allowed = ("preset", *_CHECKS)
+            known = f"{', '.join(allowed)}{did_you_mean(unknown[0], allowed)}"
+            raise ValueError(f"network has no field {shown(unknown[0])}; allowed are {known}")
         return cls(**(fields | ({"repeats": repeats} if repeats is not None else {})))
 
     def to_json(self) -> str:
@@ -143,6 +144,19 @@ class NetworkSpec:
 
     def with_repeats(self, repeats: int) -> NetworkSpec:
         return replace(self, repeats=repeats)
+
+    def with_width(self, width: int) -> NetworkSpec:
+        """The network with `width` filters in its first stage.
+
+        The others keep their ratios to it, rounded to the nearest integer, halves up, and at least
+        one.
+
+        Raises:
+            ValueError: if a stage would have no filters, or too many.
+        """
+        first = self.filters[0]
+        scaled = ((2 * width * filters + first) // (2 * first) for filters in self.filters)
+        return replace(self, filters=(width, *(max(filters, 1) for filters in [*scaled][1:])))
 
     @property
     def stage_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -180,7 +194,10 @@ def _preset(name: str | None) -> dict[str, Any]:
     if name is None:
         return PRESETS["cifar10"]
     if not isinstance(name, str) or name not in PRESETS:
-        raise ValueError(f"network preset must be one of {', '.join(PRESETS)}, got {shown(name)}")
+        hint = did_you_mean(name, PRESETS)
+        raise ValueError(
+            f"network preset must be one of {', '.join(PRESETS)}, got {shown(name)}{hint}"
+        )
     return PRESETS[name]
 
 
@@ -212,7 +229,7 @@ def _frame(name: str, value: Any) -> str:
 _CHECKS: dict[str, Any] = {
     "input_shape": _input_shape,
     "classes": lambda name, value: checked_integer(name, value, 1, _SIZE_LIMIT),
-    "filters": lambda name, value: _integers(name, value, _SIZE_LIMIT),
+    "filters": lambda name, value: _integers(name, value, WIDTH_LIMIT),
     "repeats": lambda name, value: checked_integer(name, value, 1, _COUNT_LIMIT),
     "stem_convs": lambda name, value: checked_integer(name, value, 1, _COUNT_LIMIT),
     "stem_pools": lambda name, value: checked_integer(name, value, 0, _COUNT_LIMIT),

@@ -48,6 +48,17 @@ class NetworkChooser:
             legal = (self._chosen(legal, epsilon, rng),)
         return tuple((block, repeats) for repeats in legal)
 
+    def candidates(
+        self, block: Block, epsilon: float, rng: np.random.Generator
+    ) -> tuple[Network, ...]:
+        """What a predictor may choose from: as :meth:`networks`, but at equal cost with every N.
+
+        Deep and narrow or shallow and wide is a choice then, and not one of how large.
+        """
+        if self._agent_chooses and self._limits.target is not None:
+            return tuple((block, repeats) for repeats in self.legal(block))
+        return self.networks(block, epsilon, rng)
+
     def _chosen(self, legal: tuple[int, ...], epsilon: float, rng: np.random.Generator) -> int:
         with faults_logged(self._agent, "N is drawn at random"):
             chosen = self._agent.choose_repeats(legal, epsilon, rng)
@@ -210,7 +221,7 @@ class PredictorSource(CandidateSource):
                 block = self._limits.shortened(proposal)
             else:
                 block = self._limits.shortened(self._space.random_block(rng))
-            for network in self._chooser.networks(block, epsilon, rng):
+            for network in self._chooser.candidates(block, epsilon, rng):
                 if network not in self._seen:
                     pool[network] = None
             if len(pool) == self._settings.pool:

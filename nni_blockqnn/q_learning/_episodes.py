@@ -12,6 +12,10 @@ class UncountableError(ValueError):
     """A result that must not count; the message says why."""
 
 
+class OtherCostError(UncountableError):
+    """A result of a network of another cost than this search's (``match``)."""
+
+
 class Episodes:
     """Numbers what is handed out, and says which of it may still count.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nni_blockqnn.common.checks import is_integer, is_number
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.messages import did_you_mean, shown
 from nni_blockqnn.common.plugins import is_reference, load_object
 from nni_blockqnn.predictor.guide import Guide
 from nni_blockqnn.predictor.predictor import CostOf, Predictor
@@ -20,6 +20,7 @@ from nni_blockqnn.q_learning.agent import Agent, RandomAgent
 from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.q_learning.settings import PRESETS, AgentSettings, CandidateSettings
 from nni_blockqnn.space.limits import Limits
+from nni_blockqnn.space.match import ALLOWED, Match
 from nni_blockqnn.space.search_space import SearchSpace
 
 AGENTS: dict[str, type[Agent]] = {"q": QAgent, "random": RandomAgent, "evolution": EvolutionAgent}
@@ -33,6 +34,8 @@ INTEGER_LIMIT = 2**63 - 1
 """The largest seed, and the largest limit on a network's cost."""
 STAGES_LIMIT = 1_000
 """The most stages of an epsilon schedule."""
+START_BLOCKS_LIMIT = 1_000
+"""The most start blocks."""
 NUMBER_LIMIT = 1e100
 """As for rewards: larger numbers would overflow in sums."""
 
@@ -50,6 +53,9 @@ class SearchArguments:
             Weisfeiler-Lehman labels), "module:Class", or a class or an object of
             :class:`Predictor`.
         limits: the most that a network may cost.
+        match: what every network costs, reached by its filters; ``None`` (the default) leaves the
+            filters as they are. A block that cannot have the cost is not suggested.
+        start_blocks: suggested first, in this order: "residual", "inception", or structure codes.
         repeats_rule: which of the space's numbers of repeats a block gets: "largest" takes the
             largest within the limits, "agent" lets the agent choose.
         known_blocks: "replay" never trains a network twice but has the agent learn from its known
@@ -64,6 +70,8 @@ class SearchArguments:
     agent: str | type[Agent] | Agent = "q"
     predictor: str | type[Predictor] | Predictor | None = None
     limits: Limits = Limits()  # noqa: RUF009 (immutable)
+    match: Match | None = None
+    start_blocks: tuple[Any, ...] = ()
     repeats_rule: str = "largest"
     known_blocks: str = "replay"
     optimize_mode: str = "maximize"
@@ -86,6 +94,9 @@ class SearchArguments:
         for name, kind in (("limits", Limits), ("candidates", CandidateSettings)):
             if name in given:
                 given[name] = kind(**given[name])
+        if "match" in given:
+            given["match"] = Match.of(given["match"])
+        given["start_blocks"] = tuple(given.get("start_blocks", ()))
         return cls(settings=preset._replace(**own), **given)
 
 
@@ -217,6 +228,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "predictor": _plugin(PREDICTORS, Predictor),
     "limits": _object("limits"),
     "candidates": _object("numbers of candidates"),
+    "match": (Rule(ALLOWED, lambda v: isinstance(v, dict)),),
+    "start_blocks": (
+        Rule("a list of names or structure codes", lambda v: isinstance(v, (list, tuple))),
+        Rule(f"of at most {START_BLOCKS_LIMIT} blocks", lambda v: len(v) <= START_BLOCKS_LIMIT),
+    ),
     "repeats_rule": _one_of("largest", "agent"),
     "known_blocks": _one_of("replay", "train"),
     "optimize_mode": _one_of("maximize", "minimize"),
@@ -232,7 +248,10 @@ CANDIDATE_RULES: dict[str, tuple[Rule, ...]] = {
     "first_results": _integer(1),
     "incumbents": _integer(1),
 }
-_NONE_IS_DEFAULT = ("preset", "budget", "seed", "epsilon_schedule", "limits", "predictor")
+_NONE_IS_DEFAULT = (
+    *("preset", "budget", "seed", "epsilon_schedule", "limits", "predictor"),
+    *("match", "start_blocks"),
+)
 """Arguments that may be given as ``None``, which says the same as leaving them out."""
 
 
@@ -257,12 +276,15 @@ def checked(arguments: Mapping[str, Any]) -> dict[str, Any]:
             _check(kind, own, value, rules)
         if name in given:
             given[name] = {own: _plain(value) for own, value in given[name].items()}
+    if "match" in given:
+        Match.of(given["match"])
     return {name: _plain(value) for name, value in given.items()}
 
 
 def _check(kind: str, name: Any, value: Any, rules: Mapping[str, tuple[Rule, ...]]) -> None:
     if name not in rules:
-        raise ValueError(f"{kind} {shown(name)} is unknown; allowed are {', '.join(rules)}")
+        allowed = f"{', '.join(rules)}{did_you_mean(name, rules)}"
+        raise ValueError(f"{kind} {shown(name)} is unknown; allowed are {allowed}")
     for rule in rules[name]:
         if not rule.holds(value):
             raise ValueError(f"{kind} {name} must be {rule.allowed}, got {shown(value)}")

@@ -33,10 +33,11 @@ from nni_blockqnn.q_learning._candidates import (
     RandomSource,
     RetrySource,
 )
-from nni_blockqnn.q_learning._episodes import Episodes, UncountableError
+from nni_blockqnn.q_learning._episodes import Episodes, OtherCostError, UncountableError
 from nni_blockqnn.q_learning._faults import faults_logged
 from nni_blockqnn.q_learning._known import KnownResults, are_equivalent
 from nni_blockqnn.q_learning._networks import NetworkKey
+from nni_blockqnn.q_learning._start_blocks import StartSource, start_networks
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.arguments import (
     NUMBER_LIMIT,
@@ -50,7 +51,7 @@ from nni_blockqnn.q_learning.settings import EpsilonSchedule
 from nni_blockqnn.space.limits import CostLimits, check_limits
 from nni_blockqnn.space.search_space import SearchSpace
 
-__all__ = ["BlockSearch", "Result", "Suggestion", "UncountableError"]
+__all__ = ["BlockSearch", "OtherCostError", "Result", "Suggestion", "UncountableError"]
 
 EPISODE_LIMIT = 1_000_000_000
 """Imported episodes beyond it are numbered anew: JavaScript, through which they travel, is exact up
@@ -74,6 +75,7 @@ class Suggestion:
         width: filters of the first stage; ``None`` for those of the network as it is.
         repetition: how many results of this network have counted before. Each training of a network
             should have a seed of its own.
+        is_start: whether it is one of the search's ``start_blocks``.
     """
 
     episode: int
@@ -83,6 +85,7 @@ class Suggestion:
     recalled: tuple[Experience, ...] = ()
     width: int | None = None
     repetition: int = 0
+    is_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Result:
     Attributes:
         reward: as it was told; the smaller the better if the search minimizes.
         metric: what else the trial reported.
+        width: filters of the first stage; ``None`` for those of the network as it is.
     """
 
     episode: int
@@ -99,6 +103,7 @@ class Result:
     repeats: int
     reward: float
     metric: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    width: int | None = None
 
 
 class BlockSearch:
@@ -121,7 +126,9 @@ class BlockSearch:
             ValueError: naming the argument, its value and what is allowed.
         """
         self.arguments = SearchArguments.of(arguments)
-        check_limits(space, self.arguments.limits)
+        match = self.arguments.match
+        target = match and match.target(space.spec.with_repeats(max(space.repeats)))
+        check_limits(space, self.arguments.limits, target)
         self.space = space
         self.history: list[Result] = []
         self.failures = Failures()
@@ -137,7 +144,9 @@ class BlockSearch:
         self._known_blocks: list[Block] = []
         self._trajectories: set[Network] = set()
         self._imported: set[tuple[Any, NetworkKey, float]] = set()
-        self._limits = CostLimits(space, self.arguments.limits)
+        self._limits = CostLimits(space, self.arguments.limits, target)
+        starts = start_networks(self.arguments.start_blocks, space, self._limits)
+        self._start_source = StartSource(starts)
         self._predictor_source: PredictorSource | None = None
         self._sources = self._make_sources()
 
@@ -148,6 +157,7 @@ class BlockSearch:
         agent_source = AgentSource(space, self.agent, chooser, limits, settings)
         predictor = make_predictor(self.arguments, limits.cost)
         sources: list[CandidateSource] = [RetrySource(self.failures, space, chooser)]
+        sources.append(self._start_source)
         if predictor is not None:
             self._predictor_source = PredictorSource(
                 space, predictor, agent_source, chooser, limits, settings, self._trajectories
@@ -203,6 +213,8 @@ class BlockSearch:
             repeats,
             self.epsilon,
             tuple(recalled),
+            self._limits.width(block, repeats),
+            is_start=(block, repeats) in self._start_source,
             repetition=self._known.count(NetworkKey(block, repeats)),
         )
         self.record_suggestion(suggestion)
@@ -309,6 +321,7 @@ class BlockSearch:
                     self.agent.recall(experience)
         network = (suggestion.block, suggestion.repeats)
         self.failures.drop_retry(network)
+        self._start_source.drop(network)
         self._episodes.start(suggestion.episode, network, imported=imported)
 
     def check_result(
@@ -324,7 +337,8 @@ class BlockSearch:
                 block, or has counted already.
         """
         block, repeats = self._episodes.open_network(episode, block)
-        return Result(episode, block, repeats, reward, dict(metric))
+        width = self._limits.width(block, repeats)
+        return Result(episode, block, repeats, reward, dict(metric), width)
 
     def learn(self, result: Result) -> None:
         """Count the result: from now on its episode is over and its block known."""
@@ -394,12 +408,14 @@ class BlockSearch:
 
         Raises:
             UncountableError: if the result has counted already.
+            OtherCostError: if it is of a network of another cost.
         """
         if handed_out := self._episodes.network(episode):
             network = NetworkKey(block, repeats or handed_out[1])
             if network == NetworkKey(*handed_out):
                 return self.count(episode, block, reward, metric)
         repeats = repeats or max(self.space.repeats)
+        self._check_width(block, repeats, metric)
         source = (metric.get("episode", episode), NetworkKey(block, repeats), reward)
         if source in self._imported:
             raise UncountableError(f"episode {shown(source[0])} of another search is known")
@@ -408,6 +424,16 @@ class BlockSearch:
             episode = self.next_episode
         self.record_suggestion(Suggestion(episode, block, repeats, self.epsilon), imported=True)
         return self.count(episode, block, reward, metric)
+
+    def _check_width(self, block: Block, repeats: int, metric: Mapping[str, Any]) -> None:
+        """At equal cost, a result of another width says nothing of the network of this one."""
+        stated = metric.get("width")
+        width = self._limits.width(block, repeats)
+        if self._limits.target is not None and stated is not None and stated != width:
+            raise OtherCostError(
+                f"a result of {block} at width {shown(stated)} is of another cost: this search "
+                f"trains it at width {width} (match)"
+            )
 
     def release(self, episode: int) -> None:
         """The episode's training ended without a word.

@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 
 
 def suggestion_event(suggestion: Suggestion) -> dict[str, Any]:
-    return {
+    event = {
         "event": "suggestion",
         "episode": suggestion.episode,
         **_coded(suggestion.block),
@@ -26,7 +26,13 @@ def suggestion_event(suggestion: Suggestion) -> dict[str, Any]:
             [experience.block.to_json(), experience.repeats, experience.reward]
             for experience in suggestion.recalled
         ],
-    } | ({"repetition": suggestion.repetition} if suggestion.repetition else {})
+    }
+    seldom = {
+        "width": suggestion.width,
+        "repetition": suggestion.repetition,
+        "start": suggestion.is_start,
+    }
+    return event | {name: value for name, value in seldom.items() if value}
 
 
 def result_event(result: Result) -> dict[str, Any]:
@@ -127,5 +133,7 @@ def _suggestion(event: dict[str, Any]) -> Suggestion:
             Experience(_block(block, suggested.encoding), int(repeats), float(reward))
             for block, repeats, reward in event.get("recalled", [])
         ),
+        width=None if event.get("width") is None else int(event["width"]),
         repetition=int(event.get("repetition", 0)),
+        is_start=bool(event.get("start", False)),
     )

@@ -20,13 +20,7 @@ from nni_blockqnn.results.finalists import (
     learning_curves,
     untrained,
 )
-from nni_blockqnn.results.trial_command import (
-    TRIAL_MODULE,
-    is_own_trial,
-    joined,
-    trial_option,
-    trial_words,
-)
+from nni_blockqnn.results.trial_command import trial_arguments, trial_option
 
 _NOT_OF_TRAIN = ("--mu", "--rho", "--reward", "--save-dir", "--validation", "--test", "--recipe")
 """Options of a trial that are none of `blockqnn train --validation test`, or differ there."""
@@ -77,8 +71,9 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
     curves = learning_curves(results.experiment)
     ranked = [_ranked(result) for result in distinct_best(results, len(results.trials), "accuracy")]
     missing = [_missing(finalist, curves) for finalist in untrained(results)]
-    words, named = trial_words(results.experiment.config), results.experiment.argument
-    on_test = trial_option(words, "--validation", "holdout") == "test"
+    experiment = results.experiment
+    arguments, named = trial_arguments(experiment.config) or [], experiment.argument
+    on_test = trial_option(arguments, "--validation", "holdout") == "test"
     text = page.page_template("final.html").render(
         title=title or "The finalists of a search, trained to the end",
         results=results,
@@ -96,7 +91,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         charts=_charts(ranked, missing, curves, "test" if on_test else "validation"),
         legend=page.legend(row.result.block for row in ranked),
         top_command=f"blockqnn top {named} --by accuracy --output winners.json",
-        train_command=_train_command(words),
+        train_command=_train_command(arguments),
     )
     write_whole(Path(path), text)
 
@@ -155,23 +150,20 @@ def _charts(
     return found
 
 
-def _train_command(words: Sequence[str]) -> str:
+def _train_command(arguments: Sequence[str]) -> str:
     """For the winner on all data: the trial's own options, as far as they are those of train."""
-    options: list[str] = []
-    if is_own_trial(words):
-        options = [*words[words.index(TRIAL_MODULE) + 1 :]]
     kept: list[str] = []
     is_kept = True
-    for word in options:
+    for word in arguments:
         if word.startswith("--"):
             is_kept = word not in _NOT_OF_TRAIN
         if is_kept:
             kept.append(word)
-    recipe = trial_option(words, "--recipe", "final")
+    recipe = trial_option(arguments, "--recipe", "final")
     return " ".join(
         [
             "blockqnn train winners.json --rank 1",
-            joined(kept) if kept else "--dataset ...",
+            " ".join(kept) if kept else "--dataset ...",
             f"--recipe {shlex.quote(recipe)} --validation test --output best",
         ]
     )

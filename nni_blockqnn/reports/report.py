@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nni_blockqnn.blocks.named import name_of
 from nni_blockqnn.calibration.rank_statistics import spearman
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.reports import _charts as charts
@@ -19,10 +20,11 @@ _TABLE_ROWS = 20
 
 
 class _Ranked(NamedTuple):
-    """A block of the report's table."""
+    """A block of the report's table; its name if it is a hand-made one."""
 
     result: TrialResult
     pictures: page.Pictures
+    name: str | None
 
 
 def write_report(
@@ -51,7 +53,11 @@ def write_report(
         statuses=page.statuses(results),
         problems=page.problems(results),
         reward=search_reward(results),
-        ranked=[_Ranked(result, page.pictures(result.block)) for result in best[:_TABLE_ROWS]],
+        ranked=[
+            _Ranked(result, page.pictures(result.block), name_of(result.block))
+            for result in best[:_TABLE_ROWS]
+        ],
+        at_equal_cost=any(result.width is not None for result in best),
         most_accurate=_most_accurate(results),
         charts=_charts(results, best, epsilon_by_episode or {}),
         legend=page.legend(trial.block for trial in results.trials),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge.database import (
@@ -41,6 +42,8 @@ __all__ = [
     "read_results",
 ]
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True)
 class TrialResult:
@@ -51,21 +54,24 @@ class TrialResult:
             the trial.
         block: as the metric names it, whatever parameters NNI has recorded.
         reward: the metric's "default".
-        accuracy: on the validation set, in percent.
+        accuracy: on the validation set, in percent; this, ``flops`` and ``params`` are None if the
+            trial did not report them, as one of the user's own need not.
         flops: multiply-accumulates of the network for one image.
-        params: weights of the network, None if the trial did not report them.
+        params: weights of the network.
         density: edges over dots of the block's graph.
-        repeats: the N of the network, None if the trial did not report it.
+        repeats: the N of the network, None if neither the trial nor the search space says it.
         seconds: from the trial's start to its end, None if NNI does not know its start.
         finished: its position in the order in which the results came, from 0.
         metric: the whole final metric.
+        width: filters of the network's first stage, if the search scaled them (`match`).
+        is_start: whether it is of one of the search's start blocks.
     """
 
     episode: int
     block: Block
     reward: float
-    accuracy: float
-    flops: int
+    accuracy: float | None
+    flops: int | None
     params: int | None
     density: float
     repeats: int | None
@@ -73,6 +79,8 @@ class TrialResult:
     trial_id: str
     finished: int
     metric: Mapping[str, Any]
+    width: int | None = None
+    is_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +213,19 @@ def epsilons(experiment_directory: Path) -> dict[int, float]:
     }
 
 
+def _start_episodes(experiment: Experiment) -> set[int]:
+    """The episodes of the search's start blocks."""
+    class_args = (experiment.config.get("tuner") or {}).get("classArgs") or {}
+    journal = experiment.directory / "checkpoint" / JOURNAL_NAME
+    if not class_args.get("start_blocks") or not journal.is_file():
+        return set()
+    return {
+        event["episode"]
+        for event in read_events(journal)
+        if event.get("start") is True and is_integer(event.get("episode"))
+    }
+
+
 class _MetricReader:
     """Sorts final metrics into results, failures and malformed ones."""
 
@@ -213,7 +234,11 @@ class _MetricReader:
         self.failures: list[Problem] = []
         self.malformed: list[Problem] = []
         self._trials = {trial.id: trial for trial in trials}
-        self._encoding = _encoding(experiment)
+        space = _space(experiment)
+        self._encoding = "pcc" if space is None else space.encoding
+        repeats = () if space is None else space.repeats
+        self._only_repeats = repeats[0] if len(repeats) == 1 else None
+        self._starts = _start_episodes(experiment)
         # other tuners give no episodes: their trials are numbered as NNI made them
         self._episodes: dict[str, int] = {}
         if not is_blockqnn_search(experiment):
@@ -242,20 +267,22 @@ class _MetricReader:
 
     def _result(self, metric: Metric, value: Any) -> TrialResult:
         final = parse_final_metric(value, self._encoding)
-        params = final.values.get("params")
+        reported = final.values
         return TrialResult(
             episode=final.episode,
             block=final.block,
             reward=final.reward,
-            accuracy=_number("accuracy", final.values.get("accuracy")),
-            flops=_integer("flops", final.values.get("flops"), 1),
-            params=None if params is None else _integer("params", params, 0),
-            density=_number("density", final.values.get("density", final.block.density)),
-            repeats=final.repeats,
+            accuracy=_if_any(reported.get("accuracy"), partial(_number, "accuracy")),
+            flops=_if_any(reported.get("flops"), partial(_integer, "flops", lowest=1)),
+            params=_if_any(reported.get("params"), partial(_integer, "params", lowest=0)),
+            density=_number("density", reported.get("density", final.block.density)),
+            repeats=final.repeats or self._only_repeats,
             seconds=self._seconds(metric),
             trial_id=metric.trial_id,
             finished=len(self.results),
-            metric=final.values,
+            metric=reported,
+            width=_if_any(reported.get("width"), partial(_integer, "width", lowest=1)),
+            is_start=final.episode in self._starts,
         )
 
     def _seconds(self, metric: Metric) -> float | None:
@@ -277,15 +304,12 @@ def _kept_metrics(
             yield Metric(trial.id, kept.time, 0, kept.metric)
 
 
-def _encoding(experiment: Experiment) -> str:
-    """The encoding of blocks whose metric does not name it: the search space's.
-
-    Other tuners' search spaces have none.
-    """
+def _space(experiment: Experiment) -> SearchSpace | None:
+    """The search space of blocks; other tuners' experiments have none."""
     try:
-        return SearchSpace.from_json(experiment.config.get("searchSpace", {})).encoding
+        return SearchSpace.from_json(experiment.config.get("searchSpace", {}))
     except ValueError:
-        return "pcc"
+        return None
 
 
 def _last_if_none(value: float | None, sign: int = 1) -> tuple[bool, float]:
@@ -295,6 +319,10 @@ def _last_if_none(value: float | None, sign: int = 1) -> tuple[bool, float]:
 
 def _within(value: int | None, highest: int | None) -> bool:
     return highest is None or (value is not None and value <= highest)
+
+
+def _if_any(value: Any, read: Callable[[Any], Value]) -> Value | None:
+    return None if value is None else read(value)
 
 
 def _number(name: str, value: Any) -> float:

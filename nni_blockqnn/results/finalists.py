@@ -14,7 +14,7 @@ from nni_blockqnn.exchange.finalists import finalist_tasks, is_finalists
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.results._fates import fate_of
 from nni_blockqnn.results.experiment import Experiment, Results
-from nni_blockqnn.results.trial_command import is_own_trial, trial_option, trial_words
+from nni_blockqnn.results.trial_command import trial_arguments, trial_option
 
 Curve = tuple[tuple[int, float], ...]
 """Epochs, from 1 and ascending, and the accuracy after each in percent."""
@@ -45,10 +45,10 @@ def is_final_training(config: Mapping[str, Any]) -> bool:
     """
     if not is_finalists(config.get("searchSpace")):
         return False
-    words = trial_words(config)
-    if not is_own_trial(words):  # but one of the user's
+    arguments = trial_arguments(config)
+    if arguments is None:  # a trial of the user's own
         return True
-    return trial_option(words, "--recipe", "early-stop") != "early-stop"
+    return trial_option(arguments, "--recipe", "early-stop") != "early-stop"
 
 
 def learning_curves(experiment: Experiment) -> dict[str, Curve]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.results.experiment import Results, TrialResult
-from nni_blockqnn.results.trial_command import is_own_trial, trial_option, trial_words
+from nni_blockqnn.results.trial_command import trial_arguments, trial_option
 
 _TOLERANCE = 0.01
 """Points by which a reward may differ from its formula, since trials may round what they report."""
@@ -61,13 +61,13 @@ def _named_in(metric: Mapping[str, Any]) -> SearchReward | None:
 
 
 def _named_in_command(config: Mapping[str, Any]) -> SearchReward | None:
-    words = trial_words(config)
-    if not is_own_trial(words):
+    arguments = trial_arguments(config)
+    if arguments is None:
         return None
-    if function := trial_option(words, "--reward", ""):
+    if function := trial_option(arguments, "--reward", ""):
         return SearchReward(function=function)
     try:
-        mu, rho = (float(trial_option(words, *one)) for one in (("--mu", "1"), ("--rho", "8")))
+        mu, rho = (float(trial_option(arguments, *one)) for one in (("--mu", "1"), ("--rho", "8")))
     except ValueError:
         return None
     return SearchReward(weights=(mu, rho))

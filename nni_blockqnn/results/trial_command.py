@@ -1,88 +1,64 @@
-"""An experiment's trial command, word by word."""
+"""The arguments of an experiment's trial, out of its ``trialCommand``."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from typing import Any
 
-TRIAL_MODULE = "nni_blockqnn.trial"
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=[\w./:,@%+-]*")
-_QUOTED = frozenset(" \t\n\"'$`\\*?[]#&|;<>(){}!")
-_SHELL_SIGNS = frozenset("();<>|&")
+from nni_blockqnn.bridge.trial_command import (
+    TRIAL_MODULE,
+    CommandError,
+    TrialPart,
+    find_trial,
+    unquoted,
+)
 
 
-def trial_words(config: Mapping[str, Any]) -> list[str]:
-    """The words of the trial's command, ``--name=value`` as two; none if no shell could read it.
+def trial_arguments(config: Mapping[str, Any]) -> list[str] | None:
+    """The arguments of this package's trial, as they stand in the command, quotes included.
 
-    Where the trial is this package's, the words end with it: what a shell does afterwards, such as
-    ``| tee log``, is left out.
+    ``--name=value`` counts as two. None if the command runs another trial, or cannot be read.
 
     Args:
         config: NNI's, in its camelCase keys.
     """
-    text = str(config.get("trialCommand") or "").replace("\\\n", "")
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    lexer.commenters = ""  # it would see one in the middle of a word
-    try:
-        words = list(lexer)
-    except ValueError:
-        return []
-    if TRIAL_MODULE in words:
-        after = words.index(TRIAL_MODULE)
-        words = [*words[:after], *_arguments(words[after:])]
-    parts: list[str] = []
-    for word in words:
-        parts += word.split("=", 1) if word.startswith("--") else [word]
-    return parts
-
-
-def is_own_trial(words: Sequence[str]) -> bool:
-    """Whether a command runs this package's trial."""
-    return TRIAL_MODULE in words
-
-
-def trial_option(words: Sequence[str], name: str, default: str) -> str:
-    """The value of an option of the trial's command; the last value if it is given twice."""
-    values = [value for option, value in pairwise(words) if option == name]
-    return values[-1] if values else default
-
-
-def interpreter(words: Sequence[str]) -> list[str]:
-    """What runs this package's trial: Python, with the variables set before it.
-
-    Empty if the command does not say ``-m nni_blockqnn.trial``.
-    """
-    at = words.index(TRIAL_MODULE) if TRIAL_MODULE in words else 0
-    if at < 2 or words[at - 1] != "-m":
-        return []
-    first = at - 2
-    while first and _ASSIGNMENT.match(words[first - 1]):
-        first -= 1
-    return [*words[first : at - 1]]
-
-
-def joined(words: Sequence[str]) -> str:
-    """The words as a command, quoted where a shell needs it, but ``~`` left for it to fill in."""
-    return " ".join(
-        word
-        if (word.startswith("~/") and not set(word) & _QUOTED) or _ASSIGNMENT.fullmatch(word)
-        else shlex.quote(word)
-        for word in words
-    )
-
-
-def _arguments(words: Sequence[str]) -> list[str]:
-    """The words up to the first that means something to a shell."""
-    arguments = list(takewhile(_is_argument, words))
-    ending = words[len(arguments) :]
-    if ending and set(ending[0]) & {"<", ">"} and arguments[-1] in ("1", "2"):
-        arguments.pop()  # of 2>&1
+    part = _own_trial(config)
+    if part is None:
+        return None
+    arguments: list[str] = []
+    for word in part.words[part.position + 1 :]:
+        arguments += word.split("=", 1) if word.startswith("--") else [word]
     return arguments
 
 
-def _is_argument(word: str) -> bool:
-    return not word or not (set(word) <= _SHELL_SIGNS or word.startswith("#"))
+def trial_option(arguments: Sequence[str], name: str, default: str) -> str:
+    """The value of an option, without quotes; the last value if it is given twice."""
+    values = [value for option, value in pairwise(arguments) if option == name]
+    return unquoted(values[-1]) if values else default
+
+
+def given_options(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Those of the options that are given, each with its last value, quotes included."""
+    last = {option: value for option, value in pairwise(arguments) if option in names}
+    return [word for name in names if name in last for word in (name, last[name])]
+
+
+def command_with(config: Mapping[str, Any], arguments: Sequence[str]) -> str:
+    """The command of this package's trial with other arguments.
+
+    What comes before the trial stays, as ``cd`` and variables; a trial of the user's own is left
+    out with all that belongs to it.
+    """
+    part = _own_trial(config)
+    if part is None:
+        return " ".join(["python", "-m", TRIAL_MODULE, *arguments])
+    trial = " ".join([*part.words[: part.position + 1], *arguments])
+    return " && ".join([*part.before, trial])
+
+
+def _own_trial(config: Mapping[str, Any]) -> TrialPart | None:
+    try:
+        return find_trial(str(config.get("trialCommand") or ""))
+    except CommandError:
+        return None

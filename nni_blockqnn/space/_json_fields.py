@@ -8,8 +8,10 @@ from typing import Any
 from nni_blockqnn.blocks.block import checked_encoding
 from nni_blockqnn.blocks.layer import KERNEL_LIMIT, LAYER_LIMIT
 from nni_blockqnn.common.checks import checked_integer
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.messages import did_you_mean, shown
 from nni_blockqnn.network.spec import NetworkSpec
+
+_EXAMPLES = {"repeats": "[4]", "network": '["cifar100"]'}
 
 
 def space_fields(search_space: Any) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def space_fields(search_space: Any) -> dict[str, Any]:
     entries = _object("the search space", search_space, ("block", "repeats", "network"))
     if "block" not in entries:
         raise ValueError(
-            'the search space needs a "block": {"_type": "nsc", "_value": {...}}, '
+            'the search space needs a "block": {"_type": "nsc", "_value": {"max_layers": 23}}, '
             f"got the keys {shown(sorted(entries))}"
         )
     network = _one_network(entries.get("network", _choice(["cifar100"])))
@@ -42,7 +44,8 @@ def _object(name: str, value: Any, allowed: Sequence[str]) -> Mapping[str, Any]:
         raise ValueError(f"{name} must be a JSON object, got {shown(value)}")
     unknown = [key for key in value if key not in allowed]
     if unknown:
-        raise ValueError(f"{name} has no key {shown(unknown[0])}; allowed are {', '.join(allowed)}")
+        known = f"{', '.join(allowed)}{did_you_mean(unknown[0], allowed)}"
+        raise ValueError(f"{name} has no key {shown(unknown[0])}; allowed are {known}")
     return value
 
 
@@ -52,7 +55,8 @@ def _choices(name: str, entry: Any) -> list[Any]:
     is_choice = _is(fields.get("_type"), "choice")
     if not is_choice or not isinstance(values, (list, tuple)) or not values:
         raise ValueError(
-            f'{name} must be {{"_type": "choice", "_value": [at least one value]}}, '
+            f'{name} must be {{"_type": "choice", "_value": {_EXAMPLES[name]}}}, with at least one '
+            f"value, "
             f"got {shown(entry)}"
         )
     return list(values)

@@ -15,7 +15,7 @@ from nni_blockqnn.model_space import build_network
 from nni_blockqnn.training import ALONE, Recipe, TrainingArguments, train
 from nni_blockqnn.trials.training import prepare
 
-_FIRST_IMAGES = 16
+_FIRST_IMAGES = 4
 """Of the first step, which also loads what PyTorch loads late and warms the caches."""
 _TIMED_SECONDS = 1.5
 """Of each of the rounds, of which the fastest counts: the others met something else that ran."""
@@ -28,7 +28,7 @@ _VALIDATED = 1 / 3
 def training_seconds(task: TrialTask, arguments: TrainingArguments, data: ImageData) -> float:
     """About how long the task's whole training takes on this machine.
 
-    Takes some five seconds at most, unless a step of 16 images takes more than one.
+    Takes some five seconds at most, unless a step of 4 images takes more than one.
 
     Raises:
         ValueError, TrainingError: as a training.

@@ -11,11 +11,13 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+from nni_blockqnn.common.streams import print_everything
 from nni_blockqnn.exchange.trial_check import Answer, Request, read_request, request_folder
 from nni_blockqnn.trials.hiding import hiding_files, without_directory
 
 
 def main(argv: list[str] | None = None) -> int:
+    print_everything()
     folder = request_folder()
     request = Request("") if folder is None else read_request(folder)
     with warnings.catch_warnings(record=True) as caught:

@@ -9,6 +9,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,7 @@ from nni_blockqnn.exchange.parameters import TrialTask, read_task
 from nni_blockqnn.network.cost import block_cost, estimate_cost
 from nni_blockqnn.training import RECIPES, EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
+from nni_blockqnn.training.speed import image_milliseconds
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
 from nni_blockqnn.trials._files import TrialFiles
 from nni_blockqnn.trials._reward import find_reward, reward_facts
@@ -236,6 +238,12 @@ def _measured(trained: Trained) -> dict[str, Any]:
     }
     if result.micro_batch != trained.recipe.batch_size:
         metric["micro_batch"] = result.micro_batch
+    if task.width is not None:
+        metric |= {
+            "width": task.width,
+            "epoch_seconds": round(fmean(epoch.seconds for epoch in result.epochs), 3),
+            "image_milliseconds": round(image_milliseconds(result.network, spec.input_shape), 4),
+        }
     if task.repetition:
         metric["repetition"] = task.repetition
     return metric if task.episode is None else metric | {"episode": task.episode}

@@ -147,7 +147,7 @@ class Nni:
     def create(self, config: Path, *, with_blockqnn: bool = False) -> Running:
         """``nnictl create``, or ``blockqnn create``."""
         if with_blockqnn:
-            return self._start("blockqnn", "create", str(config))
+            return self._start("blockqnn", "create", "--no-estimate", str(config))
         return self._start("nnictl", "create", "--config", str(config))
 
     def resume(self, running: Running, *, with_blockqnn: bool = False) -> Running:

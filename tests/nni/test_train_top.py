@@ -57,7 +57,7 @@ def test_a_search_its_finalists_and_the_winner(search: Search, tmp_path: Path) -
     command = f"train {winners} --rank 1 --dataset digits --limit 300 --epochs 1 --threads 1"
     trained = nni.run("blockqnn", *command.split(), "--validation", "test", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
-    best = max(results.trials, key=lambda trial: (trial.accuracy, -trial.flops))
+    best = max(results.trials, key=lambda trial: (trial.accuracy or 0, -(trial.flops or 0)))
     facts = json.loads((tmp_path / "blockqnn-network" / "network.json").read_text())
     assert facts["block"] == best.block.to_json()
     assert facts["accuracy"] is facts["best_accuracy"] is None  # nothing was validated

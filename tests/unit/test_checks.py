@@ -68,7 +68,7 @@ def test_gpus(
     [
         (FINALISTS, None, "ok", "hands out each finalist once"),
         (FINALISTS | {"classArgs": {"k": 3}}, None, "failure", "takes no classArgs, got {'k': 3}"),
-        (GRID_SEARCH, None, "warning", "write className: nni_blockqnn.finalists_tuner.Final"),
+        (GRID_SEARCH, None, "warning", "write tuner: {className: nni_blockqnn.finalists_tuner.F"),
         ({"name": "Random"}, None, "warning", "not one for finalists"),
         ({"name": "Random"}, SEARCH, "warning", "not BlockQNN's"),
     ],

@@ -34,6 +34,8 @@ GOOD: dict[str, list[Any]] = {
     "predictor": [None, "wl"],
     "candidates": [{}, {"pool": 200, "mutant_share": 0.6}],
     "limits": [{}, {"max_params": 10_000_000}, {"max_flops": 1, "max_activations": 2}],
+    "match": [{"flops": 40_000_000}, {"params": 1}, {"flops": "residual"}],
+    "start_blocks": [[], ["residual", [[1, 1, 3, 0, 0]]], ("inception", "[[1,1,3,0,0]]")],
     "repeats_rule": ["largest", "agent"],
     "known_blocks": ["replay", "train"],
     "optimize_mode": ["maximize", "minimize"],
@@ -81,6 +83,8 @@ BAD: dict[str, tuple[str, list[Any]]] = {
     "predictor": ("one of wl", ["gp", True, 0, str]),
     "candidates": ("an object of numbers of candidates", [5, "x", [["pool", 5]], None]),
     "limits": ("an object of limits", [5, "x", [["max_params", 5]], True]),
+    "match": ('{"flops": N} or {"params": N}', [5, "residual", [["flops", 5]], True]),
+    "start_blocks": ("a list of names or structure codes", ["residual", 5, {"residual": 1}, True]),
     "repeats_rule": ("one of largest, agent", ["smallest", None, 2]),
     "known_blocks": ("one of replay, train", ["skip", None, True]),
     "optimize_mode": ("one of maximize, minimize", ["maximise", None, 1]),
@@ -140,6 +144,29 @@ def test_a_bad_value_is_refused_with_name_value_and_what_is_allowed(
 def test_a_bad_limit_is_refused(limits: dict[Any, Any], message: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         check_class_args({"limits": limits})
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("match", "message"),
+    [
+        ({}, 'match must be {"flops": N} or {"params": N}, N a number or residual or inception'),
+        ({"flops": 1, "params": 1}, 'match must be {"flops": N} or {"params": N}'),
+        ({"macs": 5}, 'match must be {"flops": N} or {"params": N}'),
+        ({5: 5}, 'match must be {"flops": N} or {"params": N}'),
+        ({"flops": 0}, "match flops must be an integer from 1 to 9223372036854775807, got 0"),
+        ({"flops": 4e7}, "match flops must be an integer from 1 to 9223372036854775807, got 40000"),
+        ({"flops": "4e7"}, "match flops must be an integer from 1 to 9223372036854775807, got '4e"),
+        ({"params": True}, "match params must be an integer from 1 to"),
+        ({"params": None}, "match params must be an integer from 1 to"),
+        ({"params": 2**63}, "match params must be an integer from 1 to"),
+        ({"flops": "residul"}, "match flops: no block is called 'residul', but residual or incep"),
+        ({"flops": "x"}, "match flops: no block is called 'x', but residual or inception"),
+    ],
+)
+def test_a_bad_match_is_refused(match: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        check_class_args({"match": match})
     assert str(caught.value).startswith(message)
 
 
@@ -210,7 +237,11 @@ def test_a_schedule_of_lists_becomes_one_of_tuples() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["preset", "budget", "seed", "epsilon_schedule", "limits", "predictor"]
+    "name",
+    [
+        *("preset", "budget", "seed", "epsilon_schedule", "limits", "predictor"),
+        *("match", "start_blocks"),
+    ],
 )
 def test_none_says_the_same_as_leaving_out(name: str) -> None:
     assert check_class_args({name: None, "batch_size": 4}) == {"batch_size": 4}

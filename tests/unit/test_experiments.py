@@ -164,7 +164,7 @@ def test_the_block_is_the_metrics_and_not_the_recorded_parameters(tmp_path: Path
         (json.dumps("0.5"), "0.5"),
         (final(default=float("nan")), "default"),
         (final(accuracy=float("inf")), "accuracy"),
-        (final(accuracy=None), "accuracy"),
+        (final(accuracy="62 %"), "accuracy"),
         (final(accuracy=10**400), "accuracy"),
         (final(flops="many"), "flops"),
         (final(flops=0), "flops"),
@@ -186,15 +186,39 @@ def test_metrics_that_cannot_be_read_are_counted(tmp_path: Path, metric: Any, na
     assert named in problem.reason
 
 
-def test_params_density_and_repeats_may_be_missing(tmp_path: Path) -> None:
-    metric = final()
-    for name in ("params", "density", "repeats"):
-        del metric[name]
+@pytest.mark.parametrize("missing", ["left out", None])
+def test_reward_episode_and_block_are_enough(missing: str | None, tmp_path: Path) -> None:
+    """All that a trial of the user's own must report."""
+    metric = {name: final()[name] for name in ("default", "episode", "block")}
+    if missing is None:
+        metric |= dict.fromkeys(("accuracy", "flops", "params", "repeats"))
+    several = {"_type": "choice", "_value": [1, 2]}
+    space = {"block": {"_type": "nsc", "_value": {"max_layers": 9}}, "repeats": several}
 
-    (trial,) = results_of(tmp_path, metric).trials
+    (trial,) = results_of(tmp_path, metric, config={"searchSpace": space}).trials
 
-    assert (trial.params, trial.repeats) == (None, None)
+    assert (trial.reward, trial.episode, trial.block.to_json()) == (60.5, 1, RESIDUAL)
+    assert (trial.accuracy, trial.flops, trial.params, trial.repeats) == (None,) * 4
     assert trial.density == 1.0  # the block's own: 6 edges over 6 dots
+
+
+def test_the_only_repeats_of_a_space_are_those_of_its_networks(tmp_path: Path) -> None:
+    space = {"block": {"_type": "nsc", "_value": {"max_layers": 9}}}
+    space["repeats"] = {"_type": "choice", "_value": [3]}
+    metrics = [final(repeats=None), final(repeats=2)]
+
+    trials = results_of(tmp_path, *metrics, config={"searchSpace": space}).trials
+
+    assert [trial.repeats for trial in trials] == [3, 2]
+
+
+def test_results_without_flops_rank_behind_and_pass_no_limit(tmp_path: Path) -> None:
+    short = {"default": 60.5, "episode": 1}
+    results = results_of(
+        tmp_path, {**short, "block": ONE_CONV}, {**short, "block": RESIDUAL, "flops": 5}
+    )
+    assert [one.flops for one in distinct_best(results, 9)] == [5, None]
+    assert [one.flops for one in distinct_best(results, 9, max_flops=9)] == [5]
 
 
 def test_flops_beyond_64_bits_stay_exact(tmp_path: Path) -> None:

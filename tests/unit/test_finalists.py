@@ -250,7 +250,7 @@ def test_a_grid_is_compared_with_the_number_of_trials() -> None:
     space = finalists_space([Block.parse(ONE_CONV), Block.parse(RESIDUAL)], 1, "digits")
     assert check_grid(space, 2)[0] == "ok"
     level, message = check_grid(space, 100)
-    assert (level, "set it to 2" in message) == ("warning", True)
+    assert (level, "write maxTrialNumber: 2" in message) == ("warning", True)
     level, message = check_grid(space, 1)
     assert (level, "1 will not be trained" in message) == ("warning", True)
     space["block"]["_value"].append("[[1,1,8,0,0]]")

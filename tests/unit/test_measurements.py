@@ -175,6 +175,21 @@ def test_calibrate_prints_the_trials_options(
 
 
 @pytest.mark.slow
+def test_the_numbers_of_a_table_are_in_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a minus before some of them and without."""
+    sources = write_pairs(tmp_path, 24)
+    assert main(["calibrate", *sources]) == 0
+    said = capsys.readouterr().out.splitlines()
+    begin = next(number for number, line in enumerate(said) if line.startswith("ranked by"))
+    rows = said[begin + 1 : said.index("", begin)]
+    places = [[place for place, sign in enumerate(row) if sign in "[]"] for row in rows]
+    longest = max(places, key=len)
+    assert len(longest) >= 4
+    assert all({*row} <= {*longest} for row in places)
+
+
 def test_calibrate_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sources = write_pairs(tmp_path, 22)
     assert main(["calibrate", *sources, "--mu", "0", "--rho", "0", "--format", "json"]) == 0
@@ -222,11 +237,12 @@ def test_calibrate_counts_an_experiments_malformed_results(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = home / "nni-experiments"
-    make_experiment(folder, "search02", [("a", final(accuracy="good")), ("b", final())])
+    metrics = [("a", final(accuracy="good")), ("b", final()), ("c", final(flops=None))]
+    make_experiment(folder, "search02", metrics)
     write_list(folder, search02={"id": "search02", "startTime": 1})
     assert main(["calibrate", "search02", "search02"]) == 1
     error = capsys.readouterr().err
-    assert "search02: 1 unreadable, without a result; the last one: trial a: " in error
+    assert "search02: 2 unreadable, without a result; the last one: trial c: it reported" in error
 
 
 @pytest.mark.parametrize("option", [("--mu", "nan"), ("--rho", "-1e7"), ("--seed", "-1")])

@@ -30,13 +30,13 @@ def test_there_and_back() -> None:
         "episode": 17,
     }
     spec = NetworkSpec("digits", filters=(4, 8), repeats=2)
-    assert read_task(json.loads(json.dumps(parameters))) == (block, spec, 17, 0)
+    assert read_task(json.loads(json.dumps(parameters))) == (block, spec, 17, 0, None)
 
 
 @pytest.mark.parametrize("block", [CODES, CODES[:1], json.dumps(CODES)])
 def test_a_block_alone_is_enough(block: Any) -> None:
     task = read_task({"block": block})
-    assert task == (Block.parse(CODES), NetworkSpec("cifar100"), None, 0)
+    assert task == (Block.parse(CODES), NetworkSpec("cifar100"), None, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,11 @@ def test_rows_alone_are_of_the_encoding_that_their_space_names() -> None:
         ({"block": "x"}, ["block", "'x'"]),
         ({"block": CODES, "repeats": 0}, ["repeats", "got 0"]),
         ({"block": CODES, "repeats": "4"}, ["repeats", "'4'"]),
+        ({"block": CODES, "width": 0}, ["width", "got 0"]),
+        ({"block": CODES, "width": "19"}, ["width", "'19'"]),
+        ({"block": CODES, "width": 40_000}, ["filters", "65536", "got 80000"]),
+        ({"block": CODES, "match": "flops"}, ["match", "JSON", "'flops'"]),
+        ({"block": CODES, "match": '{"flops": 10}'}, ["match flops 10", "85 to 105 %", "1 to 128"]),
         ({"block": CODES, "network": "mnist"}, ["network", "'mnist'"]),
         ({"block": CODES, "network": None}, ["network", "None"]),
         ({"block": CODES, "episode": "17"}, ["episode", "'17'"]),

@@ -18,9 +18,10 @@ from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer, LayerType
 from nni_blockqnn.reports import _charts as charts
 from nni_blockqnn.reports._inline import inline_svg
+from nni_blockqnn.reports._labels import colour
 from nni_blockqnn.reports._layout import Box, lay_out
 from nni_blockqnn.reports._ordering import crossings, ordered_rows
-from nni_blockqnn.reports._page import duration, quantity
+from nni_blockqnn.reports._page import duration, legend, quantity
 from nni_blockqnn.reports.drawing import (
     LINE_COLOUR,
     arrow_curve,
@@ -327,6 +328,32 @@ def test_the_legend_has_the_separate_layers_where_they_were_searched(tmp_path: P
     assert legends == [False, True]
 
 
+def test_each_kernel_has_one_colour_and_label_everywhere() -> None:
+    kernels = (1, 3, 5, 7, 9, 11, 15)
+    colours = [colour(1, kernel) for kernel in kernels]
+    assert len({*colours}) == len(kernels)
+    assert all(re.fullmatch("#[0-9a-f]{6}", one) for one in [*colours, colour(1, 99)])
+    rows = [[number, 1, kernel, number - 1, 0] for number, kernel in enumerate(kernels, 1)]
+    block = Block.parse(rows)
+    shown = dict(legend([block]))
+    assert [shown[one] for one in colours] == [f"{kernel}×{kernel} conv" for kernel in kernels]
+    assert "9×9 conv" in draw_text(block)
+    boxes = [patch for patch in block_figure(block).axes[0].patches if hasattr(patch, "get_bbox")]
+    assert {*colours} <= {mpl.colors.to_hex(box.get_facecolor()) for box in boxes}
+
+
+def test_the_legend_has_other_kernels_only_where_a_block_has_them() -> None:
+    assert [name for _, name in legend([RESIDUAL])][:4] == [
+        "1×1 conv",
+        "3×3 conv",
+        "5×5 conv",
+        "max pool",
+    ]
+    nine = Block.parse([[1, 1, 9, 0, 0], [2, 2, 7, 1, 0]])
+    names = [name for _, name in legend([RESIDUAL, nine])]
+    assert names[3:5] == ["9×9 conv", "max pool"]
+
+
 @pytest.mark.slow
 def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:
     blocks = [dense_block(rng) for rng in np.random.default_rng(1).spawn(23)]
@@ -363,6 +390,17 @@ def test_without_results_the_report_says_so(tmp_path: Path) -> None:
     assert "No results yet" in page
     assert "<svg" not in page
     assert "nnictl view" not in page
+
+
+def test_the_state_of_the_experiment_is_in_words(tmp_path: Path) -> None:
+    results = search(*THREE)
+    for status, said in (("STOPPED", "stopped: 5 trials done"), ("ERROR", "failed: 5 trials done")):
+        experiment = replace(results.experiment, status=status)
+        page = report(tmp_path, replace(results, experiment=experiment))
+        assert f"<dt>State</dt><dd>{said}" in page
+    experiment = replace(results.experiment, status="STOPPED", config={"maxTrialNumber": 5})
+    page = report(tmp_path, replace(results, experiment=experiment))
+    assert "<dt>State</dt><dd>finished: 5 of 5 trials done</dd>" in page
 
 
 def test_metrics_that_could_not_be_read_are_told(tmp_path: Path) -> None:

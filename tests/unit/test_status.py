@@ -315,7 +315,8 @@ def test_top_says_how_it_stands_and_what_to_type(
         ("STOPPED", [DONE], "", ["resume", "top", "report"]),
         ("STOPPED", [DONE] * 10, "", ["top", "report"]),
         ("RUNNING", [], "", ["resume"]),
-        ("STOPPED", [FAILED], GAVE_UP, ["stop", "resume"]),
+        ("STOPPED", [FAILED], GAVE_UP, ["resume"]),
+        ("RUNNING", [FAILED], GAVE_UP, ["stop", "resume"]),
     ],
 )
 def test_what_to_type_of_one_that_does_not_run(
@@ -366,6 +367,17 @@ def test_ctrl_c_ends_only_the_watching(
     monkeypatch.setattr(top_command.time, "sleep", interrupt)
     assert main(["top", "--watch"]) == 0
     assert capsys.readouterr().out.endswith("The experiment goes on.\n")
+
+
+def test_the_report_tells_which_networks_were_lost(home: Path) -> None:
+    search(home, DONE)
+    journal(home, *(one for n in range(3) for one in (suggestion(n, ONE_CONV), release(n))))
+    path = home / "report.html"
+    assert main(["report", "-o", str(path)]) == 0
+    page = " ".join(path.read_text().split())
+    assert "3 trials of 1 network ended without a word" in page
+    assert "since it was lost three times: 1 network</p>" in page
+    assert f"<pre>{ONE_CONV}</pre>" in page
 
 
 def test_list_shows_those_of_blockqnn_and_counts_the_others(

@@ -137,13 +137,38 @@ def test_a_file_that_hides_a_module_is_named_where_nothing_runs(
 @pytest.mark.parametrize(
     ("settings", "answer", "level", "said"),
     [
-        ({}, {"trial_seconds": 60.0}, "ok", "about 60 s here, all 40 about 43 min with 1 at a"),
-        ({"trialConcurrency": 2}, {"trial_seconds": 60.0}, "ok", "about 22 min with 2 at a time"),
+        (
+            {},
+            {"trial_seconds": 60.0},
+            "ok",
+            "about 60 s here, all 40 about 43 min with 1 at a",
+        ),
+        (
+            {"trialConcurrency": 2},
+            {"trial_seconds": 60.0},
+            "ok",
+            "about 22 min with 2 at a time",
+        ),
         ({}, {"trial_seconds": 9e4}, "warning", "all 40 about 42 days with 1 at a time"),
-        ({}, {"trial_seconds": 9e4}, "warning", "--limit 5000 or fewer --epochs; or use a GPU"),
-        ({"maxTrialNumber": 4000}, {"trial_seconds": 300.0}, "warning", "maxTrialNumber: 283 and"),
+        (
+            {},
+            {"trial_seconds": 9e4},
+            "warning",
+            "--limit 5000 or fewer --epochs; or use a GPU",
+        ),
+        (
+            {"maxTrialNumber": 4000},
+            {"trial_seconds": 300.0},
+            "warning",
+            "maxTrialNumber: 283 and",
+        ),
         ({"maxTrialNumber": 400}, {"trial_seconds": 1e3}, "warning", "limits: {max_flops: "),
-        ({"maxTrialDuration": "1m"}, {"trial_seconds": 90.0}, "warning", "maxTrialDuration: 271s"),
+        (
+            {"maxTrialDuration": "1m"},
+            {"trial_seconds": 90.0},
+            "warning",
+            "maxTrialDuration: 271s",
+        ),
         ({"maxExperimentDuration": "5m"}, {"trial_seconds": 95.0}, "warning", "some 3 trials"),
         ({"maxTrialNumber": None}, {"trial_seconds": 5.0}, "ok", "takes about 5 s here"),
     ],
@@ -159,9 +184,18 @@ def test_the_time_of_the_search(
     for module in ("_load", "_search_time"):
         name = f"nni_blockqnn.commands.{module}.available_cores"
         monkeypatch.setattr(name, lambda: 2)
+    monkeypatch.setattr("nni_blockqnn.commands._search_time.machine_load", lambda: 3.9)
     findings = checked(f"{{python}} {TRIAL}", Answer(**asdict(PASSED) | answer), **settings)
     time = next(one for one in findings if one.subject == "time")
     assert (time.level, said in time.message) == (level, True), time
+
+
+def test_a_busy_machine_is_told_of(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nni_blockqnn.commands._search_time.available_cores", lambda: 2)
+    monkeypatch.setattr("nni_blockqnn.commands._search_time.machine_load", lambda: 4.2)
+    timed = Answer(**asdict(PASSED) | {"trial_seconds": 60.0})
+    (time,) = [one for one in checked(f"{{python}} {TRIAL}", timed) if one.subject == "time"]
+    assert "60 s here (measured beside other work, load 4), all" in time.message
 
 
 @pytest.mark.parametrize(
@@ -264,3 +298,24 @@ def test_a_trials_time_is_that_of_the_median_finalist(tmp_path: Path) -> None:
     sample = sample_of(load_config(path))
     assert Block.parse(sample.median["block"]) == blocks[2]
     assert list(sample.flops) == sorted(sample.flops)
+
+
+@pytest.mark.slow
+def test_a_real_trial_beside_a_file_that_hides_pythons_own(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("print('not the one')")
+    config = {
+        "searchSpace": {
+            "block": {"_type": "nsc", "_value": {"max_layers": 5}},
+            "network": {"_type": "choice", "_value": ["digits"]},
+        },
+        "trialCommand": "touch ran; python -m nni_blockqnn.trial --dataset digits | tee log  # x",
+        "trialConcurrency": 1,
+        "tuner": {"name": "Random"},
+        "trainingService": {"platform": "local"},
+    }
+    path = tmp_path / "search.yml"
+    path.write_text(yaml.safe_dump(config))
+    (trial,) = [one for one in check_config(path, None) if one.subject == "trial"]
+    assert trial.message.startswith(f"{tmp_path / 'random.py'} hides Python's own module random")
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "log").exists()
