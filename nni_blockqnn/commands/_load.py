@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from nni_blockqnn.commands._config_file import Finding, trial_service
+from nni_blockqnn.common.cores import usable_cores
 from nni_blockqnn.exchange.trial_check import Answer
 
 _TRIALS_A_GPU = 8
@@ -52,7 +52,4 @@ def check_load(config: Any, answer: Answer) -> Iterator[Finding]:
 
 def available_cores() -> int:
     """Those that this process may use, as in a container."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
+    return usable_cores()

@@ -63,7 +63,9 @@ def check_trial(config: Any, *, with_time: bool) -> Iterator[Finding]:
     except ValueError as error:
         yield Finding("failure", "trial", f"its network is not known: {error}")
         return
-    ran = _run(config, part, Request(network, None if sample is None else sample.median))
+    parameters = None if sample is None else sample.median
+    request = Request(network, parameters, config.trial_concurrency or 1)
+    ran = _run(config, part, request)
     yield from _judged(ran, part, config)
     if ran.answer is not None and ran.answer.passed:
         yield from check_load(config, ran.answer)
