@@ -39,7 +39,7 @@ def write_best(
     blocks = [result.block for result in best]
     if with_references:
         blocks += _references(spec.with_repeats(repeats), selection)
-    match = selection.match and selection.match.resolved(spec.with_repeats(repeats))
+    match = selection.match and Match(*selection.match.target(spec.with_repeats(repeats)))
     space = finalists_space(blocks, repeats, network, match)
     count = len(space["block"]["_value"])
     written = f"wrote {counted(count, 'block')} to {path}"
@@ -85,8 +85,7 @@ def _match(search: Experiment) -> Match | None:
     given = ((search.config.get("tuner") or {}).get("classArgs") or {}).get("match")
     if given is None:
         return None
-    searched = SearchSpace.from_json(space or {})
-    return Match.of(given).resolved(searched.spec.with_repeats(max(searched.repeats)))
+    return Match(*Match.of(given).target_in(SearchSpace.from_json(space or {})))
 
 
 def _network(search_space: Any) -> str:
