@@ -58,7 +58,7 @@ def _how_to_train(config: Written) -> str:
     create = f"blockqnn create {shlex.quote(str(config.path))}"
     if config.is_kept:
         return f"{config.path} was there: of it, only maxTrialNumber has changed. Then: {create}"
-    if config.data.is_the_searchs:
+    if config.data.origin == "search":
         options = " ".join(config.data.options)
         return f"it trains on the search's data, {options}. Then: {create}"
     return f"give its trialCommand the data that you want, then: {create}"

@@ -13,7 +13,7 @@ from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
-from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
+from nni_blockqnn.results.search_journal import start_episodes
 from nni_blockqnn.space.search_space import SearchSpace
 
 Value = TypeVar("Value")
@@ -146,14 +146,7 @@ def is_blockqnn_search(experiment: Experiment) -> bool:
 def _start_episodes(experiment: Experiment) -> set[int]:
     """The episodes of the search's start blocks."""
     class_args = (experiment.config.get("tuner") or {}).get("classArgs") or {}
-    journal = experiment.directory / "checkpoint" / JOURNAL_NAME
-    if not class_args.get("start_blocks") or not journal.is_file():
-        return set()
-    return {
-        event["episode"]
-        for event in read_events(journal)
-        if event.get("start") is True and is_integer(event.get("episode"))
-    }
+    return start_episodes(experiment.directory) if class_args.get("start_blocks") else set()
 
 
 def _space(experiment: Experiment) -> SearchSpace | None:

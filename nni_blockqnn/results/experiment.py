@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from nni_blockqnn.bridge.database import (
@@ -18,10 +17,8 @@ from nni_blockqnn.bridge.database import (
     read_trials,
 )
 from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
-from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.kept_results import kept_metric
-from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 from nni_blockqnn.results._trial_results import (
     MetricReader,
     Problem,
@@ -37,7 +34,6 @@ __all__ = [
     "Results",
     "TrialResult",
     "distinct_best",
-    "epsilons",
     "find_experiment",
     "is_blockqnn_search",
     "is_of_blockqnn",
@@ -107,23 +103,25 @@ def distinct_best(
     max_params: int | None = None,
     max_flops: int | None = None,
 ) -> list[TrialResult]:
-    """The best ``k`` results of different networks, best first, ties by fewer FLOPs.
+    """The best ``k`` results of different networks, best first.
 
-    Two results are of the same network if their blocks have equal keys and equal repeats. What was
-    not reported ranks last, and does not pass a limit.
+    Ties go by fewer FLOPs, then by reward. Two results are of the same network if their blocks have
+    equal keys and equal repeats. What was not reported ranks last, and does not pass a limit.
 
     Raises:
         ValueError: if ``by`` is neither "reward" nor "accuracy".
     """
     if by not in ("reward", "accuracy"):
         raise ValueError(f"by must be 'reward' or 'accuracy', got {shown(by)}")
-    sign = 1 if by == "reward" and results.minimize else -1
+    better = 1 if results.minimize else -1
+    sign = better if by == "reward" else -1
     best: dict[tuple[str, int | None], TrialResult] = {}
     for result in sorted(
         results.trials,
         key=lambda result: (
             *_last_if_none(getattr(result, by), sign),
             *_last_if_none(result.flops),
+            better * result.reward,
         ),
     ):
         if len(best) >= k:
@@ -141,20 +139,6 @@ def is_of_blockqnn(experiment: Experiment) -> bool:
     named = (tuner.get("className"), tuner.get("name"), config.get("trialCommand"))
     has_package = any(re.search("blockqnn", str(text), re.IGNORECASE) for text in named)
     return has_package or (isinstance(space, Mapping) and "block" in space)
-
-
-def epsilons(experiment_directory: Path) -> dict[int, float]:
-    """The epsilon with which each episode's block was drawn; empty for other tuners."""
-    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.is_file():
-        return {}
-    return {
-        event["episode"]: float(event["epsilon"])
-        for event in read_events(journal)
-        if event.get("event") == "suggestion"
-        and is_integer(event.get("episode"))
-        and is_number(event.get("epsilon"))
-    }
 
 
 def _kept_metrics(
