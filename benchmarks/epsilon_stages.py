@@ -6,7 +6,8 @@ import statistics
 import sys
 from collections import defaultdict
 
-from nni_blockqnn.results.experiment import epsilons, find_experiment, read_results
+from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.results.search_journal import epsilons
 
 
 def main(experiment_id: str | None) -> None:

@@ -106,7 +106,9 @@ def next_cycle(
     turn, rest = divmod(number + 1, CYCLES_A_LARGE_BLOCK)
     if rest == 0:
         fitting = [known for known in _without(long, large) if setups[2].network(known.block)]
-        larger = _chosen(fitting, rng)[:: 1 if turn % 2 else -1][:1]
+        pair = _chosen(fitting, rng)
+        takes_first = turn % 2 or any(known.kind == "named" for known in pair)
+        larger = pair[:1] if takes_first else pair[-1:]
     return Cycle(number, blocks, _planned(longer), _planned(larger))
 
 

@@ -74,6 +74,21 @@ def _half_of_digits(_: Path | None) -> ImageData:
 
 
 @cache
+def _fashion_mnist(data_dir: Path | None) -> ImageData:
+    """5,000 training and 2,000 validation images of 14x14 pixels, and the 10,000 of the test
+    set."""
+    data = load_dataset("fashion_mnist", data_dir, limit=7_000, validation_fraction=2 / 7)
+    assert isinstance(data.train, Split)
+    assert isinstance(data.valid, Split)
+    assert isinstance(data.test, Split)
+    train = _pooled(data.train)
+    mean, std = mean_and_std(channel_moments(train.images.numpy()), 14 * 14)
+    return replace(
+        data, train=train, valid=_pooled(data.valid), test=_pooled(data.test), mean=mean, std=std
+    )
+
+
+@cache
 def _cifar10(data_dir: Path | None) -> ImageData:
     """5,000 training and 2,000 validation images of 16x16 pixels, and the 10,000 of the test set.
 
@@ -84,19 +99,38 @@ def _cifar10(data_dir: Path | None) -> ImageData:
     )
 
 
-def _early_cifar10(data_dir: Path | None) -> ImageData:
+def _early(data: ImageData) -> ImageData:
     """2,000 of the training images; the same validation images."""
-    data = _cifar10(data_dir)
     assert isinstance(data.train, Split)
     rows = stratified_sample(data.train.labels.numpy(), 2_000, np.random.default_rng(0))
     return replace(data, train=data.train.select(torch.from_numpy(rows)))
 
 
-_FULL_SPACE = NetworkSpec(
-    input_shape=(3, 16, 16), classes=10, filters=(16, 32), repeats=1, stem_pools=1
-)
+_EARLY = Recipe(4, 64, "adam", 0.006, milestones=(2, 3), factor=0.3)
 _LONG = Recipe(12, 64, "adam", 0.006, milestones=(6, 9, 11), factor=0.3)
-_CIFAR10 = "CIFAR-10 (a JPEG copy, 30.5 dB), 16x16"
+
+
+def _ground(
+    name: str,
+    images: str,
+    load: Callable[[Path | None], ImageData],
+    input_shape: tuple[int, int, int],
+    flops: int,
+) -> dict[str, Setup]:
+    """The full space at equal cost: an early stop, a long training, and one in a larger network."""
+    spec = NetworkSpec(
+        input_shape=input_shape, classes=10, filters=(16, 32), repeats=1, stem_pools=1
+    )
+    few = f"{images}, 2,000 training and 2,000 validation images"
+    many = f"{images}, 5,000 training and 10,000 test images"
+    target, larger = CostTarget("flops", flops), CostTarget("flops", 4 * flops)
+    long = Setup(many, spec, _LONG, load, target, scored="test", seeds=3)
+    return {
+        name: Setup(few, spec, _EARLY, lambda folder: _early(load(folder)), target, seeds=2),
+        f"{name}_long": long,
+        f"{name}_large": replace(long, spec=spec.with_repeats(2), match=larger, seeds=2),
+    }
+
 
 SETUPS = {
     "fashion_mnist": Setup(
@@ -113,34 +147,13 @@ SETUPS = {
         Recipe(4, 32, "adam", 0.01, milestones=(2, 3), factor=0.3),
         _half_of_digits,
     ),
-    # the full space at equal cost: an early stop, a long training, and one in a larger network
-    "cifar10": Setup(
-        f"{_CIFAR10}, 2,000 training and 2,000 validation images",
-        _FULL_SPACE,
-        Recipe(4, 64, "adam", 0.006, milestones=(2, 3), factor=0.3),
-        _early_cifar10,
-        CostTarget("flops", 1_000_000),
-        seeds=2,
+    **_ground(
+        "cifar10", "CIFAR-10 (a JPEG copy, 30.5 dB), 16x16", _cifar10, (3, 16, 16), 1_000_000
     ),
-    "cifar10_long": Setup(
-        f"{_CIFAR10}, 5,000 training and 10,000 test images",
-        _FULL_SPACE,
-        _LONG,
-        _cifar10,
-        CostTarget("flops", 1_000_000),
-        scored="test",
-        seeds=3,
-    ),
-    "cifar10_large": Setup(
-        f"{_CIFAR10}, 5,000 training and 10,000 test images",
-        _FULL_SPACE.with_repeats(2),
-        _LONG,
-        _cifar10,
-        CostTarget("flops", 4_000_000),
-        scored="test",
-        seeds=2,
-    ),
+    **_ground("fashion_mnist_full", "fashion_mnist, 14x14", _fashion_mnist, (1, 14, 14), 750_000),
 }
 
-GROUNDS = {"cifar10": ("cifar10", "cifar10_long", "cifar10_large")}
+GROUNDS = {
+    name: (name, f"{name}_long", f"{name}_large") for name in ("cifar10", "fashion_mnist_full")
+}
 """Setups of early stops, long trainings and larger networks over the same blocks."""

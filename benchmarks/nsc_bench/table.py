@@ -26,6 +26,8 @@ _COLUMNS = (
     "density",
     "seconds",
 )
+_AT_EQUAL_COST = ("width", "curves")
+"""Further columns of a table whose networks have one cost."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,16 @@ class Entry:
     """A trained block.
 
     Attributes:
-        kind: "upto3", "upto4" or "full".
-        accuracies: on the validation images in percent, one a seed, seed 0 first.
+        kind: "upto3", "upto4" or "full"; at equal cost one of :data:`nsc_bench.ground.KINDS`.
+        accuracies: on the validation or the test images in percent, one a seed, seed 0 first.
         flops: multiply-accumulates of the whole network for one image.
         params: of the whole network.
         activations: as :class:`~nni_blockqnn.network.cost.Cost` counts them.
         density: the block's.
         seconds: of one training on one core, the mean over the seeds.
+        width: filters of the first stage at equal cost; ``None`` for those of the table's network.
+        curves: at equal cost, for each seed, the accuracy after each epoch in percent, on a quarter
+            of the validation images.
     """
 
     kind: str
@@ -50,6 +55,8 @@ class Entry:
     activations: int
     density: float
     seconds: float
+    width: int | None = None
+    curves: tuple[tuple[float, ...], ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -75,12 +82,13 @@ class Table:
         twin = self._by_function.get(block.function_key)
         if twin is None:
             return None
-        cost = estimate_cost(block, self.spec)
+        spec = self.spec if twin.width is None else self.spec.with_width(twin.width)
+        cost = estimate_cost(block, spec)
         return replace(twin, block=block, density=block.density, activations=cost.activations)
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """The network around the blocks."""
+        """The network around the blocks; at equal cost before its filters are scaled."""
         return NetworkSpec.from_parameter(json.loads(self.setup)["network"])
 
     def save(self, path: Path) -> None:
@@ -88,8 +96,9 @@ class Table:
         text = io.StringIO(newline="")
         text.write(f"# {self.setup}\n")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(map(_row, self.entries))
+        matched = "match" in json.loads(self.setup)
+        writer.writerow(_COLUMNS + _AT_EQUAL_COST if matched else _COLUMNS)
+        writer.writerows([*_row(e), *(_more(e) if matched else ())] for e in self.entries)
         path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
 
     @classmethod
@@ -108,7 +117,7 @@ class Table:
 
 
 def load_table(name: str) -> Table:
-    """The table of a data set: "fashion_mnist"."""
+    """The table of a setup: "fashion_mnist", "cifar10_long"."""
     return Table.load(table_path(name))
 
 
@@ -131,6 +140,12 @@ def _row(entry: Entry) -> Sequence[str]:
     )
 
 
+def _more(entry: Entry) -> Sequence[str]:
+    """What :data:`_AT_EQUAL_COST` names: seeds are told apart by "/"."""
+    curves = (" ".join(f"{accuracy:.1f}" for accuracy in curve) for curve in entry.curves)
+    return str(entry.width), "/".join(curves)
+
+
 def _entries(rows: Iterable[dict[str, str]]) -> Iterable[Entry]:
     for row in rows:
         block = Block.parse(row["block"])
@@ -144,4 +159,11 @@ def _entries(rows: Iterable[dict[str, str]]) -> Iterable[Entry]:
             activations=int(row["activations"]),
             density=block.density,  # the column is rounded
             seconds=float(row["seconds"]),
+            width=int(row["width"]) if row.get("width") else None,
+            curves=_curves(row.get("curves")),
         )
+
+
+def _curves(text: str | None) -> tuple[tuple[float, ...], ...]:
+    """The reverse of what :func:`_more` writes; other tables have no such column."""
+    return tuple(tuple(map(float, curve.split())) for curve in text.split("/")) if text else ()

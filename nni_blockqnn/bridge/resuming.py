@@ -8,12 +8,15 @@ here: a manager that answers for the experiment, and processes whose environment
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
 from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge.database import database_in
 from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.bridge.managers import find_manager, port_of
 from nni_blockqnn.bridge.statuses import ERROR
@@ -28,19 +31,34 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
         port: of the web UI, by default the first free one.
 
     Raises:
-        LaunchError: if it still runs, or does not start, or lies in a folder of another name.
+        LaunchError: if it still runs, or does not start, or lies elsewhere than NNI looks for it.
     """
-    if experiment.directory.name != experiment.id:
-        raise launch.LaunchError(
-            f"NNI finds experiment {experiment.id} only in a folder of that name: rename "
-            f"{experiment.directory} to {experiment.id}"
-        )
+    _check_folder(experiment)
     _end_manager(experiment)
     _end_leftovers(experiment)
     return launch.run_nnictl(
         ["resume", experiment.id, "--experiment_dir", str(experiment.directory.parent)],
-        port or launch.free_port(needs_next=not loopback),
+        port,
         loopback=loopback,
+    )
+
+
+def _check_folder(experiment: Experiment) -> None:
+    """Refuse a folder that was moved: NNI would begin an empty experiment where it was before."""
+    parent = experiment.config.get("experimentWorkingDirectory")
+    home = Path(str(parent)) if parent else Path.home() / "nni-experiments"
+    expected = home.expanduser() / experiment.id
+    if expected.resolve() == experiment.directory.resolve():
+        return
+    moved, original = (shlex.quote(str(path)) for path in (experiment.directory, expected))
+    how = f"first ln -s {moved} {original}"
+    if database_in(expected).is_file():
+        how = f"of the two, it goes on with that one: blockqnn resume {original}"
+    elif expected.exists():
+        how = f"{original} is there without a database: remove it, then ln -s {moved} {original}"
+    raise launch.LaunchError(
+        f"NNI goes on with experiment {experiment.id} only where it was started, as {expected}: "
+        f"{how}"
     )
 
 

@@ -5,6 +5,17 @@ from __future__ import annotations
 import os
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+_WIDEST = 1000
+"""Characters; no table needs more."""
+
+
+def width_of(table: Table, console: Console) -> int:
+    """The characters that a table needs so that none of its cells is cut."""
+    wide = console.options.update(max_width=_WIDEST)
+    return Measurement.get(console, wide, table).maximum
 
 
 class TableConsole(Console):

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.common.files import write_whole
@@ -27,6 +27,11 @@ _DATA_OPTIONS = ("--dataset", "--data-dir", "--limit", "--seed")
 _MACHINE_OPTIONS = ("--threads", "--workers", "--precision", "--device")
 _HINTS = "#   fewer epochs"
 """How the part of a template's comments begins that is true of any finalists."""
+_ORIGINS = {
+    "search": "as the search was",
+    "network": "another data set than the search's",
+    "unknown": "its network's data: of the search's own, its trial says nothing",
+}
 _TITLES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
@@ -41,12 +46,13 @@ class FinalData(NamedTuple):
     Attributes:
         dataset: a trial's ``--dataset``.
         options: the search's own options that hold for the final trainings, too.
-        is_the_searchs: whether it is what the search was trained on.
+        origin: "search", what the search trained on; "network", what the network's preset is made
+            for, and not the search's; "unknown", the same where the search's own data is not known.
     """
 
     dataset: str
     options: tuple[str, ...]
-    is_the_searchs: bool
+    origin: Literal["search", "network", "unknown"]
 
 
 class Written(NamedTuple):
@@ -93,13 +99,13 @@ def write_config(finalists: Path, search: Experiment, network: str, trials: int)
 
 def _final_data(search: Experiment, network: str) -> FinalData:
     arguments = trial_arguments(search.config) or []
+    searched = trial_option(arguments, "--dataset", "")
     machine = given_options(arguments, _MACHINE_OPTIONS)
     preset = _preset(network)
-    if preset in (None, _preset(_searched_network(search))):
-        dataset = trial_option(arguments, "--dataset", "")
-        if dataset:
-            return FinalData(dataset, (*given_options(arguments, _DATA_OPTIONS), *machine), True)
-    return FinalData(preset or "cifar10", tuple(machine), False)
+    if searched and preset in (None, _preset(_searched_network(search))):
+        options = (*given_options(arguments, _DATA_OPTIONS), *machine)
+        return FinalData(searched, options, "search")
+    return FinalData(preset or "cifar10", tuple(machine), "network" if searched else "unknown")
 
 
 def _searched_network(search: Experiment) -> str:
@@ -127,7 +133,7 @@ def _from_template(data: FinalData, search: Experiment, folder: Path) -> str:
     comments, _, settings = text.partition("\nexperimentName:")
     title = _TITLES.get(data.dataset, data.dataset)
     name = f"Finalists of {search.name or search.id}"
-    if not data.is_the_searchs:
+    if data.origin == "network":
         name += f" on {title}"
     _, _, hints = comments.partition(_HINTS)
     text = f"{_introduction(data, search, title)}#\n{_HINTS}{hints}\nexperimentName:{settings}"
@@ -140,12 +146,11 @@ def _from_template(data: FinalData, search: Experiment, folder: Path) -> str:
 
 def _introduction(data: FinalData, search: Experiment, title: str) -> str:
     found = " ".join(f"{search.name or 'unnamed'} ({search.id})".split())
-    how = "as the search was" if data.is_the_searchs else "another data set than the search's"
     return (
         f"# The finalists of the search {found},\n"
-        f"# each trained once on {' '.join(title.split())}, {how}, with the final recipe,\n"
-        "# across stops and kills. `blockqnn top` has written this file. Then:\n"
-        "# blockqnn top ID --by accuracy, and train the winner on all data\n"
+        f"# each trained once on {' '.join(title.split())}, {_ORIGINS[data.origin]},\n"
+        "# with the final recipe, across stops and kills. `blockqnn top` has written this file.\n"
+        "# Then: blockqnn top ID --by accuracy, and train the winner on all data\n"
         "# (docs/final_training.md).\n"
     )
 
@@ -159,7 +164,7 @@ def _with_command(text: str, data: FinalData, search: Experiment) -> str:
     recipe = trial_option(own, "--recipe", "final")
     folder = trial_option(own, "--data-dir", "")
     options = [*data.options]
-    if not data.is_the_searchs:
+    if data.origin != "search":
         options = ["--dataset", data.dataset, "--data-dir", folder, *options]
     command = command_with(search.config, options)
     lines = (*command.splitlines(), f"--recipe {recipe} --mu 0 --rho 0")

@@ -7,19 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from nni_blockqnn.commands._config_file import Finding
+from nni_blockqnn.commands._config_file import Finding, trial_service
 from nni_blockqnn.commands._load import available_cores
 from nni_blockqnn.exchange.finalists import grid_of, is_finalists
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, trial_parameters
 from nni_blockqnn.exchange.trial_check import Answer
 from nni_blockqnn.network.cost import estimate_cost
-from nni_blockqnn.q_learning.search import Suggestion
-from nni_blockqnn.space.limits import CostLimits, Limits
+from nni_blockqnn.q_learning.search import BlockSearch
 from nni_blockqnn.space.search_space import SearchSpace
 
 _SAMPLE = 41
+_BOUNDS = ("limits", "match", "repeats_rule")
+"""The tuner's arguments on which the size of its networks depends."""
 _SECONDS_BETWEEN = 5.0
 """NNI starts the next trial after 3 s, and it imports PyTorch."""
 _DAY = 86_400.0
@@ -52,7 +51,7 @@ def sample_of(config: Any) -> Sample:
     if is_finalists(config.search_space):
         drawn = list(grid_of(config.search_space))
     else:
-        drawn = _random_parameters(SearchSpace.from_json(config.search_space), _limits(config))
+        drawn = _random_parameters(config)
     costs = [_flops(read_task(parameters)) for parameters in drawn]
     order = sorted(range(len(drawn)), key=costs.__getitem__)
     return Sample(tuple(drawn[n] for n in order), tuple(costs[n] for n in order))
@@ -129,20 +128,14 @@ def seconds_of(value: Any) -> int | None:
     return None if value is None else int(parse_time(value))
 
 
-def _random_parameters(space: SearchSpace, limits: Limits) -> list[dict[str, Any]]:
-    rng = np.random.default_rng(0)
-    costs = CostLimits(space, limits)
-    drawn = []
-    for number in range(_SAMPLE):
-        block = costs.shortened(space.random_block(rng))
-        repeats = max(costs.fitting_repeats(block), default=min(space.repeats))
-        drawn.append(trial_parameters(space, Suggestion(number, block, repeats, epsilon=1.0)))
-    return drawn
-
-
-def _limits(config: Any) -> Limits:
-    given = (config.tuner.class_args or {}).get("limits") if config.tuner else None
-    return Limits(**given) if isinstance(given, dict) else Limits()
+def _random_parameters(config: Any) -> list[dict[str, Any]]:
+    """Of trials that a random search with the tuner's limits, match and repeats would send."""
+    space = SearchSpace.from_json(config.search_space)
+    given = (config.tuner.class_args or {}) if config.tuner else {}
+    bounds = {name: given[name] for name in _BOUNDS if name in given}
+    search = BlockSearch(space, seed=0, agent="random", **bounds)
+    asked = (search.ask() for _ in range(_SAMPLE))
+    return [trial_parameters(space, one) for one in asked if one is not None]
 
 
 def _flops(task: TrialTask) -> int:
@@ -153,10 +146,10 @@ def _at_a_time(config: Any, answer: Answer) -> float:
     """How many trials' worth of work this machine does at a time."""
     if answer.device == "cpu":
         at_most = available_cores() / max(answer.threads, 1)
-    elif config.trial_gpu_number:
+    elif gpus := trial_service(config).trial_gpu_number:
         import torch
 
-        at_most = torch.cuda.device_count() / config.trial_gpu_number
+        at_most = torch.cuda.device_count() / gpus
     else:  # all share one GPU
         at_most = 1
     return max(1.0, min(config.trial_concurrency, at_most))

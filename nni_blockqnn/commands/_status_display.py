@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from nni_blockqnn.bridge.managers import find_manager
 from nni_blockqnn.commands._console import TableConsole
 from nni_blockqnn.common.messages import counted
-from nni_blockqnn.results.experiment import Experiment, Results, epsilons
+from nni_blockqnn.results.experiment import Experiment, Results
 from nni_blockqnn.results.finalists import is_final_training
-from nni_blockqnn.results.lost import LostNetwork, lost_networks
 from nni_blockqnn.results.problems import ProblemGroup, problem_groups
+from nni_blockqnn.results.search_journal import LostNetwork, epsilons, lost_networks
 from nni_blockqnn.results.status import Status, end_in_words
 
 _MOST_GROUPS = 5
@@ -77,7 +78,7 @@ def _next_commands(results: Results, status: Status) -> Iterator[tuple[str, str]
         yield f"blockqnn top {named} --watch", "follow it"
         yield f"blockqnn stop {named}", "stop it"
         return
-    if status.state in ("given up", "finished") and not results.experiment.has_ended:
+    if status.state in ("given up", "finished") and _has_manager(results.experiment):
         yield f"blockqnn stop {named}", "free its port"
     if status.state != "finished":
         yield f"blockqnn resume {named}", "go on with it"
@@ -90,6 +91,11 @@ def _next_commands(results: Results, status: Status) -> Iterator[tuple[str, str]
     else:
         yield f"blockqnn top {named} --output finalists.json", "train the best"
     yield f"blockqnn report {named}", "see it as a page"
+
+
+def _has_manager(experiment: Experiment) -> bool:
+    """Whether NNI still serves an experiment that is over."""
+    return experiment.status != "STOPPED" and find_manager(experiment) is not None
 
 
 def _group_line(group: ProblemGroup, experiment: Experiment) -> str:

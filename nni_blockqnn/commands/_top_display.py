@@ -9,19 +9,16 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.measure import Measurement
 from rich.table import Table
 
 from nni_blockqnn.blocks.named import name_of
-from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.commands._console import TableConsole, width_of
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.results.experiment import TrialResult
 
 _FIELDS = ("episode", "trial_id", "reward", "accuracy", "flops", "params", "density", "repeats")
 _TIMES = ("epoch_seconds", "image_milliseconds")
 _MORE_FIELDS = ("name", "block", "encoding", "network_folder", "width", "start_block", *_TIMES)
-_WIDEST = 1000
-"""Characters; no table needs more."""
 
 
 def show_json(best: Sequence[TrialResult]) -> None:
@@ -44,8 +41,7 @@ def show_table(best: Sequence[TrialResult], console: TableConsole) -> None:
     reported = _reported(best)
     for columns in (reported, reported[:-1]):
         table = _table(best, columns)
-        wide = console.options.update(max_width=_WIDEST)
-        needed = Measurement.get(console, wide, table).maximum
+        needed = width_of(table, console)
         if needed <= console.width:
             console.print(table)
             return

@@ -39,7 +39,7 @@ def write_best(
     blocks = [result.block for result in best]
     if with_references:
         blocks += _references(spec.with_repeats(repeats), selection)
-    match = selection.match and selection.match.resolved(spec.with_repeats(repeats))
+    match = selection.match and Match(*selection.match.target(spec.with_repeats(repeats)))
     space = finalists_space(blocks, repeats, network, match)
     count = len(space["block"]["_value"])
     written = f"wrote {counted(count, 'block')} to {path}"
@@ -58,7 +58,7 @@ def _how_to_train(config: Written) -> str:
     create = f"blockqnn create {shlex.quote(str(config.path))}"
     if config.is_kept:
         return f"{config.path} was there: of it, only maxTrialNumber has changed. Then: {create}"
-    if config.data.is_the_searchs:
+    if config.data.origin == "search":
         options = " ".join(config.data.options)
         return f"it trains on the search's data, {options}. Then: {create}"
     return f"give its trialCommand the data that you want, then: {create}"
@@ -85,8 +85,7 @@ def _match(search: Experiment) -> Match | None:
     given = ((search.config.get("tuner") or {}).get("classArgs") or {}).get("match")
     if given is None:
         return None
-    searched = SearchSpace.from_json(space or {})
-    return Match.of(given).resolved(searched.spec.with_repeats(max(searched.repeats)))
+    return Match(*Match.of(given).target_in(SearchSpace.from_json(space or {})))
 
 
 def _network(search_space: Any) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from nni_blockqnn.calibration.judging import FEWEST_PAIRS, Calibration, Fit
 from nni_blockqnn.calibration.judging import calibrate as calibrate_pairs
 from nni_blockqnn.calibration.rank_statistics import Interval
+from nni_blockqnn.commands._console import width_of
 from nni_blockqnn.commands._measurements import Measurements, paired, read_measurements
 from nni_blockqnn.trials.number_types import reward_weight, seed
 
@@ -139,7 +140,8 @@ def show(calibration: Calibration) -> None:
         f"  {trial_options(calibration)}",
     ]
     for line in lines:
-        if isinstance(line, Table):
+        if isinstance(line, Table):  # whole, in a narrow terminal too
+            console.width = max(console.width, width_of(line, console))
             console.print(line)
         else:
             console.print(line, markup=False, style="yellow" if line.startswith("warn") else None)

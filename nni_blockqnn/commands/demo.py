@@ -34,10 +34,10 @@ from nni_blockqnn.results.experiment import (
     Results,
     TrialResult,
     distinct_best,
-    epsilons,
     find_experiment,
     read_results,
 )
+from nni_blockqnn.results.search_journal import epsilons
 from nni_blockqnn.results.status import read_status
 
 _POLL_SECONDS = 1.0

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from rich.measure import Measurement
 from rich.table import Table
 
 from nni_blockqnn.bridge.database import ExperimentDatabaseError
 from nni_blockqnn.bridge.experiments import known_experiments
 from nni_blockqnn.bridge.launch import LaunchError
 from nni_blockqnn.bridge.managers import end_manager, find_manager
-from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.commands._console import TableConsole, width_of
 from nni_blockqnn.commands._status_display import show_lines
 from nni_blockqnn.common.messages import counted
 from nni_blockqnn.results.experiment import (
@@ -22,8 +21,6 @@ from nni_blockqnn.results.experiment import (
     read_results,
 )
 from nni_blockqnn.results.status import Status, read_status
-
-_WIDEST = 1000
 
 
 def list(arguments: argparse.Namespace) -> int:  # noqa: A001, the command's name
@@ -89,7 +86,7 @@ def _show_rows(rows: dict[str, tuple[str, ...]], console: TableConsole) -> None:
         table.add_column(heading, no_wrap=True)
     for experiment_id, cells in rows.items():
         table.add_row(experiment_id, *cells)
-    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    needed = width_of(table, console)
     if needed > console.width and console.has_width:
         show_lines([", ".join([one, *filter(None, cells)]) for one, cells in rows.items()], console)
         return

@@ -6,8 +6,9 @@ import argparse
 
 from nni_blockqnn.reports.final_report import write_final_report
 from nni_blockqnn.reports.report import write_report
-from nni_blockqnn.results.experiment import epsilons, find_experiment, read_results
+from nni_blockqnn.results.experiment import find_experiment, read_results
 from nni_blockqnn.results.finalists import is_final_training
+from nni_blockqnn.results.search_journal import epsilons
 
 
 def report(arguments: argparse.Namespace) -> int:

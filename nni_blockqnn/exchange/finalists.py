@@ -22,7 +22,12 @@ from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
 from nni_blockqnn.space.match import Match
 
-_EXAMPLES = {"block": '["[[1,1,3,0,0]]"]', "repeats": "[4]", "network": '["cifar100"]'}
+_EXAMPLES = {
+    "block": '["[[1,1,3,0,0]]"]',
+    "repeats": "[4]",
+    "network": '["cifar100"]',
+    "match": '["{\\"flops\\": 40000000}"]',
+}
 _KEYS = ("block", "repeats", "network", "match", "space")
 
 

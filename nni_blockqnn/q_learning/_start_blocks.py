@@ -9,6 +9,7 @@ import numpy as np
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import codes_of, found_name
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.predictor.predictor import Network
 from nni_blockqnn.q_learning._candidates import CandidateSource
 from nni_blockqnn.q_learning._networks import NetworkKey
@@ -50,23 +51,21 @@ def start_networks(given: Sequence[Any], space: SearchSpace, limits: CostLimits)
         block = _parsed(position, item, space)
         fitting = limits.fitting_repeats(block)
         if not fitting:
-            raise ValueError(f"start block {position}, {_called(item, block)}, {_why(limits)}")
+            raise ValueError(f"start block {position}, {shown(item)}, {_why(limits)}")
         networks.append((block, fitting[-1]))
     return networks
 
 
 def _parsed(position: int, item: Any, space: SearchSpace) -> Block:
-    what = f"start block {position}"
-    if isinstance(item, str) and not item.lstrip().startswith("["):
-        item = codes_of(found_name(what, item), space.encoding)
+    codes = item
+    if isinstance(item, str) and not item.lstrip().startswith(("[", "{")):
+        codes = codes_of(found_name(f"start block {position}", item), space.encoding)
     try:
-        return space.parse(item)
+        return space.parse(codes)
     except ValueError as error:
-        raise ValueError(f"{what} is not in the search space: {error}") from None
-
-
-def _called(item: Any, block: Block) -> str:
-    return item if isinstance(item, str) else block.to_json()
+        raise ValueError(
+            f"start block {position}, {shown(item)}, is not in the search space: {error}"
+        ) from None
 
 
 def _why(limits: CostLimits) -> str:

@@ -127,7 +127,7 @@ class BlockSearch:
         """
         self.arguments = SearchArguments.of(arguments)
         match = self.arguments.match
-        target = match and match.target(space.spec.with_repeats(max(space.repeats)))
+        target = match and match.target_in(space)
         check_limits(space, self.arguments.limits, target)
         self.space = space
         self.history: list[Result] = []

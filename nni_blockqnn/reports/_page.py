@@ -20,8 +20,8 @@ from nni_blockqnn.reports._inline import inline_svg
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports.drawing import block_figure, thumbnail_figure
 from nni_blockqnn.results.experiment import Results
-from nni_blockqnn.results.lost import LostNetwork, lost_networks
 from nni_blockqnn.results.problems import ProblemGroup, problem_groups
+from nni_blockqnn.results.search_journal import LostNetwork, lost_networks
 from nni_blockqnn.results.status import read_status
 
 _SHOWN_PROBLEMS = 20

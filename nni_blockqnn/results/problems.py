@@ -14,6 +14,7 @@ from nni_blockqnn.bridge.statuses import FAILED, TRIAL_ENDED
 from nni_blockqnn.results._fates import ended_silently
 from nni_blockqnn.results.experiment import Experiment, Results
 
+_NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
 _END_BYTES = 4096
 """Of a log, in which its last line is looked for."""
 _LONGEST_LINE = 200
@@ -52,7 +53,8 @@ def problem_groups(results: Results) -> list[ProblemGroup]:
     """
     groups: dict[tuple[str, str], list[_Problem]] = {}
     for problem in _problems(results):
-        key = problem.fate, re.sub(r"\d+", "0", problem.reason)
+        reason = problem.reason.replace(problem.trial_id, "ID")
+        key = problem.fate, _NUMBER.sub("0", reason)
         groups.setdefault(key, []).append(problem)
     largest = sorted(groups.values(), key=len, reverse=True)
     directory = results.experiment.directory

@@ -12,6 +12,7 @@ from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.network.equal_cost import LEAST, MOST, CostTarget, equal_cost, widest_width
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.space.search_space import SearchSpace
 
 MEASURES = ("flops", "params")
 TARGET_LIMIT = 2**63 - 1
@@ -66,10 +67,9 @@ class Match(NamedTuple):
             )
         return matched
 
-    def resolved(self, spec: NetworkSpec) -> Match:
-        """The same cost in numbers, as :meth:`target` has it."""
-        target = self.target(spec)
-        return Match(target.measure, target.value)
+    def target_in(self, space: SearchSpace) -> CostTarget:
+        """The cost in numbers, in the space's network with its largest number of repeats."""
+        return self.target(space.spec.with_repeats(max(space.repeats)))
 
     def to_json(self) -> str:
         """The form in which it travels through NNI."""

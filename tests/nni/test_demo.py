@@ -40,6 +40,9 @@ def test_it_ends_with_a_block_and_what_to_do_next(nni: Nni, tmp_path: Path) -> N
     assert ElementTree.parse(output / "best_block.svg").getroot().tag.endswith("svg")
     report = (output / "report.html").read_text(encoding="utf-8")
     assert experiment_id in report
+    assert "<dd>finished: 6 of 6 trials done</dd>" in report
+    listed = plain(nni.run("blockqnn", "list").stdout)
+    assert re.search(rf"{experiment_id} .* finished .* 6 of 6", listed)
     assert "Test accuracy of the best block" in report
 
 
@@ -51,7 +54,8 @@ def test_it_says_why_all_trials_fail(nni: Nni, tmp_path: Path) -> None:
     options = ["--concurrency", "4", "--port", str(free_port())]
     shown = nni.run("blockqnn", "demo", *options, cwd=tmp_path)
     assert shown.returncode == 1, shown.stdout
-    assert re.search(r"^blockqnn: no trial .*numpy.dtype changed$", shown.stderr, re.MULTILINE)
+    said = r"^blockqnn: no trial brought a result\n  \d+ x failed: .*numpy.dtype changed \(the last"
+    assert re.search(said, shown.stderr, re.MULTILINE), shown.stderr
     (log,) = nni.home.glob("nni-experiments/_latest/log/dispatcher.log")
     assert re.search(r"The search ends: the last \d+ trials failed, .*numpy", log.read_text())
 
@@ -79,6 +83,7 @@ def test_ctrl_c_leaves_nothing_behind(nni: Nni, tmp_path: Path, moment: str) -> 
         demo.kill()
     assert demo.returncode == 130, said
     assert "Traceback" not in said
+    assert (f"blockqnn resume {experiment_id}" in said) == (moment == "searching")
     assert not psutil.wait_procs(left, timeout=60)[1]
 
 

@@ -123,7 +123,10 @@ def test_a_network_for_other_images_brings_their_data(
 def test_a_trial_of_ones_own_says_nothing_of_its_data(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written(home, "python trial.py --dataset cats", network="digits")
+    text = written(home, "python trial.py --dataset cats", network="digits")
+    assert "another data set" not in text
+    assert "of the search's own, its trial says nothing" in text
+    assert load_config(home / "best.yml").experiment_name == "Finalists of Cats"
     assert (
         command_of(home) == f"{OWN} --dataset digits {TEMPLATE_DATA} --recipe final --mu 0 --rho 0"
     )

@@ -176,9 +176,10 @@ def test_calibrate_prints_the_trials_options(
 
 @pytest.mark.slow
 def test_the_numbers_of_a_table_are_in_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a minus before some of them and without."""
+    """With a minus before some of them and without, and whole in a narrow terminal."""
+    monkeypatch.setenv("COLUMNS", "30")
     sources = write_pairs(tmp_path, 24)
     assert main(["calibrate", *sources]) == 0
     said = capsys.readouterr().out.splitlines()
@@ -188,6 +189,7 @@ def test_the_numbers_of_a_table_are_in_line(
     longest = max(places, key=len)
     assert len(longest) >= 4
     assert all({*row} <= {*longest} for row in places)
+    assert "…" not in "".join(said)
 
 
 def test_calibrate_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

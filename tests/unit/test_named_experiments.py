@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -65,8 +67,17 @@ def test_a_copy_elsewhere_is_another_experiment_of_the_same_id(home: Path, tmp_p
     assert (experiment.id, experiment.status) == ("abcd1234", "UNKNOWN")
     assert experiment.directory == copy
     assert experiment.argument == f"'{copy}'"
-    with pytest.raises(LaunchError, match=r"rename .*old to abcd1234"):
-        resume(experiment, None, loopback=True)
+    original = home / "abcd1234"
+    expected = [f"of the two, it goes on with that one: blockqnn resume {original}"]
+    expected += [f"{original} is there without a database: remove it, then ln -s '{copy}'"]
+    expected += [f"first ln -s '{copy}' {original}"]
+    for message in expected:
+        with pytest.raises(LaunchError, match=re.escape(message)):
+            resume(experiment, None, loopback=True)
+        if (original / "db").exists():
+            shutil.rmtree(original / "db")
+        elif original.exists():
+            original.rmdir()
 
 
 @pytest.mark.parametrize("command", ["top", "report"])

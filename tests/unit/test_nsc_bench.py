@@ -100,7 +100,7 @@ def test_only_blocks_with_all_seeds_are_packed(tmp_path: Path) -> None:
     lines += [_line(other, seed, 60.0) for seed in (0, 1)]
     lines += [_line(diverged, seed, None if seed == 1 else 60.0) for seed in (0, 1, 2)]
     work.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    table = packed(work, DIGITS.spec)
+    table = packed(work, DIGITS)
     assert [(entry.block, entry.accuracies) for entry in table.entries] == [
         (CONV, (50.0, 51.0, 52.0))
     ]

@@ -17,8 +17,8 @@ from nni_blockqnn.cli import main
 from nni_blockqnn.commands import top as top_command
 from nni_blockqnn.results import status as status_module
 from nni_blockqnn.results.experiment import Results, find_experiment, read_results
-from nni_blockqnn.results.lost import LostNetwork, lost_networks
 from nni_blockqnn.results.problems import problem_groups
+from nni_blockqnn.results.search_journal import LostNetwork, lost_networks
 from nni_blockqnn.results.status import end_in_words, read_status
 
 GAVE_UP = "The search ends: the last 10 trials failed, the last one since no data in /x"
@@ -215,6 +215,12 @@ def test_equal_reasons_are_one_line(home: Path) -> None:
     assert (second.count, second.reason, second.log) == (1, "no data in /x", None)
 
 
+def test_reasons_that_differ_in_names_of_trials_and_addresses_are_equal(home: Path) -> None:
+    reasons = ("/x/t0/cache: object at 0x7f3a", "/x/t1/cache: object at 0xdeadbeef")
+    results = search(home, *(("FAILED", FAILED[1] | {"failure": reason}) for reason in reasons))
+    assert [(one.count, one.reason) for one in problem_groups(results)] == [(2, reasons[1])]
+
+
 def test_a_trial_that_said_nothing_is_asked_for_its_last_line(home: Path) -> None:
     results = search(home, SILENT, SILENT, ("USER_CANCELED", None), ("SUCCEEDED", None), UNDER_WAY)
     for number in (0, 1):
@@ -310,25 +316,29 @@ def test_top_says_how_it_stands_and_what_to_type(
 
 
 @pytest.mark.parametrize(
-    ("status", "trials", "log", "commands"),
+    ("status", "trials", "is_there", "commands"),
     [
-        ("STOPPED", [DONE], "", ["resume", "top", "report"]),
-        ("STOPPED", [DONE] * 10, "", ["top", "report"]),
-        ("RUNNING", [], "", ["resume"]),
-        ("STOPPED", [FAILED], GAVE_UP, ["resume"]),
-        ("RUNNING", [FAILED], GAVE_UP, ["stop", "resume"]),
+        ("STOPPED", [DONE], False, ["resume", "top", "report"]),
+        ("STOPPED", [DONE] * 10, False, ["top", "report"]),
+        ("DONE", [DONE] * 10, True, ["stop", "top", "report"]),
+        ("RUNNING", [], False, ["resume"]),
+        ("TUNER_NO_MORE_TRIAL", [FAILED], False, ["resume"]),
+        ("TUNER_NO_MORE_TRIAL", [FAILED], True, ["stop", "resume"]),
     ],
 )
-def test_what_to_type_of_one_that_does_not_run(
+def test_what_to_type_of_one_that_is_over(
     home: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     status: str,
     trials: list[tuple[str, Any]],
-    log: str,
+    is_there: bool,
     commands: list[str],
 ) -> None:
+    if is_there:
+        runs(monkeypatch, Manager(home))
     search(home, *trials, status=status)
-    write(home, "log/dispatcher.log", log)
+    write(home, "log/dispatcher.log", GAVE_UP if status == "TUNER_NO_MORE_TRIAL" else "")
     assert main(["top"]) == 0
     lines = capsys.readouterr().out.splitlines()
     typed = [line.partition("blockqnn ")[2].split()[0] for line in lines if " blockqnn " in line]

@@ -13,6 +13,7 @@ from test_experiments import ONE_CONV, RESIDUAL, final, make_experiment
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.commands._progress_bar import beginning
 from nni_blockqnn.commands._top_display import show_csv, show_json, show_table
 from nni_blockqnn.results.experiment import (
     TrialResult,
@@ -66,6 +67,23 @@ def test_a_pipe_has_room_for_the_table(
     assert "┃" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("room", "shown"),
+    [
+        (-5, ""),
+        (20, ""),
+        (21, "best accuracy 60.50 %"),
+        (34, "best accuracy 60.50 %"),
+        (35, "best accuracy 60.50 %  reward 60.00"),
+        (99, "best accuracy 60.50 %  reward 60.00  1 min 03 s left"),
+    ],
+)
+def test_a_progress_bars_text_ends_before_a_number_would_be_cut(room: int, shown: str) -> None:
+    text = "best accuracy 60.50 %  reward 60.00  1 min 03 s left"
+    assert beginning(text, room) == shown
+    assert beginning("training 3/14, epoch 2 of 12", 14) == "training 3/14"
+
+
 MISSING = {"accuracy": None, "flops": None, "params": None, "repeats": None}
 
 
@@ -108,6 +126,8 @@ def test_what_was_not_reported_ranks_last(tmp_path: Path) -> None:
     _changed(first, {"accuracy": None, "flops": None})
     assert distinct_best(read, 2, by="accuracy") == [second, first]
     assert distinct_best(read, 2, max_flops=10**12) == [second]
+    _changed(second, {"accuracy": None, "flops": None})
+    assert distinct_best(read, 2, by="accuracy") == [second, first]  # by reward, then
 
 
 @pytest.mark.parametrize("text", [RESIDUAL, "residual\n", "\ufeff" + RESIDUAL])

@@ -1,4 +1,4 @@
-"""Networks whose trials ended without a word, as the journal tells it."""
+"""What the journal of a search tells: epsilon, start blocks, lost networks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nni_blockqnn.common.checks import is_integer, is_number
+from nni_blockqnn.q_learning.failures import LOST_LIMIT
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
-
-MOST_LOSSES = 3
-"""A network that was handed out so often without a word is not sent again."""
 
 
 class LostNetwork(NamedTuple):
@@ -27,19 +26,36 @@ class LostNetwork(NamedTuple):
 
     @property
     def is_given_up(self) -> bool:
-        return self.times >= MOST_LOSSES
+        return self.times >= LOST_LIMIT
+
+
+def epsilons(experiment_directory: Path) -> dict[int, float]:
+    """The epsilon with which each episode's block was drawn; empty for other tuners."""
+    return {
+        event["episode"]: float(event["epsilon"])
+        for event in _events(experiment_directory)
+        if event.get("event") == "suggestion"
+        and is_integer(event.get("episode"))
+        and is_number(event.get("epsilon"))
+    }
+
+
+def start_episodes(experiment_directory: Path) -> set[int]:
+    """The episodes of start blocks."""
+    return {
+        event["episode"]
+        for event in _events(experiment_directory)
+        if event.get("start") is True and is_integer(event.get("episode"))
+    }
 
 
 def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
     """The networks that were lost, the most often lost first; none without a journal."""
-    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    if not journal.is_file():
-        return []
     networks: dict[int, str] = {}
     suggestions: dict[str, Mapping[str, Any]] = {}
     losses: dict[int, str] = {}
     answered: set[str] = set()
-    for event in read_events(journal):
+    for event in _events(experiment_directory):
         kind, episode = event.get("event"), event.get("episode", -1)
         if kind == "suggestion":
             networks[episode] = name = _network(event)
@@ -58,6 +74,12 @@ def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
         if name not in answered
     ]
     return sorted(lost, key=lambda network: -network.times)
+
+
+def _events(experiment_directory: Path) -> list[dict[str, Any]]:
+    """None without a journal."""
+    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
+    return read_events(journal) if journal.is_file() else []
 
 
 def _network(event: Mapping[str, Any]) -> str:
