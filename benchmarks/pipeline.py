@@ -31,6 +31,7 @@ import nni_blockqnn
 from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge.ports import free_port
 
 BIN = Path(sys.executable).parent
 FILTERS = (16, 32, 64)
@@ -67,7 +68,7 @@ def experiment(folder: Path, name: str, config: dict[str, Any]) -> str:
         written = folder / f"{name}.yml"
         written.write_text(yaml.safe_dump(config | {"trainingService": {"platform": "local"}}))
         os.environ["HOME"] = str(folder / "home")
-        port = launch.free_port(18080)
+        port = free_port(18080)
         launched = launch.start(written, port, loopback=True)
         try:
             wait_for_end(launched)

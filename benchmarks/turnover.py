@@ -102,7 +102,7 @@ def _configuration(network: str, records: Path, argv: list[str]) -> dict[str, An
 
 
 def _search(config: Path) -> None:
-    launched = launch.start(config, launch.free_port(), loopback=True)
+    launched = launch.start(config, None, loopback=True)
     try:
         while (state := launch.status(launched)) not in ("DONE", "ERROR", "GONE"):
             time.sleep(1)

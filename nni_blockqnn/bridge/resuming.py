@@ -38,7 +38,7 @@ def resume(experiment: Experiment, port: int | None, *, loopback: bool) -> launc
     _end_leftovers(experiment)
     return launch.run_nnictl(
         ["resume", experiment.id, "--experiment_dir", str(experiment.directory.parent)],
-        port or launch.free_port(needs_next=not loopback),
+        port,
         loopback=loopback,
     )
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 TRIAL_MODULE = "nni_blockqnn.trial"
 
+_LONGEST = 10_000
+"""Characters; reading takes time that is quadratic in unmatched parentheses."""
 _NESTED = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 """Parentheses as in $(...), with two levels of others in them."""
 _TOKEN = re.compile(
@@ -153,6 +155,8 @@ def find_trial(command: str) -> TrialPart | None:
     Raises:
         CommandError: saying where the text cannot be read.
     """
+    if len(command) > _LONGEST:
+        raise CommandError(f"it has {len(command)} characters, {_LONGEST} are read")
     scopes: list[tuple[list[str], list[str]]] = [([], [])]
     commands = list(_commands(command))
     for number, one in enumerate(commands):
@@ -178,6 +182,9 @@ def find_trial(command: str) -> TrialPart | None:
 
 
 def unquoted(word: str) -> str:
+    """The word as a program gets it, but for variables, which are not expanded."""
+    if not set(word) & {"'", '"', "\\"}:
+        return word
     try:
         parts = shlex.split(word)
     except ValueError:

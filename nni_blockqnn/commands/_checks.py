@@ -11,13 +11,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge.ports import why_not_port
 from nni_blockqnn.commands._config_file import (
     ConfigError,
     Finding,
     is_local,
     load_config,
     training_services,
+    trial_service,
 )
 from nni_blockqnn.commands._trial_check import check_trial
 from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
@@ -105,7 +106,7 @@ def _check_training_service(config: Any) -> Iterator[Finding]:
 def _check_local_gpus(config: Any) -> Iterator[Finding]:
     import torch
 
-    asked, found = config.trial_gpu_number, torch.cuda.device_count()
+    asked, found = trial_service(config).trial_gpu_number, torch.cuda.device_count()
     if asked and asked > found:
         yield Finding(
             "failure",
@@ -147,5 +148,5 @@ def _check_disk(config: Any) -> Iterator[Finding]:
 def _check_port(config: Any, port: int | None) -> Iterator[Finding]:
     if port is None:
         return
-    if reason := launch.why_not_port(port, needs_next=not is_local(config)):
+    if reason := why_not_port(port, needs_next=not is_local(config)):
         yield Finding("failure", "port", reason)

@@ -15,6 +15,7 @@ import yaml
 from nni_blockqnn.bridge.nni_import import import_nni
 from nni_blockqnn.commands._config_keys import in_camel_case, unknown_keys
 from nni_blockqnn.commands._config_numbers import wrong_numbers, wrong_numbers_of_space
+from nni_blockqnn.commands._config_parts import is_of_nni_1, wrong_parts
 from nni_blockqnn.common.messages import shown
 
 _MOST_NAMED = 5
@@ -49,7 +50,13 @@ def load_config(path: Path) -> Any:
     from nni.experiment.config.utils import unset_base_path
 
     data = _read_yaml(path)
-    problems = [*unknown_keys(camel := in_camel_case(data)), *wrong_numbers(camel)]
+    if is_of_nni_1(data):
+        raise ConfigError(
+            f"{path} is in the format of NNI 1, with trainingServicePlatform: write it as "
+            "config_templates/blockqnn_quickstart.yml is, with trainingService: {platform: local}"
+        )
+    camel = in_camel_case(data)
+    problems = [*unknown_keys(camel), *wrong_parts(camel), *wrong_numbers(camel)]
     if problems:
         raise ConfigError(f"{path}: {'; '.join(problems[:_MOST_NAMED])}")
     try:
@@ -133,6 +140,12 @@ def training_services(config: Any) -> list[Any]:
     """The experiment's training services, of which a hybrid one has several."""
     services = config.training_service
     return services if isinstance(services, list) else [services]
+
+
+def trial_service(config: Any) -> Any:
+    """The first training service, with the trial's command, its directory and its GPUs, which may
+    stand there or at the configuration's top."""
+    return training_services(config)[0]
 
 
 @contextmanager

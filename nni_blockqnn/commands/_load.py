@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
-from nni_blockqnn.commands._config_file import Finding
+from nni_blockqnn.commands._config_file import Finding, trial_service
+from nni_blockqnn.common.cores import usable_cores
 from nni_blockqnn.exchange.trial_check import Answer
 
 _TRIALS_A_GPU = 8
@@ -21,7 +21,7 @@ def check_load(config: Any, answer: Answer) -> Iterator[Finding]:
         answer: of its trial.
     """
     trials = config.trial_concurrency
-    if config.trial_gpu_number:  # NNI starts as many as there are GPUs for
+    if trial_service(config).trial_gpu_number:  # NNI starts as many as there are GPUs for
         return
     cores = available_cores()
     if answer.device != "cpu":
@@ -33,12 +33,13 @@ def check_load(config: Any, answer: Answer) -> Iterator[Finding]:
                 "trialConcurrency: 2",
             )
     elif trials > cores:
+        threads = "" if answer.threads == 1 else ", and add to trialCommand: --threads 1"
         yield Finding(
             "warning",
             "trialConcurrency",
             f"{trials} trials at a time, but this machine has {cores} "
             f"{'core' if cores == 1 else 'cores'}, and each trial is a process of some 500 MB: "
-            f"write trialConcurrency: {cores}, and --threads 1 in trialCommand",
+            f"write trialConcurrency: {cores}{threads}",
         )
     elif trials > 1 and trials * answer.threads > cores:
         yield Finding(
@@ -51,7 +52,4 @@ def check_load(config: Any, answer: Answer) -> Iterator[Finding]:
 
 def available_cores() -> int:
     """Those that this process may use, as in a container."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
+    return usable_cores()

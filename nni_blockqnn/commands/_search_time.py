@@ -7,22 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from nni_blockqnn.commands._config_file import Finding
+from nni_blockqnn.commands._config_file import Finding, trial_service
 from nni_blockqnn.commands._load import available_cores
 from nni_blockqnn.exchange.finalists import grid_of, is_finalists
 from nni_blockqnn.exchange.parameters import TrialTask, read_task, trial_parameters
 from nni_blockqnn.exchange.trial_check import Answer
 from nni_blockqnn.network.cost import estimate_cost
-from nni_blockqnn.q_learning.search import Suggestion
-from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
-from nni_blockqnn.space.match import Match
+from nni_blockqnn.q_learning.search import BlockSearch
 from nni_blockqnn.space.search_space import SearchSpace
 
 _SAMPLE = 41
-_DRAWS_AT_EQUAL_COST = 4 * _SAMPLE
-"""Since some blocks have no network of the cost."""
+_BOUNDS = ("limits", "match", "repeats_rule")
+"""The tuner's arguments on which the size of its networks depends."""
 _SECONDS_BETWEEN = 5.0
 """NNI starts the next trial after 3 s, and it imports PyTorch."""
 _DAY = 86_400.0
@@ -55,7 +51,7 @@ def sample_of(config: Any) -> Sample:
     if is_finalists(config.search_space):
         drawn = list(grid_of(config.search_space))
     else:
-        drawn = _random_parameters(*_space_and_costs(config))
+        drawn = _random_parameters(config)
     costs = [_flops(read_task(parameters)) for parameters in drawn]
     order = sorted(range(len(drawn)), key=costs.__getitem__)
     return Sample(tuple(drawn[n] for n in order), tuple(costs[n] for n in order))
@@ -132,30 +128,14 @@ def seconds_of(value: Any) -> int | None:
     return None if value is None else int(parse_time(value))
 
 
-def _random_parameters(space: SearchSpace, costs: CostLimits) -> list[dict[str, Any]]:
-    rng = np.random.default_rng(0)
-    drawn: list[Suggestion] = []
-    for number in range(_DRAWS_AT_EQUAL_COST if costs.target else _SAMPLE):
-        block = costs.shortened(space.random_block(rng))
-        fitting = costs.fitting_repeats(block)
-        if costs.target is None or fitting:  # a block without a network of the cost is not sent
-            repeats = max(fitting, default=min(space.repeats))
-            width = costs.width(block, repeats)
-            drawn.append(Suggestion(number, block, repeats, epsilon=1.0, width=width))
-    return [trial_parameters(space, suggestion) for suggestion in drawn[:_SAMPLE]]
-
-
-def _space_and_costs(config: Any) -> tuple[SearchSpace, CostLimits]:
+def _random_parameters(config: Any) -> list[dict[str, Any]]:
+    """Of trials that a random search with the tuner's limits, match and repeats would send."""
     space = SearchSpace.from_json(config.search_space)
     given = (config.tuner.class_args or {}) if config.tuner else {}
-    limits = given.get("limits")
-    known = Limits(**limits) if isinstance(limits, dict) else Limits()
-    try:
-        target = Match.of(given["match"]).target_in(space) if given.get("match") else None
-        check_limits(space, known, target)
-    except ValueError:  # the tuner's check says so
-        target = None
-    return space, CostLimits(space, known, target)
+    bounds = {name: given[name] for name in _BOUNDS if name in given}
+    search = BlockSearch(space, seed=0, agent="random", **bounds)
+    asked = (search.ask() for _ in range(_SAMPLE))
+    return [trial_parameters(space, one) for one in asked if one is not None]
 
 
 def _flops(task: TrialTask) -> int:
@@ -166,10 +146,10 @@ def _at_a_time(config: Any, answer: Answer) -> float:
     """How many trials' worth of work this machine does at a time."""
     if answer.device == "cpu":
         at_most = available_cores() / max(answer.threads, 1)
-    elif config.trial_gpu_number:
+    elif gpus := trial_service(config).trial_gpu_number:
         import torch
 
-        at_most = torch.cuda.device_count() / config.trial_gpu_number
+        at_most = torch.cuda.device_count() / gpus
     else:  # all share one GPU
         at_most = 1
     return max(1.0, min(config.trial_concurrency, at_most))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.trial_command import CommandError, TrialPart, find_trial
-from nni_blockqnn.commands._config_file import Finding, importable_from, is_local
+from nni_blockqnn.commands._config_file import Finding, importable_from, is_local, trial_service
 from nni_blockqnn.commands._load import check_load
 from nni_blockqnn.commands._search_time import check_search_time, sample_of
 from nni_blockqnn.exchange.finalists import is_finalists, network_of_grid
@@ -33,9 +33,9 @@ def check_trial(config: Any, *, with_time: bool) -> Iterator[Finding]:
         with_time: also estimate how long the search takes.
     """
     try:
-        part = find_trial(config.trial_command or "")
+        part = find_trial(trial_service(config).trial_command)
     except CommandError as error:
-        yield _unreadable(config.trial_command, error)
+        yield _unreadable(trial_service(config).trial_command, error)
         return
     if part is None:
         yield Finding("warning", "trial", "the command is not BlockQNN's, so it is not checked")
@@ -54,18 +54,18 @@ def check_trial(config: Any, *, with_time: bool) -> Iterator[Finding]:
     if reason:
         yield Finding("warning", "trial", f"{reason}, so it is not checked")
         return
-    if not Path(config.trial_code_directory).is_dir():
-        message = f"trialCodeDirectory {config.trial_code_directory} is not a directory"
-        yield Finding("failure", "trial", message)
-        return
     try:
-        with importable_from(config.trial_code_directory):  # layer kinds of the user's own
+        with importable_from(
+            trial_service(config).trial_code_directory
+        ):  # layer kinds of the user's own
             network = _network(config.search_space)
             sample = sample_of(config) if with_time else None
     except ValueError as error:
         yield Finding("failure", "trial", f"its network is not known: {error}")
         return
-    ran = _run(config, part, Request(network, None if sample is None else sample.median))
+    parameters = None if sample is None else sample.median
+    request = Request(network, parameters, config.trial_concurrency or 1)
+    ran = _run(config, part, request)
     yield from _judged(ran, part, config)
     if ran.answer is not None and ran.answer.passed:
         yield from check_load(config, ran.answer)
@@ -93,7 +93,7 @@ def _run(config: Any, part: TrialPart, request: Request) -> _Ran:
         ran = subprocess.run(
             ["/bin/bash", "-c", part.with_module("nni_blockqnn.trials.check")],
             env={**launch.environment(loopback=False), FOLDER_VARIABLE: name},
-            cwd=config.trial_code_directory,
+            cwd=trial_service(config).trial_code_directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -153,7 +153,7 @@ def _why_not_run(part: TrialPart) -> str:
 def _why_no_answer(ran: _Ran, config: Any) -> str:
     """Of a process that died before it could say what is wrong."""
     last = ran.said[-1] if ran.said else ""
-    hiding = hiding_files(Path(config.trial_code_directory))
+    hiding = hiding_files(Path(trial_service(config).trial_code_directory))
     if hiding and ran.code > 0:
         return f"{'; '.join(hiding.values())}: rename it. The trial ends with {last or 'nothing'}"
     number = -ran.code if ran.code < 0 else ran.code - 128

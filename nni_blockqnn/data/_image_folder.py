@@ -50,7 +50,7 @@ def find_image_folder(data_dir: Path, image_shape: tuple[int, int, int] | None) 
     return Source(
         _NAME,
         f"{data_dir} {shape}",
-        lambda: (stamp for split in find_splits(_FILES, data_dir).all for stamp in split.stamps()),
+        lambda: (stamp for split in found.all for stamp in split.stamps()),
         lambda: _decode(found, shape),
         tuple(found.notes),
     )

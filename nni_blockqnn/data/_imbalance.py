@@ -25,6 +25,6 @@ def imbalance(labels: Tensor, class_names: Sequence[str]) -> list[str]:
     return [
         f"the classes are imbalanced: {class_names[largest]!r} has {most:,} training images and "
         f"{class_names[smallest]!r} {fewest:,}; answering {class_names[largest]!r} always is right "
-        f"for {100 * most / len(labels):.3g} % of them. --metric balanced_accuracy searches for "
-        "the mean of the classes' accuracies"
+        f"for {100 * most / len(labels):.3g} % of them. --metric balanced_accuracy of a trial "
+        "searches for the mean of the classes' accuracies"
     ]

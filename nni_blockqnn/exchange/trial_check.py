@@ -26,10 +26,12 @@ class Request:
     Attributes:
         network: a preset's name or JSON text of NetworkSpec's fields.
         parameters: of the trial whose training is timed; None to time nothing.
+        trials: that are to run at a time on this machine.
     """
 
     network: str
     parameters: Mapping[str, Any] | None = None
+    trials: int = 1
 
     def write(self, folder: Path) -> None:
         write_whole(folder / _REQUEST_NAME, json.dumps(asdict(self)))
@@ -44,7 +46,7 @@ class Answer:
         message: what it would train on, or what is wrong.
         about: what is wrong: "arguments" are the same wherever the trial runs, "surroundings" are
             files, modules and the device; empty if nothing is.
-        warnings: what libraries warned of, one line each.
+        warnings: what libraries warned of and what is to be said of the data, one line each.
         device: the kind on which it trains, "cpu" or "cuda"; empty if it is not known.
         threads: CPU threads of its training, 0 if it is not known.
         trial_seconds: about how long the trial would take that was asked for; None if not timed.

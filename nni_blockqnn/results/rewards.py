@@ -22,10 +22,12 @@ class SearchReward:
     Attributes:
         weights: mu and rho of the paper's reward.
         function: ``module:function`` of the user's own reward.
+        measure: what it takes as its accuracy: "accuracy" or "balanced_accuracy".
     """
 
     weights: tuple[float, float] | None = None
     function: str | None = None
+    measure: str = "accuracy"
 
 
 def search_reward(results: Results) -> SearchReward:
@@ -36,7 +38,7 @@ def search_reward(results: Results) -> SearchReward:
     named = _named_in_metrics(results.trials)
     if named is None and not any(_names_reward(trial.metric) for trial in results.trials):
         named = _named_in_command(results.experiment.config)
-    if named is None or (named.weights and not _fits(named.weights, results.trials)):
+    if named is None or not all(_fits(named, trial) for trial in results.trials):
         return SearchReward()
     return named
 
@@ -53,10 +55,11 @@ def _named_in_metrics(trials: Sequence[TrialResult]) -> SearchReward | None:
 
 def _named_in(metric: Mapping[str, Any]) -> SearchReward | None:
     function, mu, rho = metric.get("reward"), metric.get("mu"), metric.get("rho")
+    measure = str(metric.get("metric", "accuracy"))
     if isinstance(function, str):
-        return SearchReward(function=function)
+        return SearchReward(function=function, measure=measure)
     if is_number(mu) and is_number(rho):
-        return SearchReward(weights=(float(mu), float(rho)))
+        return SearchReward(weights=(float(mu), float(rho)), measure=measure)
     return None
 
 
@@ -64,27 +67,27 @@ def _named_in_command(config: Mapping[str, Any]) -> SearchReward | None:
     arguments = trial_arguments(config)
     if arguments is None:
         return None
+    measure = trial_option(arguments, "--metric", "accuracy")
     if function := trial_option(arguments, "--reward", ""):
-        return SearchReward(function=function)
+        return SearchReward(function=function, measure=measure)
     try:
         mu, rho = (float(trial_option(arguments, *one)) for one in (("--mu", "1"), ("--rho", "8")))
     except ValueError:
         return None
-    return SearchReward(weights=(mu, rho))
+    return SearchReward(weights=(mu, rho), measure=measure)
 
 
-def _fits(weights: tuple[float, float], trials: Sequence[TrialResult]) -> bool:
-    return all(_fits_one(weights, trial.reward, trial) for trial in trials)
-
-
-def _fits_one(weights: tuple[float, float], reward: float, trial: TrialResult) -> bool:
-    """Whether a reward is the paper's with these weights, where all that it needs is reported."""
-    (mu, rho), accuracy, flops = weights, trial.accuracy, trial.flops
+def _fits(named: SearchReward, trial: TrialResult) -> bool:
+    """Whether its reward is the paper's with these weights, where all that it needs is reported."""
+    if named.weights is None:
+        return True
+    (mu, rho), flops = named.weights, trial.flops
+    accuracy = trial.accuracy if named.measure == "accuracy" else trial.metric.get(named.measure)
     cost = _weighted(mu, None if flops is None else flops / 1e6)
     density = _weighted(rho, trial.density)
-    if accuracy is None or cost is None or density is None:
+    if not is_number(accuracy) or cost is None or density is None:
         return True
-    return abs(accuracy - cost - density - reward) <= _TOLERANCE
+    return abs(float(accuracy) - cost - density - trial.reward) <= _TOLERANCE
 
 
 def _weighted(weight: float, value: float | None) -> float | None:

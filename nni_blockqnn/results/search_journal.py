@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nni_blockqnn.common.checks import is_integer, is_number
+from nni_blockqnn.q_learning.failures import LOST_LIMIT
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
-
-MOST_LOSSES = 3
-"""A network that was handed out so often without a word is not sent again."""
 
 
 class LostNetwork(NamedTuple):
@@ -28,7 +26,7 @@ class LostNetwork(NamedTuple):
 
     @property
     def is_given_up(self) -> bool:
-        return self.times >= MOST_LOSSES
+        return self.times >= LOST_LIMIT
 
 
 def epsilons(experiment_directory: Path) -> dict[int, float]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
 
 import torch
 
@@ -62,32 +60,30 @@ def rehearse(argv: list[str] | None, request: Request) -> Answer:
     except SystemExit:
         return Answer(False, "its arguments only print a help", "arguments")
     try:
-        return _with_data(arguments, spec, request.parameters)
+        return _with_data(arguments, spec, request)
     except (DataError, ValueError) as error:
         return Answer(False, str(error), "surroundings")
 
 
-def _with_data(
-    arguments: TrialArguments, spec: NetworkSpec, parameters: Mapping[str, Any] | None
-) -> Answer:
+def _with_data(arguments: TrialArguments, spec: NetworkSpec, request: Request) -> Answer:
     find_reward(arguments)
     training = arguments.training
     device = pick_device(training.device)
     check_precision(training.precision, device)
     data = training.load_data(spec)
-    threads = training.chosen_threads() or torch.get_num_threads()
+    threads = training.chosen_threads(trials=request.trials) or torch.get_num_threads()
     seconds: float | None = None
     told: tuple[str, ...] = ()
-    if parameters is not None:
+    if request.parameters is not None:
         try:
-            seconds = _trial_seconds(read_task(parameters), training, data)
+            seconds = _trial_seconds(read_task(request.parameters), training, data)
         except (TrainingError, ValueError) as error:
             told = (f"the time of a training cannot be estimated: {error}",)
     return Answer(
         passed=True,
         message=f"{training.dataset}: {len(data.train)} training, {len(data.valid)} validation and "
         f"{len(data.test)} test images of {data.classes} classes; they suit the network; {device}",
-        warnings=told,
+        warnings=(*data.notes, *told),
         device=device.type,
         threads=threads,
         trial_seconds=seconds,

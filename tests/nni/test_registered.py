@@ -29,7 +29,11 @@ def test_from_yaml(nni: Nni, own: Path) -> None:
     running = nni.create(write_config(own, config), with_blockqnn=True)
     running.wait_for_end()
     assert set(running.statuses().values()) == {"SUCCEEDED"}
-    assert_counted(running, [final_metric(job) for job in running.trials()])
+    finals = [final_metric(job) for job in running.trials()]
+    assert_counted(running, finals)
+    shown = nni.run("blockqnn", "top", running.id).stdout
+    assert all(final["block"] in shown for final in finals)
+    assert "unreadable" not in shown
 
 
 def test_from_python(nni: Nni, own: Path) -> None:

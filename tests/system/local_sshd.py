@@ -15,7 +15,7 @@ import psutil
 from components import require
 from nni_shell import free_port
 
-from nni_blockqnn.bridge.launch import is_free
+from nni_blockqnn.bridge.ports import is_free
 
 _PATIENCE_SECONDS = 60
 _PRIVILEGE_SEPARATION = Path("/run/sshd")

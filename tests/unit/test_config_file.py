@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nni_blockqnn.commands._config_file import ConfigError, load_config
+from nni_blockqnn.commands._config_file import ConfigError, load_config, trial_service
 from nni_blockqnn.commands._config_numbers import as_yaml_number
 
 CONFIG: dict[str, Any] = {
@@ -183,3 +183,53 @@ def test_a_byte_order_mark_and_a_refusal_before_do_no_harm(tmp_path: Path) -> No
     path = tmp_path / "marked.yml"
     path.write_bytes(b"\xef\xbb\xbf" + yaml.safe_dump(CONFIG).encode())
     assert load_config(path).trial_concurrency == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"trialConcurrency": None}, "is missing: write trialConcurrency: 1"),
+        ({"trialCommand": None}, "trialCommand must be a text, got None: write trialCommand: pyth"),
+        ({"trialCommand": ["python", "a.py"]}, "trialCommand must be a text, got ['python', "),
+        ({"trialCommand": " "}, "trialCommand must be a text, got ' '"),
+        ({"searchSpace": None}, "searchSpace is missing: write searchSpace: {block: {_type: nsc,"),
+        ({"tuner": None}, "got None: write tuner: {className: nni_blockqnn.tuner.BlockQNNTuner, "),
+        ({"tuner": "BlockQNN"}, "tuner must be a mapping, got 'BlockQNN'"),
+        ({"tuner": {"classArgs": {}}}, "tuner needs a name or a className"),
+        ({"tuner": {"name": "TPE", "className": "a.B"}}, "delete one of them"),
+        ({"tuner": {"className": "a.B"}}, "write codeDirectory: ."),
+        (
+            {"tuner": {"name": "TPE", "classArgs": [1]}},
+            "tuner.classArgs must be a mapping, got [1]",
+        ),
+        ({"trainingService": "local"}, "got 'local': write trainingService: {platform: local}"),
+        ({"trainingService": {"platform": "lokal"}}, "did you mean local?, got 'lokal'"),
+        ({"trialGpuNumber": 1}, "write useActiveGpu: false"),
+        ({"trainingServicePlatform": "local"}, "is in the format of NNI 1"),
+    ],
+)
+def test_missing_parts_come_with_the_line_to_write(
+    setting: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    assert said in refusal(tmp_path, CONFIG | setting)
+
+
+def test_the_lines_to_write_make_a_configuration(tmp_path: Path) -> None:
+    """All that the messages advise, pasted."""
+    path, text = tmp_path / "search.yml", "experimentName: empty\n"
+    said = refusal(tmp_path, text.encode())
+    lines = [part.partition(": write ")[2] for part in said.split("; ")]
+    path.write_text("\n".join([text, *lines, "maxTrialNumber: 4"]))
+    config = load_config(path)
+    assert (config.trial_concurrency, config.training_service.platform) == (1, "local")
+    assert config.tuner.class_name == "nni_blockqnn.tuner.BlockQNNTuner"
+
+
+def test_the_trial_may_stand_in_its_training_service(tmp_path: Path) -> None:
+    path = tmp_path / "search.yml"
+    service = {"platform": "local", "trialCommand": "true", "trialCodeDirectory": str(tmp_path)}
+    config = CONFIG | {"trialCommand": None, "trainingService": service}
+    path.write_text(yaml.safe_dump(config))
+    assert trial_service(load_config(path)).trial_command == "true"
+    path.write_text(yaml.safe_dump(CONFIG))
+    assert trial_service(load_config(path)).trial_command == "true"

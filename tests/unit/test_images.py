@@ -15,6 +15,8 @@ from nni_blockqnn.data import DataError, ImageData, load_dataset
 from nni_blockqnn.data._class_names import near_pairs, nearest
 from nni_blockqnn.data._pictures import read_header, read_picture
 from nni_blockqnn.data._survey import Survey, misfits
+from nni_blockqnn.exchange.trial_check import Request
+from nni_blockqnn.trials._rehearsal import rehearse
 
 GREY_16 = np.array([[0, 7 * 257, 1000, 65_535]], np.uint16)
 AS_8_BITS = [0, 7, 4, 255]
@@ -477,3 +479,16 @@ def test_a_class_of_one_image_cannot_be_split(tmp_path: Path, dataset: str) -> N
     write_class(tmp_path / "cat")
     write_class(tmp_path / "dog", 1)
     assert "class 'dog' has one image" in refusal(tmp_path, dataset)
+
+
+def test_check_warns_of_what_is_to_be_said(tmp_path: Path) -> None:
+    write_splits(tmp_path, "train", "val")
+    (tmp_path / "train" / "cat" / "a.heic").touch()
+    network = '{"input_shape": [1, 4, 4], "classes": 2, "filters": [2], "repeats": 1}'
+    answer = rehearse(
+        ["--dataset", "image-folder", "--data-dir", str(tmp_path)], Request(network, trials=1000)
+    )
+    assert answer.passed, answer
+    assert answer.threads == 1
+    assert f"{tmp_path / 'val'} is the test set" in answer.warnings[0]
+    assert answer.warnings[1] == "1 file in train/cat is not read: .heic"

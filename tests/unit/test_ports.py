@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from nni_blockqnn import cli
-from nni_blockqnn.bridge import launch
+from nni_blockqnn.bridge import launch, ports
 
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[int]:
     """The ports that stand-ins for experiments listen on."""
-    ports: set[int] = set()
+    listened: set[int] = set()
     monkeypatch.setattr(launch.Path, "home", lambda: tmp_path)
-    monkeypatch.setattr(launch, "is_free", lambda port: port not in ports)
+    monkeypatch.setattr(ports, "is_free", lambda port: port not in listened)
     monkeypatch.setattr(launch, "_wait_for_tuner", lambda launched: None)
-    return ports
+    return listened
 
 
 def test_two_starts_at_once_get_two_ports(taken: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_port_that_something_else_takes_meanwhile(
     ],
 )
 def test_ports_that_there_are_not(port: int, needs_next: bool, said: str | None) -> None:
-    reason = launch.why_not_port(port, needs_next)
+    reason = ports.why_not_port(port, needs_next)
     assert reason is None if said is None else (reason or "").startswith(said)
 
 
@@ -84,9 +84,9 @@ def test_ports_of_the_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
         def bind(self, address: object) -> None:
             raise PermissionError
 
-    monkeypatch.setattr(launch, "is_free", lambda port: True)
-    monkeypatch.setattr(launch.socket, "socket", Refused)
-    assert "port 80 is the administrator's" in (launch.why_not_port(80) or "")
+    monkeypatch.setattr(ports, "is_free", lambda port: True)
+    monkeypatch.setattr(ports.socket, "socket", Refused)
+    assert "port 80 is the administrator's" in (ports.why_not_port(80) or "")
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "70000", "-1", "8o80", "1e3", "٣"])

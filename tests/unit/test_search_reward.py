@@ -23,6 +23,9 @@ from nni_blockqnn.results.trial_command import (
 OWN = "python -m nni_blockqnn.trial --dataset digits"
 ACCURACY = "The reward is the accuracy itself: μ and ρ are 0."
 FUNCTION = "The reward is the search's own, <code>mine:small</code>."
+BAL = "balanced_accuracy"
+BALANCED = {"metric": BAL, BAL: 62.0}
+BALANCED_ACCURACY = "The reward is the balanced accuracy itself: μ and ρ are 0."
 LN_FLOPS = "ln(FLOPs / 10<sup>6</sup>)"
 FORMULA = "The reward is the paper's: accuracy"
 UNKNOWN = "What the reward was computed from, neither the results nor the trial's command say."
@@ -51,6 +54,12 @@ def stated(results: Results, tmp_path: Path) -> str:
         ([weighted(-2.5, 0)], OWN, SearchReward((-2.5, 0)), f"{FORMULA} + 2.5 {LN_FLOPS}."),
         ([weighted(0, 8)], OWN, SearchReward((0, 8)), f"{FORMULA} − 8 ln(density)."),
         ([final(reward="mine:small")], OWN, SearchReward(function="mine:small"), FUNCTION),
+        (
+            [weighted(0, 0, accuracy=99.0, **BALANCED)],
+            OWN,
+            SearchReward((0, 0), measure=BAL),
+            BALANCED_ACCURACY,
+        ),
         # two rewards, for example of a warm start
         ([weighted(0, 0), weighted(1, 0, block=ONE_CONV)], OWN, SearchReward(), UNKNOWN),
         ([weighted(0, 0), final(block=ONE_CONV)], OWN, SearchReward(), UNKNOWN),
@@ -77,6 +86,7 @@ def test_the_reward_that_the_metrics_name(
         (" --mu 0 --rho=0 | tee log", SearchReward((0, 0))),
         (" --reward mine:small", SearchReward(function="mine:small")),
         (" --mu $MU", SearchReward()),
+        (" --mu 0 --rho 0 --metric balanced_accuracy", SearchReward((0, 0), measure=BAL)),
     ],
 )
 def test_metrics_that_name_none_are_of_the_trials_command(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nni_blockqnn.bridge.trial_command import CommandError, TrialPart, find_trial
 
@@ -116,3 +119,25 @@ def test_bash_expands_the_words_as_in_the_whole_command() -> None:
     ]
     assert expanded[0] == expanded[1]
     assert "<c 'd>" in expanded[0]
+
+
+@given(
+    st.lists(st.sampled_from([*" \t\n'\"\\$`(){}<>|&;#=a1-", TRIAL, "2>&1", "$(", "cd a", "&&"]))
+)
+def test_any_text_is_read_or_refused(parts: list[str]) -> None:
+    text = "".join(parts)
+    try:
+        part = find_trial(text)
+    except CommandError:
+        return
+    if part is not None:
+        assert "nni_blockqnn.trial" in part.words[part.position]
+        assert part.with_module("M").endswith(" ".join(part.words[part.position + 1 :]))
+
+
+@pytest.mark.parametrize("text", ["$(" * 400, "'" * 9_999, "a " * 5_000, "$(((" * 200 + "a"])
+def test_odd_texts_are_read_or_refused_at_once(text: str) -> None:
+    with suppress(CommandError):
+        find_trial(text)
+    with pytest.raises(CommandError, match="has 10001 characters, 10000 are read"):
+        find_trial(text.ljust(10_001))
