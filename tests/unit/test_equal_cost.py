@@ -17,6 +17,7 @@ from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import CostTarget, equal_cost
 from nni_blockqnn.network.spec import FRAMES, PRESETS, NetworkSpec
+from nni_blockqnn.space.match import Match
 from nni_blockqnn.space.search_space import SearchSpace
 
 SMALL = NetworkSpec(input_shape=(3, 8, 8), classes=10, filters=(4, 8), repeats=1)
@@ -101,6 +102,7 @@ def test_a_kind_whose_cost_falls_with_its_channels_is_matched(
         type=197, name="grouped", label="g", colour="#ffffff", outputs="filters", cost=cost
     )
     monkeypatch.setitem(kind_table._TABLES["pcc"], kind.type, kind)
+    monkeypatch.setitem(kind_table.PREDECESSORS, kind.type, 1)
     block = Block((Layer(1, kind.type, 3, 0, 0),))
     found = []
     for flops in range(5_000, 60_000, 2_500):
@@ -177,5 +179,5 @@ def test_ratios_are_rounded_halves_up_and_to_one_filter_at_least() -> None:
 def test_what_is_no_target_is_refused_with_its_value(given: Any) -> None:
     value = next(iter(given.values())) if isinstance(given, dict) and len(given) == 1 else given
     with pytest.raises(ValueError, match="match") as caught:
-        CostTarget.of(given)
+        Match.of(given)
     assert repr(value) in str(caught.value) or repr(given) in str(caught.value)

@@ -121,16 +121,14 @@ def test_the_report_shows_widths_and_marks_start_blocks(tmp_path: Path) -> None:
 # --- the time that a search would take
 
 
-@pytest.mark.parametrize("match", [{"flops": FLOPS}, {"flops": "residul"}, {"flops": 1}, None])
+@pytest.mark.parametrize("match", [{"flops": FLOPS}, None])
 def test_a_search_is_timed_at_its_cost(match: dict[str, Any] | None) -> None:
-    """A match that the check of the tuner refuses changes nothing here."""
     config = SimpleNamespace(
         search_space=SEARCHED["searchSpace"], tuner=SimpleNamespace(class_args={"match": match})
     )
     sample = sample_of(config)
-    at_equal_cost = match == {"flops": FLOPS}
-    assert at_equal_cost == all("width" in task for task in sample.tasks)
-    if at_equal_cost:
+    assert all(("width" in task) == (match is not None) for task in sample.tasks)
+    if match is not None:
         assert 0.85 * FLOPS <= sample.flops[0] <= sample.flops[-1] <= 1.05 * FLOPS
     assert sample.median in sample.tasks
 
