@@ -14,7 +14,7 @@ from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.trial_command import CommandError, TrialPart, find_trial
 from nni_blockqnn.commands._config_file import Finding, importable_from, is_local, trial_service
 from nni_blockqnn.commands._load import check_load
-from nni_blockqnn.commands._search_time import check_search_time, sample_of
+from nni_blockqnn.commands._search_time import Sample, check_search_time, sample_of
 from nni_blockqnn.exchange.finalists import is_finalists, network_of_grid
 from nni_blockqnn.exchange.trial_check import FOLDER_VARIABLE, Answer, Request, read_answer
 from nni_blockqnn.space.search_space import SearchSpace
@@ -59,7 +59,7 @@ def check_trial(config: Any, *, with_time: bool) -> Iterator[Finding]:
             trial_service(config).trial_code_directory
         ):  # layer kinds of the user's own
             network = _network(config.search_space)
-            sample = sample_of(config) if with_time else None
+            sample = _sample(config) if with_time else None
     except ValueError as error:
         yield Finding("failure", "trial", f"its network is not known: {error}")
         return
@@ -71,6 +71,14 @@ def check_trial(config: Any, *, with_time: bool) -> Iterator[Finding]:
         yield from check_load(config, ran.answer)
         if sample is not None:
             yield from check_search_time(config, ran.answer, sample)
+
+
+def _sample(config: Any) -> Sample | None:
+    """``None`` if the tuner's arguments are wrong, which the check of the tuner says."""
+    try:
+        return sample_of(config)
+    except ValueError:
+        return None
 
 
 class _Ran(NamedTuple):

@@ -18,6 +18,7 @@ from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._search_time import sample_of
+from nni_blockqnn.commands._trial_check import _sample
 from nni_blockqnn.exchange.finalists import finalist_tasks, finalists_space, write_finalists
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import equal_cost
@@ -131,6 +132,14 @@ def test_a_search_is_timed_at_its_cost(match: dict[str, Any] | None) -> None:
     if match is not None:
         assert 0.85 * FLOPS <= sample.flops[0] <= sample.flops[-1] <= 1.05 * FLOPS
     assert sample.median in sample.tasks
+
+
+@pytest.mark.parametrize("flops", ["residul", 1])
+def test_a_match_that_is_wrong_is_said_once(flops: Any) -> None:
+    """By the check of the tuner; the trial's goes on without a sample of its networks."""
+    tuner = SimpleNamespace(class_args={"match": {"flops": flops}})
+    config = SimpleNamespace(search_space=SEARCHED["searchSpace"], tuner=tuner)
+    assert _sample(config) is None
 
 
 # --- finalists
