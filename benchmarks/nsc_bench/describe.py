@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import spearmanr
 
+from nsc_bench import ground
 from nsc_bench.plan import KINDS
 from nsc_bench.setups import SETUPS
 from nsc_bench.surrogate import Surrogate
@@ -27,7 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def described(table: Table) -> Iterator[str]:
     """Lines of Markdown: a table of figures by kind, and what the surrogate explains."""
-    kinds = [kind for kind in KINDS if any(entry.kind == kind for entry in table.entries)]
+    every = (*KINDS, *ground.KINDS)
+    kinds = [kind for kind in every if any(entry.kind == kind for entry in table.entries)]
     groups = [[entry for entry in table.entries if entry.kind == kind] for kind in kinds]
     columns = [_figures(group) for group in [*groups, list(table.entries)]]
     yield "| " + " | ".join(["", *kinds, "all"]) + " |"

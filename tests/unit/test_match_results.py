@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands._search_time import sample_of
 from nni_blockqnn.exchange.finalists import finalist_tasks, finalists_space, write_finalists
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import equal_cost
@@ -114,6 +116,23 @@ def test_the_report_shows_widths_and_marks_start_blocks(tmp_path: Path) -> None:
     page = report(tmp_path, results_to_report(marked))
     for fact in ("residual, start block", "19 filters in the first stage", "1.250", "ms/image"):
         assert fact in page
+
+
+# --- the time that a search would take
+
+
+@pytest.mark.parametrize("match", [{"flops": FLOPS}, {"flops": "residul"}, {"flops": 1}, None])
+def test_a_search_is_timed_at_its_cost(match: dict[str, Any] | None) -> None:
+    """A match that the check of the tuner refuses changes nothing here."""
+    config = SimpleNamespace(
+        search_space=SEARCHED["searchSpace"], tuner=SimpleNamespace(class_args={"match": match})
+    )
+    sample = sample_of(config)
+    at_equal_cost = match == {"flops": FLOPS}
+    assert at_equal_cost == all("width" in task for task in sample.tasks)
+    if at_equal_cost:
+        assert 0.85 * FLOPS <= sample.flops[0] <= sample.flops[-1] <= 1.05 * FLOPS
+    assert sample.median in sample.tasks
 
 
 # --- finalists

@@ -22,7 +22,7 @@ from nsc_bench.ground import (
 from nsc_bench.make_table import read_lines
 from nsc_bench.pack import packed
 from nsc_bench.setups import SETUPS, Setup
-from nsc_bench.table import Entry, Table
+from nsc_bench.table import Entry, Table, load_table
 
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.network.cost import estimate_cost
@@ -146,6 +146,21 @@ def test_a_making_ends_when_there_is_enough(
     made.make()
     assert _lines(tmp_path) == []
     assert LONG_BLOCKS >= 120
+
+
+@pytest.mark.parametrize("setup", CIFAR10[:2], ids=["early", "long"])
+def test_the_packed_tables_are_of_one_cost(setup: Setup) -> None:
+    table = load_table("cifar10" if setup is CIFAR10[0] else "cifar10_long")
+    assert table.setup == setup.described()
+    assert len({entry.block.function_key for entry in table.entries}) == len(table.entries)
+    for entry in table.entries:
+        assert len(entry.accuracies) == len(entry.curves) == setup.seeds
+    for entry in table.entries[:: 1 + len(table.entries) // 50]:
+        spec = setup.network(entry.block)
+        assert spec is not None
+        assert entry.width == spec.filters[0]
+        assert entry.flops == estimate_cost(entry.block, spec).flops
+        assert 850_000 <= entry.flops <= 1_050_000
 
 
 def test_the_description_finds_the_ceiling_without_the_luck_of_the_chosen_seed() -> None:
