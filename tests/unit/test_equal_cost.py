@@ -17,6 +17,7 @@ from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import CostTarget, equal_cost
 from nni_blockqnn.network.spec import FRAMES, PRESETS, NetworkSpec
+from nni_blockqnn.space.match import Match
 from nni_blockqnn.space.search_space import SearchSpace
 
 SMALL = NetworkSpec(input_shape=(3, 8, 8), classes=10, filters=(4, 8), repeats=1)
@@ -81,9 +82,11 @@ def test_a_preset_at_its_own_cost_keeps_its_filters_or_widens_within_five_percen
     assert own <= cost <= 1.05 * own < wider
 
 
-@pytest.mark.parametrize(
-    ("kind", "kernel"), EVERY_KIND, ids=lambda value: getattr(value, "name", None)
-)
+def _name(value: Any) -> str | None:
+    return getattr(value, "name", None)
+
+
+@pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND, ids=_name)
 def test_every_layer_kind_is_matched(kind: LayerKind, kernel: int) -> None:
     block = block_with(kind, kernel)
     target = CostTarget("flops", 4 * estimate_cost(block, SMALL).flops)
@@ -179,5 +182,5 @@ def test_ratios_are_rounded_halves_up_and_to_one_filter_at_least() -> None:
 def test_what_is_no_target_is_refused_with_its_value(given: Any) -> None:
     value = next(iter(given.values())) if isinstance(given, dict) and len(given) == 1 else given
     with pytest.raises(ValueError, match="match") as caught:
-        CostTarget.of(given)
+        Match.of(given)
     assert repr(value) in str(caught.value) or repr(given) in str(caught.value)
