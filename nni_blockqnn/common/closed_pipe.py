@@ -53,8 +53,10 @@ def drop_unread_output() -> bool:
 
 
 def _is_unread(stream: IO[str] | None) -> bool:
+    if stream is None:
+        return False
     with suppress(AttributeError, OSError, ValueError):  # closed, or no file of the system's
         poll = select.poll()
-        poll.register(stream.fileno(), 0)  # type: ignore[union-attr]
+        poll.register(stream.fileno(), 0)
         return any(event & select.POLLERR for _, event in poll.poll(0))
     return False

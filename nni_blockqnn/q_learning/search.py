@@ -113,8 +113,10 @@ class BlockSearch:
         chooser = NetworkChooser(limits, self.agent, self.arguments.repeats_rule)
         agent_source = AgentSource(space, self.agent, chooser, limits, settings)
         predictor = make_predictor(self.arguments, limits.cost)
-        sources: list[CandidateSource] = [RetrySource(self.failures, space, chooser)]
-        sources.append(self._start_source)
+        sources: list[CandidateSource] = [
+            RetrySource(self.failures, space, chooser),
+            self._start_source,
+        ]
         if predictor is not None:
             self._predictor_source = PredictorSource(
                 space, predictor, agent_source, chooser, limits, settings, self._trajectories

@@ -14,7 +14,7 @@ from nni_blockqnn.cli import main
 from nni_blockqnn.data import ImageArrays, Split
 from nni_blockqnn.training import ALONE, World
 from nni_blockqnn.training._batches import Batches
-from nni_blockqnn.training.evaluation import accuracies
+from nni_blockqnn.training.evaluation import Accuracies, accuracies
 from nni_blockqnn.training.results import balanced
 from nni_blockqnn.trials.arguments import trial_arguments, trial_parser
 from nni_blockqnn.trials.run import run
@@ -41,7 +41,7 @@ class Answers(nn.Module):
         return nn.functional.one_hot(images[:, 0, 0, 0].round().long(), 4).float()
 
 
-def measured(answers: list[int], labels: list[int], world: World = ALONE) -> object:
+def measured(answers: list[int], labels: list[int], world: World = ALONE) -> Accuracies:
     images = torch.tensor(answers, dtype=torch.uint8).view(-1, 1, 1, 1)
     batches = Batches(Split(images, torch.tensor(labels)), (0.0,), (1 / 255,), CPU, world)
     return accuracies(Answers(), batches, 3, "fp32")

@@ -82,7 +82,11 @@ def test_a_preset_at_its_own_cost_keeps_its_filters_or_widens_within_five_percen
     assert own <= cost <= 1.05 * own < wider
 
 
-@pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND, ids=lambda value: str(value))
+def _name(value: Any) -> str | None:
+    return getattr(value, "name", None)
+
+
+@pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND, ids=_name)
 def test_every_layer_kind_is_matched(kind: LayerKind, kernel: int) -> None:
     block = block_with(kind, kernel)
     target = CostTarget("flops", 4 * estimate_cost(block, SMALL).flops)

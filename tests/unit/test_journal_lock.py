@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def other(checkpoint: Path) -> subprocess.Popen[str]:
+def other(checkpoint: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the journal's lock until its standard input is closed."""
     command = [sys.executable, "-c", OTHER_PROCESS, str(checkpoint / JOURNAL_NAME)]
     with subprocess.Popen(

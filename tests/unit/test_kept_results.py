@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playing import Experiment, metric, tuner
@@ -96,11 +97,14 @@ def test_only_new_files_are_read(experiment: Path, monkeypatch: pytest.MonkeyPat
     torn.parent.mkdir()
     torn.write_text('{"metric": {"def')
     assert [value["episode"] for value in kept.new()] == [0]
-    read = []
+    read: list[Path] = []
     text_of = Path.read_text
-    monkeypatch.setattr(
-        Path, "read_text", lambda path, **given: read.append(path) or text_of(path, **given)
-    )
+
+    def noted(path: Path, **given: Any) -> str:
+        read.append(path)
+        return text_of(path, **given)
+
+    monkeypatch.setattr(Path, "read_text", noted)
     ResultFile(torn.parent, played.sent[1], []).write(metric(played.sent[1]))
     keep(experiment, "ccccc", played.sent[2])
     assert sorted(value["episode"] for value in kept.new()) == [1, 2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import pytest
 import requests.utils

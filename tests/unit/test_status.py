@@ -146,8 +146,13 @@ def test_an_experiment_that_nnis_list_lost_is_asked_for_its_status(
 ) -> None:
     results = search(home, DONE)
     (home / ".experiment").write_text("{")
-    asked = []
-    monkeypatch.setattr(status_module.launch, "status", lambda one: asked.append(one) or "RUNNING")
+    asked: list[Any] = []
+
+    def answer(one: Any) -> str:
+        asked.append(one)
+        return "RUNNING"
+
+    monkeypatch.setattr(status_module.launch, "status", answer)
     results = read_results(find_experiment())
     assert read_status(results).state == "stopped"
     runs(monkeypatch, Manager(home))
@@ -435,7 +440,7 @@ def test_stop_stops_the_named_one_and_no_other(
 ) -> None:
     monkeypatch.chdir(home.parent)
     own, other = Ending(home), Ending(home, "abxx9999")
-    runs(monkeypatch, other, own)  # type: ignore[arg-type]
+    runs(monkeypatch, other, own)
     monkeypatch.setattr(managers.psutil, "wait_procs", own.wait_procs)
     search(home, DONE, status="STOPPED", config={"tuner": {"name": "BlockQNN"}})
     make_experiment(home, "abxx9999")
