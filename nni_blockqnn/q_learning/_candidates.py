@@ -224,7 +224,7 @@ class PredictorSource(CandidateSource):
             for network in self._chooser.candidates(block, epsilon, rng):
                 if network not in self._seen:
                     pool[network] = None
-            if len(pool) == self._settings.pool:
+            if len(pool) >= self._settings.pool:
                 break
         return list(pool)
 
