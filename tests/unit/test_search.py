@@ -117,7 +117,8 @@ def test_a_credit_is_the_mean_of_the_known_results() -> None:
     search = _greedy_on(FORK_RENUMBERED, SearchSpace(max_layers=4))
     _agent(search).settings = _agent(search).settings._replace(replay_updates=0)
     for episode, reward in enumerate((70.0, 72.0)):
-        search.import_result(episode, FORK, 4, reward, {})
+        search.record_suggestion(Suggestion(episode, FORK, 4, 1.0))
+        search.count(episode, FORK, reward, {})
     assert _suggested(search).recalled[0].reward == 71.0
 
 
