@@ -45,13 +45,28 @@ class Surrogate:
         self._forest = ExtraTreesRegressor(
             _TREES, max_features=0.5, bootstrap=True, oob_score=True, random_state=0
         ).fit(vectors, self._accuracies)
+        self._positions = {twins[0].block.function_key: at for at, twins in enumerate(entries)}
         self._seed_variance, self._function_variance = self._variances(entries)
         self._expected: dict[str, np.ndarray] = {}
 
     def predict(self, blocks: Sequence[Block]) -> np.ndarray:
         """(len(blocks),) expected accuracies in percent, without noise."""
+        return self._forest.predict(self.vectors(blocks))
+
+    def unseen(self, blocks: Sequence[Block]) -> np.ndarray:
+        """The same, but for blocks of the table by the trees that have not seen them."""
+        known = self._positions
+        return np.array(
+            [
+                self._unseen[known[block.function_key]] if block.function_key in known else expected
+                for block, expected in zip(blocks, self.predict(blocks), strict=True)
+            ]
+        )
+
+    def vectors(self, blocks: Sequence[Block]) -> np.ndarray:
+        """(len(blocks), features) what the forest sees of them."""
         rows = [self._common(features(block, self._spec)) for block in blocks]
-        return self._forest.predict(self._vectorizer.transform(rows))
+        return self._vectorizer.transform(rows)
 
     def accuracy(self, block: Block, seed: int) -> float:
         """In percent; always the same for a block, or its twin, and a seed."""
@@ -59,8 +74,8 @@ class Surrogate:
         if function not in self._expected:
             self._expected[function] = self.predict([block])
         expected = self._expected[function]
-        shared = _sd(self._function_variance, expected) * _normal(function)
-        own = _sd(self._seed_variance, expected) * _normal(f"{function} seed {seed}")
+        shared = _sd(self._function_variance, expected) * normal(function)
+        own = _sd(self._seed_variance, expected) * normal(f"{function} seed {seed}")
         return float(np.clip(expected + shared + own, 0, 100)[0])
 
     @cached_property
@@ -117,7 +132,7 @@ def _sd(variance: IsotonicRegression, expected: np.ndarray) -> np.ndarray:
     return np.sqrt(variance.predict(expected))
 
 
-def _normal(text: str) -> float:
+def normal(text: str) -> float:
     """A standard normal number that belongs to the text."""
     digest = hashlib.sha256(text.encode()).digest()
     return float(np.random.default_rng(int.from_bytes(digest[:16], "big")).standard_normal())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from nsc_bench import make_ground, setups
 from nsc_bench.describe_ground import described_ground
+from nsc_bench.final_surrogate import FinalSurrogate
 from nsc_bench.ground import (
     EARLY_A_CYCLE,
     EARLY_CYCLES,
@@ -23,10 +24,14 @@ from nsc_bench.make_table import read_lines
 from nsc_bench.pack import packed
 from nsc_bench.setups import SETUPS, Setup
 from nsc_bench.table import Entry, Table, load_table
+from scipy.stats import spearmanr
+from sklearn.metrics import r2_score
 
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import CostTarget
+from nni_blockqnn.space.search_space import SearchSpace
 
 CIFAR10 = [SETUPS[name] for name in setups.GROUNDS["cifar10"]]
 
@@ -183,3 +188,53 @@ def test_the_description_finds_the_ceiling_without_the_luck_of_the_chosen_seed()
     assert "| residual | 5 | 40.50 ± 0.50 | 50.00 ± 0.00 |" in text
     assert "all (4): Spearman of early mean and final mean 1.00" in text
     assert json.loads(long.setup)["scored"] == "test"
+
+
+@pytest.fixture(scope="module")
+def finals() -> tuple[Table, Table]:
+    """Early stops of random blocks, the better the more layers compute; long trainings of half of
+    them, for which convolutions of 5x5 count, too."""
+    rng = np.random.default_rng(0)
+    blocks = {block.function_key: block for block in map(SearchSpace().random_block, [rng] * 160)}
+
+    def entry(block: Block, accuracy: float, seeds: int) -> Entry:
+        seen = tuple(accuracy + rng.normal(0, 0.3, seeds))
+        return Entry("exploration", block, seen, 1, 1, 1, block.density, 1.0, 5, ((1.0,),) * seeds)
+
+    def convolutions(block: Block) -> int:
+        return sum((layer.type, layer.kernel) == (1, 5) for layer in block.layers)
+
+    early = {key: 35 + len(block.computing_layers) for key, block in blocks.items()}
+    first = [entry(block, early[key], 2) for key, block in blocks.items()]
+    long = [
+        entry(block, 20 + early[key] + 2 * convolutions(block), 3)
+        for key, block in list(blocks.items())[::2]
+    ]
+    early_setup, long_setup = (setup.described() for setup in CIFAR10[:2])
+    return Table(early_setup, tuple(first)), Table(long_setup, tuple(long))
+
+
+def test_the_surrogate_of_long_trainings_knows_more_than_the_early_stop(
+    finals: tuple[Table, Table],
+) -> None:
+    early, long = finals
+    surrogate = FinalSurrogate(early, long)
+    assert surrogate.r_squared > 0.8
+    trained = {entry.block for entry in long.entries}
+    unseen = [entry.block for entry in early.entries if entry.block not in trained]
+    truth = [
+        20 + 35 + len(b.computing_layers) + 2 * [layer[1:3] for layer in b.layers].count((1, 5))
+        for b in unseen
+    ]
+    assert r2_score(truth, surrogate.predict(unseen)) > 0.8
+    only_early = surrogate.early.predict(unseen)
+    assert spearmanr(truth, surrogate.predict(unseen))[0] > spearmanr(truth, only_early)[0]
+    block = unseen[0]
+    assert surrogate.accuracy(block, 0) == surrogate.accuracy(block, 0)
+    assert surrogate.accuracy(block, 0) != surrogate.accuracy(block, 1)
+
+
+def test_a_surrogate_of_few_long_trainings_is_refused(finals: tuple[Table, Table]) -> None:
+    early, long = finals
+    with pytest.raises(ValueError, match="ten long trainings are needed, got 9"):
+        FinalSurrogate(early, replace(long, entries=long.entries[:9]))
