@@ -90,6 +90,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         on_test=on_test,
         charts=_charts(ranked, missing, curves, "test" if on_test else "validation"),
         legend=page.legend(row.result.block for row in ranked),
+        at_equal_cost=any(row.result.width is not None for row in ranked),
         top_command=f"blockqnn top {named} --by accuracy --output winners.json",
         train_command=_train_command(arguments),
     )

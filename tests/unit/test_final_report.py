@@ -227,3 +227,26 @@ def test_the_command_chooses_the_report(tmp_path: Path, monkeypatch: pytest.Monk
     final_training(tmp_path / "nni-experiments", {"a": trained(ONE_CONV, 50.0)})
     assert main(["report", "abcd1234", "-o", str(tmp_path / "page.html")]) == 0
     assert "trained to the end" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_finalists_at_equal_cost_are_shown_with_widths_and_times(tmp_path: Path) -> None:
+    times = {"epoch_seconds": 1.25, "image_milliseconds": 0.0625}
+    results = {
+        "a": trained(RESIDUAL, 70.0, width=19, **times),
+        "b": trained(ONE_CONV, 60.0, width=31, **times),
+    }
+    page = page_of(final_training(tmp_path, results), tmp_path)
+    for fact in (
+        "<th>Width</th>",
+        "<td>31</td>",
+        "1.250",
+        "0.062",
+        "19 filters in the first stage",
+    ):
+        assert fact in page
+
+
+def test_finalists_of_their_networks_own_widths_have_no_such_columns(tmp_path: Path) -> None:
+    page = page_of(final_training(tmp_path, {"a": trained(RESIDUAL, 70.0)}), tmp_path)
+    assert "<th>Width</th>" not in page
+    assert "first stage" not in page
