@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nni_blockqnn.blocks.block import parse_block
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.q_learning.failures import LOST_LIMIT
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
@@ -65,15 +67,17 @@ def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
         elif kind in ("result", "failure"):
             losses.pop(episode, None)  # it came after the trial's end
             answered.add(networks.get(episode, ""))
-    times: dict[str, int] = {}
+    times: Counter[tuple[Any, ...]] = Counter()
+    events: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for name in losses.values():
-        times[name] = times.get(name, 0) + 1
-    lost = [
-        LostNetwork(str(suggestions[name].get("block")), suggestions[name].get("repeats"), count)
-        for name, count in times.items()
-        if name not in answered
+        if name not in answered:
+            network = _network_key(suggestions[name])
+            times[network] += 1
+            events.setdefault(network, suggestions[name])
+    return [
+        LostNetwork(str(events[network].get("block")), events[network].get("repeats"), count)
+        for network, count in times.most_common()
     ]
-    return sorted(lost, key=lambda network: -network.times)
 
 
 def _events(experiment_directory: Path) -> list[dict[str, Any]]:
@@ -83,5 +87,14 @@ def _events(experiment_directory: Path) -> list[dict[str, Any]]:
 
 
 def _network(event: Mapping[str, Any]) -> str:
-    """Equal for suggestions of one network."""
+    """Equal for suggestions of one network with its layers in one order."""
     return repr([event.get(name) for name in ("block", "encoding", "repeats", "width")])
+
+
+def _network_key(event: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Equal for suggestions of one network, also where its layers are numbered differently."""
+    try:
+        key = parse_block(event.get("block"), event.get("encoding", "pcc")).key
+    except ValueError:
+        key = str(event.get("block"))
+    return key, event.get("repeats"), event.get("width")

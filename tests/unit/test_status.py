@@ -279,6 +279,12 @@ def test_lost_networks_are_those_of_which_no_trial_said_anything(home: Path) -> 
     assert [network.is_given_up for network in lost_networks(home / "abcd1234")] == [True, False]
 
 
+def test_a_lost_network_is_one_whatever_the_order_of_its_layers(home: Path) -> None:
+    orders = ["[[1,1,3,0,0],[2,1,5,1,0],[3,2,3,1,0]]", "[[1,1,3,0,0],[2,2,3,1,0],[3,1,5,1,0]]"]
+    journal(home, *(one for n in range(3) for one in (suggestion(n, orders[n % 2]), release(n))))
+    assert lost_networks(home / "abcd1234") == [LostNetwork(orders[0], None, 3)]
+
+
 def test_without_a_journal_nothing_is_lost(tmp_path: Path) -> None:
     assert lost_networks(tmp_path) == []
 
