@@ -34,8 +34,10 @@ def counted(count: int, what: str) -> str:
 
 def did_you_mean(given: Any, known: Iterable[Any]) -> str:
     """'; did you mean budget?' for a misspelt name, or nothing if none is near it."""
+    if not isinstance(given, str):
+        return ""
     names = {str(name).lower(): str(name) for name in known}
-    near = get_close_matches(str(given)[:80].lower(), names, n=1, cutoff=0.7)
+    near = get_close_matches(given[:80].lower(), names, n=1, cutoff=0.7)
     return f"; did you mean {names[near[0]]}?" if near else ""
 
 

@@ -13,8 +13,10 @@ settings.load_profile("unit")
 
 
 @pytest.fixture(autouse=True)
-def _no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NNI_CHECKPOINT_DIRECTORY", raising=False)
+def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither those of an experiment nor those of a terminal, whose width pytest-xdist sets."""
+    for name in ("NNI_CHECKPOINT_DIRECTORY", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

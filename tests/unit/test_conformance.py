@@ -79,11 +79,15 @@ class _Tireless(BlockQNNTuner):
     """It begins again when the space is used up."""
 
     first: Any = None
+    exhausted = False
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
+        if self.exhausted:  # looking through the whole space again would take long
+            return self.first
         try:
             parameters = super().generate_parameters(parameter_id)
         except NoMoreTrialError:
+            self.exhausted = True
             return self.first
         self.first = self.first or parameters
         return parameters

@@ -137,7 +137,7 @@ def test_stage_maps_of_odd_size_are_rounded_down() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "extra_kinds", "count"),
-    [("pcc", (), 84), ("separate", (), 42), ("pcc", ("separable",), 42)],
+    [("pcc", (), 28), ("separate", (), 14), ("pcc", ("separable",), 14)],
 )
 @pytest.mark.parametrize("project_input", [True, False])
 @pytest.mark.parametrize("frame", FRAMES)
