@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from rich.console import Console
 
 from nni_blockqnn.bridge import launch
 from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
+from nni_blockqnn.commands._progress_bar import ProgressBar
 from nni_blockqnn.commands._search_display import SearchDisplay
 from nni_blockqnn.commands._status_display import problem_lines
 from nni_blockqnn.commands._templates import template
@@ -45,6 +48,10 @@ _GRACE_SECONDS = 30.0
 """How long NNI may take to write its first records."""
 _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
+_EPOCHS = 12
+"""Of the early-stop recipe, in which the best block is trained again."""
+_EPOCH_LINE = re.compile(r"epoch (\d+): (.*)")
+"""As a trial prints it after each epoch."""
 
 
 class DemoError(UserError, RuntimeError):
@@ -203,7 +210,7 @@ def _finish(results: Results, plan: DemoPlan, console: Console) -> int:
     draw_image(winner.block, image, title=f"{winner.accuracy:.1f} % on validation data")
     write_whole(codes, winner.block.to_json() + "\n")
     console.print("\nTraining it once more to read the test data, which the search never saw ...")
-    test_accuracy = _test_accuracy(winner)
+    test_accuracy = _test_accuracy(winner, console)
     report = plan.output / "report.html"
     write_report(
         results,
@@ -237,17 +244,24 @@ def _own_command() -> str:
     return "blockqnn" if shutil.which("blockqnn") == str(own) else os.path.relpath(own)
 
 
-def _test_accuracy(winner: TrialResult) -> float:
+def _test_accuracy(winner: TrialResult, console: Console) -> float:
     """The test accuracy of a new training with another seed, which no search has selected."""
-    trained = subprocess.run(
-        [
-            *(sys.executable, "-m", "nni_blockqnn.trial", "--dataset", "digits", "--test"),
-            *("--batch-size", "64", "--mu", "0", "--rho", "0", "--seed", "1"),
-            *("--block", winner.block.to_json(), "--repeats", str(winner.repeats)),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    if trained.returncode != 0:
-        raise DemoError(f"the best block could not be trained again: {trained.stderr.strip()}")
-    return float(json.loads(trained.stdout.splitlines()[-1])["test_accuracy"])
+    command = [
+        *(sys.executable, "-m", "nni_blockqnn.trial", "--dataset", "digits", "--test"),
+        *("--batch-size", "64", "--mu", "0", "--rho", "0", "--seed", "1"),
+        *("--block", winner.block.to_json(), "--repeats", str(winner.repeats)),
+    ]
+    last = ""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as training,
+        ProgressBar(console, "epochs", _EPOCHS) as bar,
+    ):
+        for last in training.stdout or ():
+            if epoch := _EPOCH_LINE.match(last):
+                bar.show(int(epoch[1]), epoch[2])
+        if training.wait() != 0:
+            errors.seek(0)
+            said = errors.read().strip()
+            raise DemoError(f"the best block could not be trained again: {said}")
+    return float(json.loads(last)["test_accuracy"])
