@@ -22,7 +22,12 @@ from nni_blockqnn.common.garbage import collection_paused
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.class_args import check_class_args
 from nni_blockqnn.exchange.kept_results import KeptResults
-from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
+from nni_blockqnn.exchange.metrics import (
+    FinalMetric,
+    MetricError,
+    parse_failure,
+    parse_final_metric,
+)
 from nni_blockqnn.exchange.parameters import trial_parameters
 from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.q_learning.search import (
@@ -163,16 +168,14 @@ class BlockQNNTuner(Tuner):
                     self._journal.append(failure_event(failure), durable=True)
                     return
                 metric = parse_final_metric(value, search.space.encoding)
+                if _has_counted(metric, search.history):
+                    _logger.debug("Episode %d counted by its trial's file", metric.episode)
+                    return
                 result = search.check_result(
                     metric.episode, metric.block, metric.reward, metric.values
                 )
             except (MetricError, UncountableError) as error:
-                if _has_counted(value, search.history):
-                    _logger.debug("A result has counted by the file that its trial kept: %s", error)
-                else:
-                    _logger.warning(
-                        "A result does not count: %s; it was %s", error, shown(value, 400)
-                    )
+                _logger.warning("A result does not count: %s; it was %s", error, shown(value, 400))
             else:
                 self._journal.append(result_event(result), durable=True)
                 search.learn(result)
@@ -320,12 +323,10 @@ class BlockQNNTuner(Tuner):
         return seed
 
 
-def _has_counted(value: Any, history: Sequence[Result]) -> bool:
+def _has_counted(metric: FinalMetric, history: Sequence[Result]) -> bool:
     """Whether the very same result is in the history.
 
     A trial keeps its result before it reports it; if another one dies meanwhile, it counts early.
     """
-    if not isinstance(value, Mapping):
-        return False
-    reported = (value.get("episode"), value.get("default"))
-    return any((result.episode, result.reward) == reported for result in reversed(history))
+    reported = (metric.episode, metric.reward)
+    return any((result.episode, result.reward) == reported for result in history)

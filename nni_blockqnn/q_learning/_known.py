@@ -89,10 +89,10 @@ class DensityWeight:
         return values.pop() if is_sure and len(values) == 1 and not self._unexplained else None
 
     def observe(self, reward: float, metric: Mapping[str, Any]) -> None:
-        rho = metric.get("rho")
+        rho, accuracy = metric.get("rho"), metric.get("accuracy")
         if is_number(rho):
             self._stated.add(float(rho))
-        elif metric.get("accuracy") == reward:  # of a trial of one's own, for example
+        elif is_number(accuracy) and accuracy == reward:  # of a trial of one's own, for example
             self._equal += 1
         else:
             self._unexplained = True

@@ -388,7 +388,7 @@ class BlockSearch:
         """At equal cost, a result of another width says nothing of the network of this one."""
         stated = metric.get("width")
         width = self._limits.width(block, repeats)
-        if self._limits.target is not None and stated is not None and stated != width:
+        if self._limits.target is not None and is_number(stated) and stated != width:
             raise OtherCostError(
                 f"a result of {block} at width {shown(stated)} is of another cost: this search "
                 f"trains it at width {width} (match)"
