@@ -17,17 +17,18 @@ SHARED = {"search", "of_ranks", "stopped", "exported", "whole", "surrogate"}
 """Fixtures that take seconds and serve several tests: pytest-xdist runs these in one process."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest selects by -m
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a real experiment or a costly fixture as slow; group what shares one."""
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        if EXPERIMENTS.intersection(used):
-            item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.timeout(PATIENCE_SECONDS))
-        for name in SHARED.intersection(used):
-            item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group(name))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses a real experiment or a costly fixture as slow; group what shares one.
+
+    Any later, pytest-xdist has read the groups already.
+    """
+    used = getattr(item, "fixturenames", ())
+    if EXPERIMENTS.intersection(used):
+        item.add_marker(pytest.mark.slow)
+        item.add_marker(pytest.mark.timeout(PATIENCE_SECONDS))
+    for name in SHARED.intersection(used):
+        item.add_marker(pytest.mark.slow)
+        item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture
