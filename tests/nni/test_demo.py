@@ -73,6 +73,9 @@ def test_ctrl_c_leaves_nothing_behind(nni: Nni, tmp_path: Path, moment: str) -> 
         preexec_fn=heed_ctrl_c,
     )
     try:
+        if moment == "searching":  # trials may run before the demo knows that NNI has started
+            assert demo.stdout is not None
+            assert any("its web UI" in line for line in demo.stdout)
         wait_for(lambda: nni.listed() if moment == "starting" else trials_run(nni), demo)
         (experiment_id,) = nni.listed()
         left = nni.processes(experiment_id)
