@@ -20,7 +20,6 @@ from nni_blockqnn.predictor.guide import Guide
 from nni_blockqnn.predictor.predictor import CostOf, Network
 from nni_blockqnn.space.mutation import mutate
 from nni_blockqnn.space.search_space import SearchSpace
-from nsc_bench.plan import block_of_length
 from nsc_bench.setups import Setup
 
 KINDS = ("named", "uniform", "exploration", "mutant", "guided")
@@ -201,7 +200,7 @@ def _random(kind: str, rng: np.random.Generator) -> Iterator[Block]:
     space = SearchSpace()
     while True:
         if kind == "uniform":
-            yield block_of_length(int(rng.integers(1, space.max_layers)), rng)
+            yield space.random_block(rng, int(rng.integers(1, space.max_layers)))
         else:
             yield space.random_block(rng)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.search_space import SearchSpace
@@ -77,21 +76,10 @@ def large_blocks(spec: NetworkSpec) -> Iterator[Block]:
     space = SearchSpace()
     seen: set[str] = set()
     while True:
-        for block in (space.random_block(rng), block_of_length(int(rng.integers(5, 23)), rng)):
+        for block in (space.random_block(rng), space.random_block(rng, int(rng.integers(5, 23)))):
             if len(block.layers) > 4 and block.key not in seen and _is_quick(block, spec):
                 seen.add(block.key)
                 yield block
-
-
-def block_of_length(length: int, rng: np.random.Generator) -> Block:
-    """Drawn as exploration draws, but the Terminal only when it is time."""
-    space = SearchSpace()
-    layers: list[Layer] = []
-    while len(layers) < length:
-        layer = space.random_successor(layers[-1] if layers else None, rng)
-        if layer.type != LayerType.TERMINAL:
-            layers.append(layer)
-    return Block(tuple(layers))
 
 
 def _is_quick(block: Block, spec: NetworkSpec) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.blocks.layer import Layer, LayerType
 from nni_blockqnn.space.limits import CostLimits, Limits, check_limits
 from nni_blockqnn.space.search_space import SearchSpace
 
@@ -114,22 +113,10 @@ def _candidates(
     for _ in range(count * _DRAWS_A_CANDIDATE):
         if len(found) == count:
             break
-        block = costs.shortened(
-            _block_of_length(space, int(rng.integers(1, space.max_layers)), rng)
-        )
+        block = costs.shortened(space.random_block(rng, int(rng.integers(1, space.max_layers))))
         if costs.fitting_repeats(block):
             found.setdefault(block.function_key, block)
     return list(found.values())
-
-
-def _block_of_length(space: SearchSpace, length: int, rng: np.random.Generator) -> Block:
-    """A block drawn as exploration draws, but with the Terminal only at that length."""
-    layers: list[Layer] = []
-    while len(layers) < length:
-        layer = space.random_successor(layers[-1] if layers else None, rng)
-        if layer.type != LayerType.TERMINAL:
-            layers.append(layer)
-    return Block(tuple(layers), space.encoding)
 
 
 def _density(block: Block) -> float:

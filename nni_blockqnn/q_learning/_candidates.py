@@ -7,15 +7,14 @@ need not know what was trained before.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.predictor.predictor import Network, Predictor
+from nni_blockqnn.predictor.predictor import Network
 from nni_blockqnn.q_learning._faults import faults_logged
 from nni_blockqnn.q_learning.agent import Agent
 from nni_blockqnn.q_learning.failures import Failures
@@ -137,96 +136,6 @@ class AgentSource(CandidateSource):
             # what the Q-agent draws is legal, and parsing 50 draws would double a suggestion's time
             return block if type(self._agent) is QAgent else self._space.parse(block)
         return None
-
-
-class PredictorSource(CandidateSource):
-    """The predictor's choice among mutants of the best blocks and proposals of the agent."""
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        predictor: Predictor,
-        agent_source: AgentSource,
-        chooser: NetworkChooser,
-        limits: CostLimits,
-        settings: CandidateSettings,
-        seen: AbstractSet[Network],
-    ) -> None:
-        """
-        Args:
-            seen: networks that are left out, since their results are known; the search adds to it.
-        """
-        self.predictor = predictor
-        self.pending: Sequence[Network] = ()
-        self._space = space
-        self._agent_source = agent_source
-        self._chooser = chooser
-        self._limits = limits
-        self._settings = settings
-        self._seen = seen
-        self._networks: list[Network] = []
-        self._rewards: list[float] = []
-
-    @property
-    def ready(self) -> bool:
-        """Whether there are results enough to predict from."""
-        return len(self._rewards) >= self._settings.first_results
-
-    def observe(self, network: Network, reward: float) -> None:
-        self._networks.append(network)
-        self._rewards.append(reward)
-        with faults_logged(self.predictor, "It has not learnt from this result"):
-            self.predictor.observe(network, reward)
-
-    def prepare(self) -> None:
-        """Have the predictor learn now, so that the next suggestion need not wait for it."""
-        if self.ready:
-            with faults_logged(self.predictor, "It tries again at the next suggestion"):
-                self.predictor.prepare()
-
-    def means(self, networks: Sequence[Network]) -> np.ndarray | None:
-        """The expected reward of each network, (n,); ``None`` if the predictor knows none."""
-        if not self.ready:
-            return None
-        with faults_logged(self.predictor, "Results are picked by their own rewards"):
-            means = self.predictor.mean(networks)
-            if means is None or np.shape(means) == (len(networks),):
-                return None if means is None else np.asarray(means, dtype=float)
-            raise ValueError(f"mean must be ({len(networks)},), got shape {np.shape(means)}")
-        return None
-
-    def draw(self, epsilon: float, rng: np.random.Generator) -> Iterator[Network]:
-        if self.ready:
-            yield from self._ranked(self._pool(epsilon, rng))
-
-    def _ranked(self, pool: list[Network]) -> list[Network]:
-        with faults_logged(self.predictor, "The agent's next block is taken"):
-            ranked = list(self.predictor.rank(pool, self.pending))
-            # others might be over the limits, or in no space at all
-            if foreign := [network for network in ranked if network not in pool]:
-                raise ValueError(f"rank must return candidates, got {shown(foreign[0])}")
-            return ranked
-        return []
-
-    def _pool(self, epsilon: float, rng: np.random.Generator) -> list[Network]:
-        best = np.argsort(self._rewards, kind="stable")[::-1][: self._settings.incumbents]
-        parents = [self._networks[at] for at in best]
-        pool: dict[Network, None] = {}  # a set that keeps its order, which decides ties
-        # twice as many draws as are wanted, since some are known, equal, or over the limits
-        for _ in range(2 * self._settings.pool):
-            if rng.random() < self._settings.mutant_share:
-                parent, _ = parents[rng.integers(len(parents))]
-                block = mutate(parent, self._space, rng)
-            elif proposal := self._agent_source.proposal(epsilon, rng):
-                block = self._limits.shortened(proposal)
-            else:
-                block = self._limits.shortened(self._space.random_block(rng))
-            for network in self._chooser.candidates(block, epsilon, rng):
-                if network not in self._seen:
-                    pool[network] = None
-            if len(pool) >= self._settings.pool:
-                break
-        return list(pool)
 
 
 class RandomSource(CandidateSource):

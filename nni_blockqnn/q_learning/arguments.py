@@ -244,7 +244,10 @@ CANDIDATE_RULES: dict[str, tuple[Rule, ...]] = {
     "random_draws": _integer(0, 100_000),
     "enumerated": _integer(0, 10_000_000),
     "pool": _integer(1, 10_000),
+    "time_share": _share("a number in (0, 1]", lowest_allowed=False),
     "mutant_share": _share("a number in [0, 1]", lowest_allowed=True),
+    "splice_share": _share("a number in [0, 1]", lowest_allowed=True),
+    "fresh_share": _share("a number in [0, 1]", lowest_allowed=True),
     "first_results": _integer(1),
     "incumbents": _integer(1),
 }

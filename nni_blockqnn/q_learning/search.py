@@ -28,7 +28,6 @@ from nni_blockqnn.q_learning._candidates import (
     CandidateSource,
     EnumerationSource,
     NetworkChooser,
-    PredictorSource,
     RandomSource,
     RetrySource,
 )
@@ -36,6 +35,8 @@ from nni_blockqnn.q_learning._episodes import Episodes, OtherCostError, Uncounta
 from nni_blockqnn.q_learning._faults import faults_logged
 from nni_blockqnn.q_learning._known import KnownResults, are_equivalent
 from nni_blockqnn.q_learning._networks import NetworkKey
+from nni_blockqnn.q_learning._pool import CandidatePool
+from nni_blockqnn.q_learning._predictor_source import PredictorSource
 from nni_blockqnn.q_learning._start_blocks import StartSource, start_networks
 from nni_blockqnn.q_learning._suggestion import Result, Suggestion
 from nni_blockqnn.q_learning.agent import Agent
@@ -118,9 +119,8 @@ class BlockSearch:
             self._start_source,
         ]
         if predictor is not None:
-            self._predictor_source = PredictorSource(
-                space, predictor, agent_source, chooser, limits, settings, self._trajectories
-            )
+            pool = CandidatePool(space, agent_source, chooser, limits, settings, self._has_result)
+            self._predictor_source = PredictorSource(predictor, pool, settings)
             sources.append(self._predictor_source)
         return [
             *sources,
@@ -209,6 +209,12 @@ class BlockSearch:
         return self._known.has_equivalent(block, repeats) or any(
             repeats == others and are_equivalent(block, other)
             for other, others in self._episodes.networks_under_way
+        )
+
+    def _has_result(self, network: Network) -> bool:
+        """Whether the network, or one of the same function, needs no training."""
+        return network in self._trajectories or (
+            NetworkKey(*network) in self._known or self._known.has_equivalent(*network)
         )
 
     def _recalled(self, block: Block, repeats: int) -> Experience | None:
@@ -310,13 +316,13 @@ class BlockSearch:
         self._known_blocks.append(block)
         self._trajectories.add(network)
         if self.space.contains(block):  # a result may be of an earlier, larger space
-            self._observe(network, self._sign * result.reward)
+            self._observe(network, self._sign * result.reward, result.metric)
 
-    def _observe(self, network: Network, reward: float) -> None:
+    def _observe(self, network: Network, reward: float, metric: Mapping[str, Any]) -> None:
         with faults_logged(self.agent, "It has not learnt from this result"):
             self.agent.observe(Experience(*network, reward))
         if self._predictor_source is not None:
-            self._predictor_source.observe(network, reward)
+            self._predictor_source.observe(network, reward, metric)
 
     def prepare(self) -> None:
         """Have the predictor learn now, so that the next :meth:`ask` need not wait for it."""
@@ -348,7 +354,7 @@ class BlockSearch:
         """Learn that the network is none of the better ones, since it gives no result."""
         if self.history and self.space.contains(network[0]):
             rewards = [self._sign * result.reward for result in self.history]
-            self._observe(network, float(np.quantile(rewards, FAILURE_QUANTILE)))
+            self._observe(network, float(np.quantile(rewards, FAILURE_QUANTILE)), {})
 
     def import_result(
         self,

@@ -90,9 +90,12 @@ class CandidateSettings(NamedTuple):
         random_draws: random blocks after that, and as many neighbours of known blocks.
         enumerated: blocks looked through in the end, short ones first, before the space counts as
             exhausted. There are 35,784 blocks of up to four layers.
-        pool: candidates that the predictor ranks for one suggestion.
-        mutant_share: share of the pool that are mutants of the best blocks; the rest is the
-            agent's.
+        pool: candidates that the predictor ranks for one suggestion; ``None`` for as many as
+            ``time_share`` pays for.
+        time_share: of the trials' own time, the most that drawing and ranking may take.
+        mutant_share: share of the pool that are mutants of the best blocks.
+        splice_share: share that is spliced of two of them.
+        fresh_share: share that is random, of uniform length; the rest of the pool is the agent's.
         first_results: results before the predictor is asked.
         incumbents: the best results, whose blocks are the parents of mutants.
     """
@@ -101,8 +104,11 @@ class CandidateSettings(NamedTuple):
     whole_draws: int = 3
     random_draws: int = 500
     enumerated: int = 40_000
-    pool: int = 40
+    pool: int | None = None
+    time_share: float = 0.01
     mutant_share: float = 0.5
+    splice_share: float = 0.1
+    fresh_share: float = 0.2
     first_results: int = 10
     incumbents: int = 10
 

@@ -1,12 +1,13 @@
-"""Small changes to a block, for searches that go from a good block to its neighbours.
+"""New blocks out of known ones, for searches that go on from what is good.
 
-The edits are those of graph searches such as regularized evolution (arXiv 1802.01548): a layer is
-changed, rewired, inserted or removed.
+The edits of :func:`mutate` are those of graph searches such as regularized evolution (arXiv
+1802.01548): a layer is changed, rewired, inserted or removed. :func:`splice` is a one-point
+crossover.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -32,6 +33,33 @@ def mutate(block: Block, space: SearchSpace, rng: np.random.Generator) -> Block:
         if mutant != block:
             return mutant
     return block
+
+
+def splice(first: Block, second: Block, space: SearchSpace, rng: np.random.Generator) -> Block:
+    """The beginning of one block, continued by the end of another, as a block of the space.
+
+    Layers of the end read what they read before where that is in the end itself; what they read of
+    the second block's beginning becomes the last layer of the first one's, or an earlier one at the
+    same distance. ``first`` itself if no cut gives a block that differs from both.
+    """
+    for _ in range(_ATTEMPTS):
+        kept = int(rng.integers(1, len(first.layers) + 1))
+        cut = int(rng.integers(1, len(second.layers) + 1))
+        rows = [*first.layers[:kept], *_continued(second.layers[cut:], cut, kept)]
+        try:
+            block = space.parse([list(row) for row in rows])
+        except InvalidBlockError:  # such as a block too long
+            continue
+        if block not in (first, second):
+            return block
+    return first
+
+
+def _continued(layers: Sequence[Layer], cut: int, kept: int) -> Iterator[Layer]:
+    """Layers after position ``cut`` of their block, put after ``kept`` layers of another."""
+    for layer in layers:
+        read = [max(p + kept - cut, 1) for p in layer.predecessors]
+        yield _reading(layer._replace(index=layer.index + kept - cut), read)
 
 
 def _change(

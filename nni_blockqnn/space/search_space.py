@@ -120,13 +120,26 @@ class SearchSpace:
         pred1, pred2 = sorted(preds.tolist()) if len(preds) == 2 else (int(preds[0]), 0)
         return Layer(index, kind.type, kernel, pred1, pred2)
 
-    def random_block(self, rng: np.random.Generator) -> Block:
-        """A block drawn layer by layer with :meth:`random_successor`: 6.4 layers in the mean."""
+    def random_block(self, rng: np.random.Generator, length: int | None = None) -> Block:
+        """A block drawn layer by layer with :meth:`random_successor`: 6.4 layers in the mean.
+
+        Args:
+            length: of the block; ``None`` draws the Terminal like any other layer.
+
+        Raises:
+            ValueError: if the space has no block of this length.
+        """
+        if length is not None and not 0 < length < self.max_layers:
+            raise ValueError(
+                f"length must be from 1 to {self.max_layers - 1} (max_layers - 1), got {length}"
+            )
         layers: list[Layer] = []
-        layer = self.random_successor(None, rng)
-        while layer.type != LayerType.TERMINAL:
-            layers.append(layer)
-            layer = self.random_successor(layer, rng)
+        while len(layers) != length:
+            layer = self.random_successor(layers[-1] if layers else None, rng)
+            if layer.type != LayerType.TERMINAL:
+                layers.append(layer)
+            elif length is None:
+                break
         return Block(tuple(layers), self.encoding)
 
     def blocks(self) -> Iterator[Block]:
