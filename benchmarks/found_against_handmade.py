@@ -1,0 +1,92 @@
+"""Whether what a search finds beats hand-made blocks at equal cost, after a long training.
+
+    python benchmarks/found_against_handmade.py --dataset cifar10 --data-dir DIR [--seeds 3]
+    python benchmarks/found_against_handmade.py --dataset cifar10 --report
+
+The first runs every search of :mod:`verdict.searches` from each seed in the full space, really
+training every block, then trains its pick long and reads the test set. It may be killed and started
+again, and several may run side by side with other ``--seeds-from`` or ``--arms``. The second prints
+the table of ``docs/search_quality.md``. DIR is as :mod:`nsc_bench.make_ground` wants it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from nsc_bench.ground import HAND_MADE
+from nsc_bench.make_table import append
+from nsc_bench.setups import GROUNDS, SETUPS
+from verdict.report import markdown
+from verdict.searches import ARMS, record, search
+from verdict.trainings import Trainings
+
+from nni_blockqnn import Block
+
+RESULTS = Path(__file__).with_name("results")
+REFERENCES = ("residual", "inception", "two basic blocks")
+FINAL_SEEDS = 3
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", choices=GROUNDS, default="cifar10")
+    parser.add_argument("--data-dir", type=Path, help="where the data set's files lie")
+    parser.add_argument("--output", type=Path, default=RESULTS / "found_against_handmade")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", type=int, default=3, help="searches of each kind")
+    parser.add_argument("--seeds-from", type=int, default=0, help="the first one's seed")
+    parser.add_argument("--trials", type=int, default=100, help="of a search, at most 200")
+    parser.add_argument("--report", action="store_true", help="print what there is")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    verdict = Verdict(options.dataset, options.data_dir, options.output / options.dataset)
+    if options.report:
+        print("\n".join(markdown(verdict.searches(), verdict.final, REFERENCES)))
+        return
+    for seed in range(options.seeds_from, options.seeds_from + options.seeds):
+        for arm in options.arms:
+            verdict.run(arm, seed, options.trials)
+
+
+class Verdict:
+    """The searches of one data set and the long trainings of their picks."""
+
+    def __init__(self, dataset: str, data_dir: Path | None, folder: Path) -> None:
+        names = GROUNDS[dataset]
+        self._early, self.final = (
+            Trainings(
+                SETUPS[name],
+                data_dir,
+                folder / f"{name}.jsonl",
+                RESULTS / "nsc_ground" / f"{name}.jsonl",
+            )
+            for name in names[:2]
+        )
+        self._searches = folder / "searches.jsonl"
+
+    def run(self, arm: str, seed: int, trials: int) -> None:
+        done = {(line["arm"], line["seed"]): line for line in self.searches()}
+        if (arm, seed) not in done:
+            made, tried = search(arm, seed, trials, self._early)
+            done[arm, seed] = record(arm, seed, tried, made.best(1)[0].block)
+            append(self._searches, done[arm, seed])
+            print(time.strftime("%H:%M:%S"), arm, seed, done[arm, seed]["pick"], flush=True)
+        blocks = [Block.parse(done[arm, seed]["pick"]), *(HAND_MADE[name] for name in REFERENCES)]
+        for block in blocks:
+            for final_seed in range(FINAL_SEEDS):
+                self.final.line(block, final_seed)
+
+    def searches(self) -> list[dict]:
+        """Those that are finished."""
+        if not self._searches.exists():
+            return []
+        lines = self._searches.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+if __name__ == "__main__":
+    main()

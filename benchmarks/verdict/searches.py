@@ -1,0 +1,77 @@
+"""The searches that are compared: who chooses, and what the pick is in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from nsc_bench.setups import Setup
+
+from nni_blockqnn import Block, BlockSearch, SearchSpace
+from verdict.trainings import Trainings
+
+ARMS: dict[str, dict[str, Any]] = {
+    "random": {"agent": "random"},
+    "evolution": {"agent": "evolution"},
+    "Q, tuned": {},
+    "predictor": {"predictor": "wl", "candidates": {"pool": 160}},
+}
+"""Arguments of :class:`BlockSearch`. How many candidates a predictor has must not depend on how busy
+the machine is."""
+
+_TRAINING_SEED = 0
+
+
+class Trial(NamedTuple):
+    """A block that a search tried; ``accuracy`` is ``None`` if its training diverged."""
+
+    block: Block
+    accuracy: float | None
+    seconds: float
+
+
+def search(arm: str, seed: int, trials: int, early: Trainings) -> tuple[BlockSearch, list[Trial]]:
+    """A search of so many trials, one after the other.
+
+    What was trained before is not trained again, so a search that was cut off goes on.
+    """
+    made = BlockSearch(
+        _space(early.setup), seed=seed, budget=trials, **_arguments(arm, early.setup)
+    )
+    return made, list(_tried(made, trials, early))
+
+
+def _tried(search: BlockSearch, trials: int, early: Trainings) -> Iterator[Trial]:
+    for _ in range(trials):
+        suggestion = search.ask()
+        if suggestion is None:
+            return
+        line = early.line(suggestion.block, _TRAINING_SEED)
+        yield Trial(suggestion.block, line["accuracy"], line["seconds"])
+        if line["accuracy"] is None:
+            search.tell_failure(suggestion.episode, "diverged", of_block=True)
+        else:
+            metric = {"accuracy": line["accuracy"], "rho": 0.0}
+            search.tell(suggestion.episode, line["accuracy"], metric)
+
+
+def _space(setup: Setup) -> SearchSpace:
+    return SearchSpace(repeats=(setup.spec.repeats,), network=json.dumps(asdict(setup.spec)))
+
+
+def _arguments(arm: str, setup: Setup) -> dict[str, Any]:
+    assert setup.match is not None
+    return ARMS[arm] | {"match": {setup.match.measure: setup.match.value}}
+
+
+def record(arm: str, seed: int, tried: Sequence[Trial], pick: Block) -> dict[str, Any]:
+    """A finished search as JSON."""
+    return {
+        "arm": arm,
+        "seed": seed,
+        "pick": pick.to_json(),
+        "hours": sum(trial.seconds for trial in tried) / 3600,
+        "trials": [[trial.block.to_json(), trial.accuracy] for trial in tried],
+    }
