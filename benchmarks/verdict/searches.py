@@ -18,8 +18,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "Q, tuned": {},
     "predictor": {"predictor": "wl", "candidates": {"pool": 160}},
 }
-"""Arguments of :class:`BlockSearch`. How many candidates a predictor has must not depend on how busy
-the machine is."""
+"""Arguments of :class:`BlockSearch`. The predictor's candidates must not depend on how busy the
+machine is."""
 
 _TRAINING_SEED = 0
 

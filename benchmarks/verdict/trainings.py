@@ -30,7 +30,7 @@ class Trainings:
             self._read(path)
 
     def line(self, block: Block, seed: int) -> dict[str, Any]:
-        """What is known of a training: its ``accuracy`` (``None`` if it diverged), ``seconds``..."""
+        """What a training gave: ``accuracy`` (``None`` if it diverged), ``seconds`` and more."""
         name = (block.to_json(), seed)
         if name not in self._lines:
             self._read(self._file)  # another process may have trained it
