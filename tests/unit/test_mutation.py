@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nni_blockqnn import Block, SearchSpace
 from nni_blockqnn.blocks.layer import ENCODINGS
-from nni_blockqnn.space.mutation import mutate
+from nni_blockqnn.space.mutation import mutate, splice
 
 
 @given(st.sampled_from(ENCODINGS), st.integers(2, 23), st.integers(0, 2**32 - 1))
@@ -71,3 +71,38 @@ def test_rewiring_keeps_the_layers() -> None:
     assert Block.parse([[1, 1, 3, 0, 0], [2, 1, 3, 1, 0], [3, 2, 3, 1, 0]]) in {
         mutate(block, SearchSpace(), rng) for _ in range(300)
     }
+
+
+@given(st.sampled_from(ENCODINGS), st.integers(2, 23), st.integers(0, 2**32 - 1))
+def test_a_splice_begins_as_one_block_and_ends_as_the_other(
+    encoding: str, max_layers: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    space = SearchSpace(max_layers=max_layers, encoding=encoding)
+    first, second = space.random_block(rng), space.random_block(rng)
+    block = splice(first, second, space, rng)
+    assert space.parse(block) == block
+    ends = [(layer.type, layer.kernel) for layer in second.layers]
+    rest = [(layer.type, layer.kernel) for layer in block.layers]
+    assert any(
+        block.layers[:kept] == first.layers[:kept] and _ends(rest[kept:], ends)
+        for kept in range(1, len(block.layers) + 1)
+    )
+
+
+def _ends(rest: list[tuple[int, int]], labels: list[tuple[int, int]]) -> bool:
+    return not rest or labels[-len(rest) :] == rest
+
+
+def test_layers_of_a_splice_read_at_the_same_distance() -> None:
+    """The end's own layers as before; others by distance, at the earliest the first layer."""
+    space = SearchSpace()
+    first = Block.parse([[1, 1, 1, 0, 0], [2, 1, 3, 1, 0]])
+    second = Block.parse([[1, 2, 3, 0, 0], [2, 3, 3, 1, 0], [3, 1, 5, 1, 0], [4, 5, 0, 2, 3]])
+    found = {splice(first, second, space, np.random.default_rng(seed)) for seed in range(200)}
+    whole = [[1, 1, 1, 0, 0], [2, 1, 3, 1, 0], [3, 1, 5, 1, 0], [4, 5, 0, 2, 3]]
+    assert Block.parse(whole) in found, "kept = cut = 2"
+    shorter = [[1, 1, 1, 0, 0], [2, 3, 3, 1, 0], [3, 1, 5, 1, 0], [4, 5, 0, 2, 3]]
+    assert Block.parse(shorter) in found, "kept = cut = 1"
+    one = Block.parse([[1, 4, 0, 0, 0]])
+    assert splice(one, one, space, np.random.default_rng(0)) == one
