@@ -17,8 +17,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from arena.full_space import FULL_ARENAS, FullArena, load_full
 from arena.lineup import ABLATIONS, BUDGET_FREE, players
-from arena.objectives import Objective, objectives
+from arena.objectives import Objective
 from arena.play import play
 from arena.report import draw_curves, markdown
 from arena.results import Results, Task, line_of, read
@@ -30,9 +31,14 @@ PLAYED = Path(__file__).with_name("partial") / "search_quality.jsonl"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
-def tasks(arena: Arena, names: list[str], seeds: int, budgets: list[int]) -> Iterator[Task]:
+ALL_ARENAS = (*ARENAS, *FULL_ARENAS)
+
+
+def tasks(
+    arena: Arena | FullArena, names: list[str], seeds: int, budgets: list[int]
+) -> Iterator[Task]:
     """All seeds of one player and objective after the other, short searches first."""
-    possible = [budget for budget in budgets if budget < len(arena.entries)]
+    possible = [budget for budget in budgets if budget < arena.size]
     for budget in possible:
         for objective in _objectives(arena.name):
             for name in names:
@@ -45,7 +51,7 @@ def tasks(arena: Arena, names: list[str], seeds: int, budgets: list[int]) -> Ite
 def run(task: Task) -> str:
     objective = _objectives(task.arena)[task.objective]
     rng = np.random.default_rng([task.seed, 7])
-    make = (players(load(task.arena).by_size) | ABLATIONS)[task.player]
+    make = (players(_loaded(task.arena).by_size) | ABLATIONS)[task.player]
     player = make(objective, task.seed, task.budget, rng)
     played = play(player, objective, task.budget, IN_FLIGHT, rng)
     return line_of(task, played.regrets(objective))
@@ -53,9 +59,11 @@ def run(task: Task) -> str:
 
 @cache
 def _objectives(arena: str) -> dict[str, Objective]:
-    loaded = load(arena)
-    made = objectives(loaded.entries, loaded.find, loaded.space)
-    return {objective.name: objective for objective in made}
+    return {objective.name: objective for objective in _loaded(arena).objectives()}
+
+
+def _loaded(arena: str) -> Arena | FullArena:
+    return load_full(arena) if arena in FULL_ARENAS else load(arena)
 
 
 def play_all(todo: list[Task], jobs: int) -> None:
@@ -70,9 +78,9 @@ def play_all(todo: list[Task], jobs: int) -> None:
 
 def report() -> None:
     results = Results(read(PLAYED))
-    print("\n".join(markdown(results, list(ARENAS), BUDGETS)))
+    print("\n".join(markdown(results, ALL_ARENAS, BUDGETS)))
     IMAGES.mkdir(exist_ok=True)
-    for arena in ARENAS:
+    for arena in ALL_ARENAS:
         name = arena.lower().replace(", ", "_").replace(" ", "_").replace("-", "_")
         draw_curves(results, arena, 100, IMAGES / f"search_quality_{name}.svg")
 
@@ -82,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--arenas", nargs="+", choices=list(ARENAS), default=list(ARENAS))
+    parser.add_argument("--arenas", nargs="+", choices=ALL_ARENAS, default=ALL_ARENAS)
     parser.add_argument("--players", nargs="+", choices=names, default=list(players([])))
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS))
     parser.add_argument("--jobs", type=int, default=1)
@@ -93,7 +101,7 @@ def main() -> None:
     known = read(PLAYED)
     todo = [
         task
-        for arena in map(load, arguments.arenas)
+        for arena in map(_loaded, arguments.arenas)
         for task in tasks(arena, arguments.players, arguments.seeds, arguments.budgets)
         if task not in known
     ]

@@ -31,6 +31,7 @@ class Objective:
 
     Attributes:
         max_flops: larger blocks are illegal.
+        match: the cost of every network, as a search takes it.
         best: the largest judged value of a legal block.
     """
 
@@ -42,6 +43,7 @@ class Objective:
     best: float = math.inf
     best_seen: float = math.inf
     values: dict[str, Value | None] = field(default_factory=dict, compare=False, repr=False)
+    match: dict[str, int] | None = None
 
     def __call__(self, block: Block) -> Value | None:
         """The block's value; ``None`` for one that is illegal or in no table."""

@@ -140,6 +140,8 @@ class Search:
     def __init__(self, objective: Objective, seed: int, budget: int, **arguments: Any) -> None:
         if objective.max_flops is not None:
             arguments["limits"] = {"max_flops": objective.max_flops}
+        if objective.match is not None:
+            arguments["match"] = objective.match
         self._search = BlockSearch(objective.space, seed=seed, budget=budget, **arguments)
         self._episodes: dict[str, int] = {}
 

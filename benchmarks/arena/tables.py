@@ -11,6 +11,7 @@ from nsc_bench.plan import SEEDS, small_blocks
 from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import Entry, Table, load_table
 
+from arena.objectives import Objective, objectives
 from nni_blockqnn import Block, SearchSpace
 from nni_blockqnn.network.cost import estimate_cost
 
@@ -35,6 +36,13 @@ class Arena:
         three, four = small_blocks()
         blocks = [block for block in (*three, *four) if self.space.contains(block)]
         return [self.find(block) for block in blocks]
+
+    @property
+    def size(self) -> int:
+        return len(self.entries)
+
+    def objectives(self) -> list[Objective]:
+        return objectives(self.entries, self.find, self.space)
 
     @cached_property
     def trained_share(self) -> float:

@@ -72,12 +72,15 @@ class FinalSurrogate:
 
     def accuracy(self, block: Block, seed: int) -> float:
         """In percent; always the same for a block, or its twin, and a seed."""
+        own = self._noise * normal(f"{block.function_key} long, seed {seed}")
+        return float(np.clip(self.expected(block) + own, 0, 100))
+
+    def expected(self, block: Block) -> float:
+        """In percent, the mean over all seeds."""
         function = block.function_key
         if function not in self._predicted:
             self._predicted[function] = float(self.predict([block])[0])
-        shared = self._function_error * normal(f"{function} long")
-        own = self._noise * normal(f"{function} long, seed {seed}")
-        return float(np.clip(self._predicted[function] + shared + own, 0, 100))
+        return self._predicted[function] + self._function_error * normal(f"{function} long")
 
     @cached_property
     def r_squared(self) -> float:

@@ -1,7 +1,7 @@
 """PCC or separate ReLU, batch norm and convolution (paper, Fig. 9): searches that really train.
 
-    python benchmarks/encodings.py [--seeds 5] [--trials 120]
-    python benchmarks/encodings.py --report
+    python benchmarks/block_encodings.py [--seeds 5] [--trials 120]
+    python benchmarks/block_encodings.py --report
 
 The same agent searches each encoding on NSC-Bench's digits, blocks of up to 22 layers, one trial at
 a time. A line a trial goes to ``benchmarks/partial/encodings.jsonl``; a run that was stopped goes
