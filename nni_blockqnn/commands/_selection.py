@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge.statuses import TRIAL_ENDED
@@ -12,7 +11,8 @@ from nni_blockqnn.common.messages import counted
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import equal_cost
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
+from nni_blockqnn.results.expected import has_predictor, with_expected
+from nni_blockqnn.results.experiment import Ranking, Results, TrialResult, distinct_best
 from nni_blockqnn.space.match import Match
 
 
@@ -22,6 +22,8 @@ class Selection:
 
     Attributes:
         k: at most so many.
+        by: ``None`` for the expected reward where a predictor chose the search's blocks, and for
+            the reward elsewhere.
         max_params: of the network's weights; None for any number.
         max_flops: of the network's multiply-accumulates; None for any number.
         repeats: the network's N; None for any.
@@ -31,7 +33,7 @@ class Selection:
     """
 
     k: int
-    by: Literal["reward", "accuracy"]
+    by: Ranking | None
     max_params: int | None
     max_flops: int | None
     repeats: int | None
@@ -41,12 +43,17 @@ class Selection:
 
 def best_results(results: Results, selection: Selection) -> list[TrialResult]:
     """The selected results, best first."""
+    by = selection.by or ("expected" if has_predictor(results.experiment) else "reward")
+    if by == "expected":
+        results = with_expected(results)
+        if all(trial.expected is None for trial in results.trials):  # too few to predict from
+            by = "reward"
     fitting = _of_repeats(results, selection.repeats)
     limits = (selection.max_params, selection.max_flops)
     if not selection.network:
-        return distinct_best(fitting, selection.k, selection.by, *limits)
+        return distinct_best(fitting, selection.k, by, *limits)
     spec = NetworkSpec.from_parameter(selection.network)
-    every = distinct_best(fitting, len(fitting.trials), selection.by)
+    every = distinct_best(fitting, len(fitting.trials), by)
     within = (result for result in every if is_within(result.block, spec, selection))
     return list(islice(within, selection.k))
 

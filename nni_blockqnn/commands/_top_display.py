@@ -16,7 +16,17 @@ from nni_blockqnn.commands._console import TableConsole, width_of
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.results.experiment import TrialResult
 
-_FIELDS = ("episode", "trial_id", "reward", "accuracy", "flops", "params", "density", "repeats")
+_FIELDS = (
+    "episode",
+    "trial_id",
+    "reward",
+    "expected",
+    "accuracy",
+    "flops",
+    "params",
+    "density",
+    "repeats",
+)
 _TIMES = ("epoch_seconds", "image_milliseconds")
 _MORE_FIELDS = ("name", "block", "encoding", "network_folder", "width", "start_block", *_TIMES)
 
@@ -89,11 +99,11 @@ def _show_paragraphs(best: Sequence[TrialResult], console: TableConsole) -> None
 
 
 def _reported(best: Sequence[TrialResult]) -> list[_Column]:
-    """The columns, without those of searches at equal cost where there is nothing in them."""
+    """The columns, without those that not every search has where there is nothing in them."""
     return [
         column
         for column in _COLUMNS
-        if column[0] not in _AT_EQUAL_COST or any(column[1](result) for result in best)
+        if column[0] not in _NOT_EVERYWHERE or any(column[1](result) for result in best)
     ]
 
 
@@ -113,7 +123,7 @@ def _millions(flops: int | None) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
-_AT_EQUAL_COST = ("width", "s/epoch", "ms/image")
+_NOT_EVERYWHERE = ("expected", "width", "s/epoch", "ms/image")
 
 _Column = tuple[str, Callable[[TrialResult], str]]
 """A heading, and what a result has under it; empty if its trial did not report it."""
@@ -121,6 +131,7 @@ _Column = tuple[str, Callable[[TrialResult], str]]
 _COLUMNS: tuple[_Column, ...] = (
     ("episode", lambda result: str(result.episode)),
     ("reward", lambda result: _decimals(result.reward)),
+    ("expected", lambda result: _decimals(result.expected)),
     ("accuracy %", lambda result: _decimals(result.accuracy)),
     ("MFLOPs", lambda result: _millions(result.flops)),
     ("params", lambda result: "" if result.params is None else f"{result.params:,}"),

@@ -27,6 +27,7 @@ from nni_blockqnn.commands._top_finalists import write_best
 from nni_blockqnn.common.closed_pipe import reader_may_go
 from nni_blockqnn.exchange.finalists import check_replaceable
 from nni_blockqnn.results.experiment import (
+    RANKINGS,
     Experiment,
     Results,
     TrialResult,
@@ -130,7 +131,12 @@ def _title(results: Results) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=int, default=10, help="how many (default: %(default)s)")
-    parser.add_argument("--by", choices=("reward", "accuracy"), default="reward")
+    parser.add_argument(
+        "--by",
+        choices=RANKINGS,
+        help="expected is what a predictor expects of the network, all results considered, so that "
+        "the luckiest does not win (default: expected if the search has a predictor, or reward)",
+    )
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
     parser.add_argument(
         "--watch", action="store_true", help="show it again and again until it is over, or Ctrl-C"

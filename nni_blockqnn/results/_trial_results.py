@@ -39,6 +39,8 @@ class TrialResult:
         metric: the whole final metric.
         width: filters of the network's first stage, if the search scaled them (`match`).
         is_start: whether it is of one of the search's start blocks.
+        expected: the reward that a predictor expects of the network
+            (:mod:`nni_blockqnn.results.expected`); ``None`` if none was asked.
     """
 
     episode: int
@@ -55,6 +57,7 @@ class TrialResult:
     metric: Mapping[str, Any]
     width: int | None = None
     is_start: bool = False
+    expected: float | None = None
 
 
 @dataclass(frozen=True)

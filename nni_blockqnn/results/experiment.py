@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from nni_blockqnn.bridge.database import (
     ExperimentDatabaseError,
@@ -17,7 +17,7 @@ from nni_blockqnn.bridge.database import (
     read_trials,
 )
 from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
-from nni_blockqnn.common.messages import shown
+from nni_blockqnn.common.messages import alternatives, shown
 from nni_blockqnn.exchange.kept_results import kept_metric
 from nni_blockqnn.results._trial_results import (
     MetricReader,
@@ -39,6 +39,11 @@ __all__ = [
     "is_of_blockqnn",
     "read_results",
 ]
+
+
+Ranking = Literal["reward", "accuracy", "expected"]
+RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
+"""What the best results may be best by."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def read_results(experiment: Experiment) -> Results:
 def distinct_best(
     results: Results,
     k: int,
-    by: Literal["reward", "accuracy"] = "reward",
+    by: Ranking = "reward",
     max_params: int | None = None,
     max_flops: int | None = None,
 ) -> list[TrialResult]:
@@ -109,12 +114,12 @@ def distinct_best(
     equal keys and equal repeats. What was not reported ranks last, and does not pass a limit.
 
     Raises:
-        ValueError: if ``by`` is neither "reward" nor "accuracy".
+        ValueError: if ``by`` is none of ``RANKINGS``.
     """
-    if by not in ("reward", "accuracy"):
-        raise ValueError(f"by must be 'reward' or 'accuracy', got {shown(by)}")
+    if by not in RANKINGS:
+        raise ValueError(f"by must be {alternatives(RANKINGS)}, got {shown(by)}")
     better = 1 if results.minimize else -1
-    sign = better if by == "reward" else -1
+    sign = -1 if by == "accuracy" else better
     best: dict[tuple[str, int | None], TrialResult] = {}
     for result in sorted(
         results.trials,

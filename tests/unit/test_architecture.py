@@ -40,7 +40,7 @@ ARROWS = {
     "exchange": "blocks common network q_learning space",
     "record": "blocks common q_learning",
     "bridge": "common",
-    "results": "blocks bridge common exchange q_learning record space",
+    "results": "blocks bridge common exchange network predictor q_learning record space",
     "trials": "blocks bridge common data exchange export model_space network training",
     "reports": "blocks calibration common export network results training",
     "commands": "blocks bridge calibration common data exchange export model_space network "

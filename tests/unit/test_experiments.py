@@ -405,7 +405,7 @@ def test_distinct_best_breaks_ties_by_flops_and_keeps_to_limits(tmp_path: Path) 
     assert best(by="accuracy") == ["trial0", "trial2", "trial1"]
     assert best(max_flops=200) == ["trial2", "trial1"]
     assert best(max_params=20) == ["trial1"]
-    with pytest.raises(ValueError, match=r"'reward' or 'accuracy', got 'flops'"):
+    with pytest.raises(ValueError, match="by must be reward, accuracy or expected, got 'flops'"):
         best(by="flops")
 
 
