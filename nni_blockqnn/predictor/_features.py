@@ -10,13 +10,14 @@ concat (or the output) reads gives way to its operands.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.canonical import LabelledNode
+from nni_blockqnn.blocks.kind_table import kinds_of
 from nni_blockqnn.network.cost import Cost
 
 DEPTHS = 4
@@ -26,13 +27,26 @@ BUCKETS = 1024
 """Of labels at each depth: bounds the memory; a block has about as many labels as layers."""
 
 
+NUMBERS = (
+    *("ln FLOPs", "ln parameters", "layers", "depth", "leaves", "density"),
+    *("most convolutions", "fewest convolutions", "reach"),
+)
+"""Depth is in layers; convolutions are counted on the paths from the input to a leaf: on the
+longest, and to the leaf with the fewest. Reach is by how many pixels the block widens a receptive
+field to each side."""
+
+LEAST_SPREADS = (0.1, 0.1, *(0.0 for _ in NUMBERS[2:]))
+"""Of each number's standard deviation, when numbers are standardised. Networks of equal cost differ
+by rounding, which says nothing."""
+
+
 class Features(NamedTuple):
     """A network's features.
 
     Attributes:
         labels: (DEPTHS, BUCKETS) how often each label occurs, hashed into buckets, over the root of
             the sum of squares at its depth.
-        numbers: ln FLOPs, ln parameters, layers, depth, leaves and density.
+        numbers: as ``NUMBERS`` names them.
     """
 
     labels: np.ndarray
@@ -41,23 +55,52 @@ class Features(NamedTuple):
 
 def features(block: Block, cost: Cost) -> Features:
     nodes = block.function_graph
+    types = _Types.of(block.encoding)
+    convolutions = _longest_paths(nodes, lambda label: label[0] in types.convolutions)
+    reach = _longest_paths(nodes, lambda label: label[0] in types.spatial and label[1] // 2)
+    leaves = nodes[-1][1]
     numbers = (
         math.log(cost.flops),
         math.log(cost.params),
         float(len(nodes)),
-        float(_depth(nodes)),
-        float(len(nodes[-1][1])),
+        float(_longest_paths(nodes, lambda label: 1)[-1] - 2),  # neither input nor output
+        float(len(leaves)),
         block.density,
+        float(convolutions[-1]),
+        float(min(convolutions[leaf] for leaf in leaves)),
+        float(reach[-1]),
     )
     return Features(_label_counts(nodes), numbers)
 
 
-def _depth(nodes: Sequence[LabelledNode]) -> int:
-    """Layers on the longest path from the input to the output."""
-    depth = [-1]  # of what the input reads
-    for _, read in nodes:
-        depth.append(1 + max(depth[p] for p in read))
-    return depth[-1] - 1
+class _Types(NamedTuple):
+    """Which types of an encoding, as keys have them, count as what.
+
+    Attributes:
+        convolutions: layers that write as many channels as the stage has filters.
+        spatial: layers with a kernel.
+    """
+
+    convolutions: frozenset[int]
+    spatial: frozenset[int]
+
+    @classmethod
+    def of(cls, encoding: str) -> _Types:
+        kinds = [(kind.key_label(0)[0], kind) for kind in kinds_of(encoding).values()]
+        return cls(
+            frozenset(number for number, kind in kinds if kind.outputs == "filters"),
+            frozenset(number for number, kind in kinds if kind.kernels != (0,)),
+        )
+
+
+def _longest_paths(
+    nodes: Sequence[LabelledNode], length: Callable[[tuple[int, int]], int]
+) -> list[int]:
+    """The greatest sum of lengths on a path to each node, position 0 being what the input reads."""
+    longest = [0]
+    for label, read in nodes:
+        longest.append(length(label) + max(longest[p] for p in read))
+    return longest
 
 
 def _label_counts(nodes: Sequence[LabelledNode]) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from nni_blockqnn.predictor._features import DEPTHS, Features
+from nni_blockqnn.predictor._features import DEPTHS, LEAST_SPREADS, Features
 
 
 class Kernel(NamedTuple):
@@ -58,8 +58,12 @@ class _Scale(NamedTuple):
     spread: np.ndarray
 
     @classmethod
-    def fit(cls, values: np.ndarray) -> _Scale:
-        spread = values.std(axis=0)
+    def fit(cls, values: np.ndarray, least: Sequence[float] = (0.0,)) -> _Scale:
+        """
+        Args:
+            least: spreads, smaller ones of which are raised to these; one for all, or one each.
+        """
+        spread = np.maximum(values.std(axis=0), least)
         return cls(values.mean(axis=0), np.where(spread > 0, spread, 1.0))
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
@@ -75,7 +79,7 @@ class GaussianProcess:
             results: (n,) of the trained networks.
         """
         self._kernel = kernel
-        self._numbers = _Scale.fit(_numbers(trained))
+        self._numbers = _Scale.fit(_numbers(trained), LEAST_SPREADS)
         self._results = _Scale.fit(results)
         self._trained = self._inputs(trained)
         correlation = self._correlation(self._trained, self._trained)
@@ -123,7 +127,8 @@ def likeliest_kernel(trained: Sequence[Features], results: np.ndarray) -> Kernel
     """The kernel of ``KERNELS`` that explains the results best (marginal likelihood)."""
     labels = _labels(trained).swapaxes(0, 1)
     by_depth = np.cumsum(labels @ labels.swapaxes(1, 2), axis=0)
-    numbers = _Scale.fit(_numbers(trained)).standardised(_numbers(trained))
+    scale = _Scale.fit(_numbers(trained), LEAST_SPREADS)
+    numbers = scale.standardised(_numbers(trained))
     distances = _squared_distances(numbers, numbers)
     targets = _Scale.fit(results).standardised(results)
 

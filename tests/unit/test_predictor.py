@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from nni_blockqnn import Block, NetworkSpec, SearchSpace, estimate_cost
 from nni_blockqnn.network.cost import Cost
-from nni_blockqnn.predictor._features import Features, features
+from nni_blockqnn.predictor._features import LEAST_SPREADS, NUMBERS, Features, features
 from nni_blockqnn.predictor._gaussian_process import GaussianProcess, Kernel, likeliest_kernel
 from nni_blockqnn.predictor.guide import Guide, GuideSettings
 
@@ -32,9 +32,33 @@ def _network(block: Block, repeats: int) -> Cost:
 
 
 def test_numbers_of_the_residual_block() -> None:
-    """Identity skipped: input, two convolutions, add, output; one leaf; density of the codes."""
+    """Identity skipped: input, two convolutions, add, output; one leaf; density of the codes; two
+    convolutions and two pixels on the way."""
     found = _features("[[1,4,0,0,0],[2,1,3,1,0],[3,1,3,2,0],[4,5,0,1,3]]")
-    assert found.numbers == (3.0, 2.0, 5.0, 3.0, 1.0, 1.0)
+    assert found.numbers == (3.0, 2.0, 5.0, 3.0, 1.0, 1.0, 2.0, 2.0, 2.0)
+    assert len(found.numbers) == len(NUMBERS) == len(LEAST_SPREADS)
+
+
+def test_convolutions_and_reach_are_of_paths() -> None:
+    """A convolution, from which two poolings lead to one leaf, and two convolutions, of which the
+    last is a depthwise one, to the other."""
+    rows = "[[1,1,5,0,0],[2,2,3,1,0],[3,1,3,1,0],[4,3,3,2,0],[5,11,5,3,0],[6,6,0,4,5]]"
+    assert _features(rows).numbers[4:] == (2.0, 1.0, 3.0, 1.0, 5.0)
+
+
+def test_a_difference_of_rounding_in_the_cost_says_nothing() -> None:
+    """At equal cost FLOPs differ by some percent, and by that must not tell networks apart."""
+    rows = [f"[[1,1,{kernel},0,0]]" for kernel in (1, 3, 5)]
+    results = np.array([1.0, 2.0, 3.0])
+
+    def predicted(flops: list[float]) -> np.ndarray:
+        networks = [
+            features(Block.parse(text), Cost(int(1e6 * factor), 100, 1))
+            for text, factor in zip(rows, flops, strict=True)
+        ]
+        return GaussianProcess(Kernel(1, 0.3, 1.0, 0.1), networks, results).predict(networks)[0]
+
+    np.testing.assert_allclose(predicted([1.0, 1.001, 0.999]), predicted([1.0, 1.0, 1.0]), 1e-3)
 
 
 @pytest.mark.parametrize(
