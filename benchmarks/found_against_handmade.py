@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 from nsc_bench.ground import HAND_MADE
-from nsc_bench.make_table import append
+from nsc_bench.make_table import append, mend
 from nsc_bench.setups import GROUNDS, SETUPS
 from verdict.report import markdown
-from verdict.searches import ARMS, record, search
+from verdict.searches import ARMS, pick, record, search
 from verdict.trainings import Trainings
 
 from nni_blockqnn import Block
@@ -67,12 +67,14 @@ class Verdict:
             for name in names[:2]
         )
         self._searches = folder / "searches.jsonl"
+        self._searches.touch()
+        mend(self._searches)
 
     def run(self, arm: str, seed: int, trials: int) -> None:
         done = {(line["arm"], line["seed"]): line for line in self.searches()}
         if (arm, seed) not in done:
             made, tried = search(arm, seed, trials, self._early)
-            done[arm, seed] = record(arm, seed, tried, made.best(1)[0].block)
+            done[arm, seed] = record(arm, seed, tried, pick(arm, made, self.final))
             append(self._searches, done[arm, seed])
             print(time.strftime("%H:%M:%S"), arm, seed, done[arm, seed]["pick"], flush=True)
         blocks = [Block.parse(done[arm, seed]["pick"]), *(HAND_MADE[name] for name in REFERENCES)]
@@ -82,10 +84,9 @@ class Verdict:
 
     def searches(self) -> list[dict]:
         """Those that are finished."""
-        if not self._searches.exists():
-            return []
-        lines = self._searches.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [
+            json.loads(line) for line in self._searches.read_text(encoding="utf-8").splitlines()
+        ]
 
 
 if __name__ == "__main__":

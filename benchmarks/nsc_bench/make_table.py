@@ -93,9 +93,15 @@ def _measured(job: Job, spec: NetworkSpec, setup: Setup, data: ImageData) -> dic
     result = train(network, watched, setup.recipe, device=device, seed=job.seed)
     if setup.match is None:
         return {"accuracy": result.accuracy}
-    split = data.test if setup.scored == "test" else data.valid
+    valid, test = (
+        evaluate(result.network, split, data.mean, data.std, device=device)
+        if split is data.valid or setup.scored == "test"
+        else None
+        for split in (data.valid, data.test)
+    )
     return {
-        "accuracy": evaluate(result.network, split, data.mean, data.std, device=device),
+        "accuracy": valid if test is None else test,
+        "valid": valid,
         "curve": [epoch.accuracy for epoch in result.epochs],
     }
 
@@ -122,13 +128,18 @@ def resume(output: Path, setup: Setup) -> set[tuple[str, int]]:
     """
     if not output.exists() or not output.read_bytes().count(b"\n"):
         output.write_text(json.dumps({"setup": setup.described()}) + "\n", encoding="utf-8")
-    content = output.read_bytes()
-    if not content.endswith(b"\n"):
-        os.truncate(output, content.rindex(b"\n") + 1)
+    mend(output)
     header, *lines = read_lines(output)
     if header["setup"] != setup.described():
         raise ValueError(f"{output} was made with {header['setup']}: move it away to begin anew")
     return _names(lines)
+
+
+def mend(file: Path) -> None:
+    """Cut off a last line that a kill left without its end."""
+    content = file.read_bytes()
+    if not content.endswith(b"\n"):
+        os.truncate(file, content.rfind(b"\n") + 1)
 
 
 def _names(lines: Iterable[dict]) -> set[tuple[str, int]]:

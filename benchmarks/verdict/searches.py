@@ -10,16 +10,21 @@ from typing import Any, NamedTuple
 from nsc_bench.setups import Setup
 
 from nni_blockqnn import Block, BlockSearch, SearchSpace
+from verdict.finals import Choice, choose
 from verdict.trainings import Trainings
 
+_PREDICTOR = {"predictor": "wl", "candidates": {"pool": 160}}
 ARMS: dict[str, dict[str, Any]] = {
     "random": {"agent": "random"},
     "evolution": {"agent": "evolution"},
     "Q, tuned": {},
-    "predictor": {"predictor": "wl", "candidates": {"pool": 160}},
+    "predictor": _PREDICTOR,
+    "predictor, then finals": _PREDICTOR,
 }
 """Arguments of :class:`BlockSearch`. The predictor's candidates must not depend on how busy the
 machine is."""
+WITH_FINALS = {"predictor, then finals"}
+"""Their pick is chosen by :mod:`verdict.finals`."""
 
 _TRAINING_SEED = 0
 
@@ -41,6 +46,13 @@ def search(arm: str, seed: int, trials: int, early: Trainings) -> tuple[BlockSea
         _space(early.setup), seed=seed, budget=trials, **_arguments(arm, early.setup)
     )
     return made, list(_tried(made, trials, early))
+
+
+def pick(arm: str, search: BlockSearch, final: Trainings) -> Choice:
+    """The block that a search ends with."""
+    if arm in WITH_FINALS:
+        return choose(search, final)
+    return Choice(search.best(1)[0].block, (), 0.0)
 
 
 def _tried(search: BlockSearch, trials: int, early: Trainings) -> Iterator[Trial]:
@@ -66,12 +78,13 @@ def _arguments(arm: str, setup: Setup) -> dict[str, Any]:
     return ARMS[arm] | {"match": {setup.match.measure: setup.match.value}}
 
 
-def record(arm: str, seed: int, tried: Sequence[Trial], pick: Block) -> dict[str, Any]:
+def record(arm: str, seed: int, tried: Sequence[Trial], choice: Choice) -> dict[str, Any]:
     """A finished search as JSON."""
     return {
         "arm": arm,
         "seed": seed,
-        "pick": pick.to_json(),
-        "hours": sum(trial.seconds for trial in tried) / 3600,
+        "pick": choice.block.to_json(),
+        "hours": (sum(trial.seconds for trial in tried) + choice.seconds) / 3600,
+        "finalists": [[block.to_json(), accuracy] for block, accuracy in choice.finalists],
         "trials": [[trial.block.to_json(), trial.accuracy] for trial in tried],
     }

@@ -113,6 +113,11 @@ class GaussianProcess:
         deviation = np.sqrt(self._variance * np.maximum(variance, 1e-12))
         return centre + spread * (cross.T @ self._whitened), spread * deviation
 
+    def correlation(self, networks: Sequence[Features]) -> np.ndarray:
+        """(n, n) between the results of the networks, without their noise, before any is known."""
+        inputs = self._inputs(networks)
+        return self._correlation(inputs, inputs)
+
     def _inputs(self, networks: Sequence[Features]) -> _Inputs:
         labels = _labels(networks)[:, : self._kernel.depths].reshape(len(networks), -1)
         return _Inputs(labels, self._numbers.standardised(_numbers(networks)))

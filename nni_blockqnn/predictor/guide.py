@@ -88,10 +88,17 @@ class Guide(Predictor):
 
     def mean(self, networks: Sequence[Network]) -> np.ndarray:
         """The posterior mean of each network, (n,)."""
+        return self._fitted().predict([self._features_of(network) for network in networks])[0]
+
+    def _fitted(self) -> GaussianProcess:
         self.prepare()
         if self._process is None:
             raise ValueError("there are no results yet to predict from")
-        return self._process.predict([self._features_of(network) for network in networks])[0]
+        return self._process
+
+    def similarity(self, networks: Sequence[Network]) -> np.ndarray:
+        """The process's correlation of the networks' results, noise apart, (n, n)."""
+        return self._fitted().correlation([self._features_of(network) for network in networks])
 
     def _incumbents(self) -> list[Network]:
         """The networks of the best results, the best first."""

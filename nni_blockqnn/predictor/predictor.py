@@ -52,3 +52,10 @@ class Predictor(ABC):
         ``None``, the default, if the predictor has no such estimate.
         """
         return None
+
+    def similarity(self, networks: Sequence[Network]) -> np.ndarray | None:
+        """How alike the networks are, (n, n), from 0 to 1, which a network is to itself.
+
+        ``None``, the default, if the predictor has no such measure.
+        """
+        return None
