@@ -1,4 +1,4 @@
-"""The verdict's searches: each training is done once, and the pick is chosen by validation alone."""
+"""The searches of the verdict: a training is done once, and validation alone chooses the pick."""
 
 from __future__ import annotations
 
