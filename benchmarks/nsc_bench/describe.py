@@ -45,8 +45,9 @@ def described(table: Table) -> Iterator[str]:
 
 
 def seed_noise(entries: Sequence[Entry]) -> float:
-    """Standard deviation of the accuracy between seeds, pooled over the blocks, in points."""
-    return float(np.sqrt(np.mean([np.var(entry.accuracies, ddof=1) for entry in entries])))
+    """Standard deviation of the accuracy between seeds, in points, pooled over the blocks."""
+    several = [entry.accuracies for entry in entries if len(entry.accuracies) > 1]
+    return float(np.sqrt(np.mean([np.var(each, ddof=1) for each in several]))) if several else 0.0
 
 
 def _figures(entries: list[Entry]) -> dict[str, str]:

@@ -22,8 +22,10 @@ from nni_blockqnn.space.mutation import mutate
 from nni_blockqnn.space.search_space import SearchSpace
 from nsc_bench.setups import Setup
 
-KINDS = ("named", "uniform", "exploration", "mutant", "guided")
-"""Hand-made ones, two ways to draw at random, and two in which searches go on from the best."""
+SEARCHED = "searched"
+KINDS = ("named", "uniform", "exploration", "mutant", "guided", SEARCHED)
+"""Hand-made ones, two ways to draw at random, two in which searches go on from the best, and what
+the searches of ``found_against_handmade.py`` trained."""
 
 EARLY_CYCLES = 50
 EARLY_A_CYCLE = 20

@@ -1,52 +1,62 @@
 """Make a table of a working file: from ``benchmarks/``, ``python -m nsc_bench.pack --dataset
 fashion_mnist``.
 
-Blocks whose trainings are not all there yet, or of which one diverged, are left out.
+Blocks whose trainings are not all there yet are left out, unless a search trained them: these have
+as many seeds as were wanted there. Trainings that diverged are left out, too.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.network.cost import estimate_cost
+from nsc_bench.ground import SEARCHED
 from nsc_bench.make_table import read_lines, working_file
 from nsc_bench.plan import SEEDS
 from nsc_bench.setups import SETUPS, Setup
-from nsc_bench.table import Entry, Table, table_path
+from nsc_bench.table import MOST_SEEDS, Entry, Table, table_path
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="pack", description=__doc__)
     parser.add_argument("--dataset", choices=SETUPS, default="fashion_mnist")
-    parser.add_argument("--input", type=Path, help="the working file (partial/DATASET.jsonl)")
+    parser.add_argument(
+        "--input", type=Path, nargs="+", help="the working files (partial/DATASET.jsonl)"
+    )
     parser.add_argument("--output", type=Path, help="the table (DATASET.csv.gz)")
     options = parser.parse_args(arguments)
     output = options.output or table_path(options.dataset)
-    table = packed(options.input or working_file(options.dataset), SETUPS[options.dataset])
+    inputs = options.input or [working_file(options.dataset)]
+    table = packed(inputs, SETUPS[options.dataset])
     table.save(output)
     print(f"{output}: {len(table.entries)} blocks, {output.stat().st_size} bytes")
 
 
-def packed(path: Path, setup: Setup) -> Table:
-    """The table of a working file that was made with the setup."""
-    header, *lines = read_lines(path)
-    trainings: dict[str, list[dict]] = defaultdict(list)
-    for line in lines:
-        if line["accuracy"] is not None:
-            trainings[line["block"]].append(line)
-    complete = (
-        trained
-        for trained in trainings.values()
-        if len(trained) == (setup.seeds or SEEDS[trained[0]["kind"]])
-    )
-    return Table(header["setup"], tuple(_entry(trained, setup) for trained in complete))
+def packed(paths: Sequence[Path], setup: Setup) -> Table:
+    """The table of working files that were made with the setup; the same seed again is left out."""
+    trainings: dict[str, dict[int, dict]] = defaultdict(dict)
+    for path in paths:
+        header, *lines = read_lines(path)
+        assert header["setup"] == setup.described(), path
+        for line in lines:
+            if line["accuracy"] is not None:
+                trainings[line["block"]].setdefault(line["seed"], line)
+    groups = [
+        [by_seed[seed] for seed in sorted(by_seed)][:MOST_SEEDS] for by_seed in trainings.values()
+    ]
+    complete = (trained for trained in groups if len(trained) >= _wanted(trained[0]["kind"], setup))
+    return Table(setup.described(), tuple(_entry(trained, setup) for trained in complete))
+
+
+def _wanted(kind: str, setup: Setup) -> int:
+    return 1 if kind == SEARCHED else setup.seeds or SEEDS[kind]
 
 
 def _entry(trainings: list[dict], setup: Setup) -> Entry:
-    trainings = sorted(trainings, key=lambda line: line["seed"])
     block = Block.parse(trainings[0]["block"])
     spec = setup.network(block)
     assert spec is not None

@@ -99,8 +99,10 @@ class Surrogate:
         self, entries: list[list[Entry]]
     ) -> tuple[IsotonicRegression, IsotonicRegression]:
         """Between seeds and between functions, each falling with the expected accuracy."""
-        between_seeds = [np.mean([_variance(entry) for entry in twins]) for twins in entries]
-        seeds = _falling().fit(self._unseen, between_seeds)
+        variances = [_variances(twins) for twins in entries]
+        several = [at for at, found in enumerate(variances) if found]
+        between_seeds = [np.mean(variances[at]) for at in several]
+        seeds = _falling().fit(self._unseen[several], between_seeds)
         trainings = np.array([len(_accuracies(twins)) for twins in entries])
         of_means = seeds.predict(self._unseen) / trainings
         squares = (self._accuracies - self._unseen) ** 2
@@ -119,9 +121,10 @@ def _accuracies(twins: list[Entry]) -> list[float]:
     return [accuracy for entry in twins for accuracy in entry.accuracies]
 
 
-def _variance(entry: Entry) -> float:
-    """Between the seeds."""
-    return float(np.var(entry.accuracies, ddof=1))
+def _variances(twins: list[Entry]) -> list[float]:
+    """Between the seeds, of each that has several."""
+    several = [entry.accuracies for entry in twins if len(entry.accuracies) > 1]
+    return [float(np.var(accuracies, ddof=1)) for accuracies in several]
 
 
 def _falling() -> IsotonicRegression:

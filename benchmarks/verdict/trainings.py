@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nsc_bench.ground import SEARCHED
 from nsc_bench.make_table import append, read_lines, resume, trained
 from nsc_bench.plan import Job
 from nsc_bench.setups import Setup
@@ -36,7 +37,7 @@ class Trainings:
             self._read(self._file)  # another process may have trained it
         if name not in self._lines:
             data = self.setup.load(self._data_dir)
-            self._lines[name] = trained(Job("searched", block, seed), self.setup, data)
+            self._lines[name] = trained(Job(SEARCHED, block, seed), self.setup, data)
             append(self._file, self._lines[name])
         return self._lines[name]
 

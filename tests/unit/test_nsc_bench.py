@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nsc_bench.describe import seed_noise
 from nsc_bench.features import features
 from nsc_bench.make_table import make, read_lines
 from nsc_bench.pack import packed
@@ -100,12 +101,33 @@ def test_only_blocks_with_all_seeds_are_packed(tmp_path: Path) -> None:
     lines += [_line(other, seed, 60.0) for seed in (0, 1)]
     lines += [_line(diverged, seed, None if seed == 1 else 60.0) for seed in (0, 1, 2)]
     work.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    table = packed(work, DIGITS)
+    table = packed([work], DIGITS)
     assert [(entry.block, entry.accuracies) for entry in table.entries] == [
         (CONV, (50.0, 51.0, 52.0))
     ]
     assert table.entries[0].seconds == pytest.approx(0.2)
     assert table.entries[0].flops == estimate_cost(CONV, DIGITS.spec).flops
+
+
+def test_what_searches_trained_is_packed_with_the_seeds_that_it_has(tmp_path: Path) -> None:
+    files = [tmp_path / "one.jsonl", tmp_path / "other.jsonl"]
+    searched, other = Block.parse([[1, 1, 5, 0, 0]]), Block.parse([[1, 2, 3, 0, 0]])
+    lines = [
+        [_line(CONV, 0, 50.0), _line(searched, 0, 60.0) | {"kind": "searched"}],
+        [_line(CONV, seed, 51.0) for seed in (0, 2, 1)]
+        + [_line(other, seed, 61.0) | {"kind": "searched"} for seed in (101, 1, 100, 0)],
+    ]
+    for file, its in zip(files, lines, strict=True):
+        header = {"setup": DIGITS.described()}
+        file.write_text("".join(json.dumps(line) + "\n" for line in [header, *its]))
+    table = packed(files, DIGITS)
+    assert [entry.accuracies for entry in table.entries] == [
+        (50.0, 51.0, 51.0),
+        (60.0,),
+        (61.0, 61.0, 61.0),
+    ]
+    assert seed_noise(table.entries) == pytest.approx(np.sqrt((1 / 3 + 0) / 2))
+    assert seed_noise(table.entries[1:2]) == 0.0
 
 
 def test_a_saved_table_reads_the_same_and_has_the_same_bytes(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_killed_making_goes_on_where_it_was(ground: dict[str, Setup], tmp_path
     assert (killed / "plan.jsonl").read_bytes() == (whole / "plan.jsonl").read_bytes()
     assert len(_lines(whole)) == 3
 
-    table = packed(whole / "d.jsonl", ground["d"])
+    table = packed([whole / "d.jsonl"], ground["d"])
     table.save(tmp_path / "d.csv.gz")
     loaded = Table.load(tmp_path / "d.csv.gz")
     loaded.save(tmp_path / "again.csv.gz")
