@@ -26,7 +26,7 @@ from nni_blockqnn.space.mutation import mutate
 FULL_ARENAS = {"CIFAR-10, 22 layers at equal cost": "cifar10"}
 """The ground by name."""
 
-_CLIMBS, _STEPS = 20, 300
+_CLIMBS, _STEPS = 6, 200
 """Walks of random edits that end at the best block there is, as far as is known."""
 
 
