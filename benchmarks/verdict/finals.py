@@ -13,13 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nni_blockqnn import Block, BlockSearch
-from nni_blockqnn.q_learning.search import Result
 from verdict.trainings import Trainings
 
 FINALISTS = 6
-MOST_ALIKE = 0.7
-"""Correlation, beyond which two blocks count as one family."""
-_CONSIDERED = 40
 _FIRST_SEED = 100
 """Of final trainings that choose; those that judge have smaller ones."""
 
@@ -36,23 +32,9 @@ class Choice(NamedTuple):
     seconds: float
 
 
-def finalists(search: BlockSearch) -> list[Result]:
-    """The best results that are not alike, best first; the alike fill what places are left."""
-    best = search.best(_CONSIDERED)
-    assert search.predictor is not None
-    similarity = search.predictor.similarity([(each.block, each.repeats) for each in best])
-    assert similarity is not None
-    chosen: list[int] = []
-    for at in range(len(best)):
-        if all(similarity[at, other] < MOST_ALIKE for other in chosen):
-            chosen.append(at)
-    rest = [at for at in range(len(best)) if at not in chosen]
-    return [best[at] for at in (*chosen, *rest)[:FINALISTS]]
-
-
 def choose(search: BlockSearch, final: Trainings) -> Choice:
     """The finalist that is best on the validation images after long trainings."""
-    blocks = [result.block for result in finalists(search)]
+    blocks = [result.block for result in search.finalists(FINALISTS)]
     seconds = 0.0
     accuracies: dict[Block, list[float]] = {}
     for round_seeds in ((_FIRST_SEED,), (_FIRST_SEED + 1, _FIRST_SEED + 2)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge.statuses import TRIAL_ENDED
@@ -11,7 +10,7 @@ from nni_blockqnn.common.messages import counted
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import equal_cost
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.results.expected import has_predictor, with_expected
+from nni_blockqnn.results.expected import has_predictor, varied_results, with_expected
 from nni_blockqnn.results.experiment import Ranking, Results, TrialResult, distinct_best
 from nni_blockqnn.space.match import Match
 
@@ -30,6 +29,7 @@ class Selection:
         network: what finalists will be trained in: a preset's name or JSON text of NetworkSpec's
             fields. The limits are of that network then. None: the network of the experiment.
         match: what finalists cost in it, by its filters; None for the filters as they are.
+        varied: whether they are of several families.
     """
 
     k: int
@@ -39,6 +39,7 @@ class Selection:
     repeats: int | None
     network: str | None
     match: Match | None = None
+    varied: bool = False
 
 
 def best_results(results: Results, selection: Selection) -> list[TrialResult]:
@@ -50,12 +51,13 @@ def best_results(results: Results, selection: Selection) -> list[TrialResult]:
             by = "reward"
     fitting = _of_repeats(results, selection.repeats)
     limits = (selection.max_params, selection.max_flops)
-    if not selection.network:
-        return distinct_best(fitting, selection.k, by, *limits)
-    spec = NetworkSpec.from_parameter(selection.network)
-    every = distinct_best(fitting, len(fitting.trials), by)
-    within = (result for result in every if is_within(result.block, spec, selection))
-    return list(islice(within, selection.k))
+    if selection.network:
+        spec = NetworkSpec.from_parameter(selection.network)
+        every = distinct_best(fitting, len(fitting.trials), by)
+        best = [result for result in every if is_within(result.block, spec, selection)]
+    else:
+        best = distinct_best(fitting, len(fitting.trials), by, *limits)
+    return varied_results(best, selection.k, results) if selection.varied else best[: selection.k]
 
 
 def is_within(block: Block, spec: NetworkSpec, selection: Selection) -> bool:

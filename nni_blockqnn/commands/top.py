@@ -49,6 +49,7 @@ def top(arguments: argparse.Namespace) -> int:
         arguments.repeats,
         arguments.network,
         arguments.match,
+        arguments.varied,
     )
     _check_options(selection, output, arguments.references)
     if arguments.watch:
@@ -136,6 +137,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=RANKINGS,
         help="expected is what a predictor expects of the network, all results considered, so that "
         "the luckiest does not win (default: expected if the search has a predictor, or reward)",
+    )
+    parser.add_argument(
+        "--varied",
+        action="store_true",
+        help="the best of each family of blocks first: what is alike differs little in the end",
     )
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
     parser.add_argument(

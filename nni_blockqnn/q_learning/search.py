@@ -35,6 +35,7 @@ from nni_blockqnn.q_learning._episodes import Episodes, OtherCostError, Uncounta
 from nni_blockqnn.q_learning._faults import faults_logged
 from nni_blockqnn.q_learning._known import KnownResults, are_equivalent
 from nni_blockqnn.q_learning._networks import NetworkKey
+from nni_blockqnn.q_learning._picks import best_results, finalists
 from nni_blockqnn.q_learning._pool import CandidatePool
 from nni_blockqnn.q_learning._predictor_source import PredictorSource
 from nni_blockqnn.q_learning._start_blocks import StartSource, start_networks
@@ -261,21 +262,15 @@ class BlockSearch:
         With a predictor that has a posterior mean, that decides and not the result itself, which of
         many noisy ones is the luckiest.
         """
-        ranked = sorted(self.history, key=lambda result: -self._sign * result.reward)
-        distinct: dict[NetworkKey, Result] = {}
-        for result in ranked:
-            distinct.setdefault(NetworkKey(result.block, result.repeats), result)
-        results = list(distinct.values())
-        means = self._posterior_means(results)
-        if means is not None:
-            results = [results[at] for at in np.argsort(-means, kind="stable")]
-        return results[:k]
+        return best_results(self.history, self._sign, self._predictor_source)[:k]
 
-    def _posterior_means(self, results: list[Result]) -> np.ndarray | None:
-        source = self._predictor_source
-        if source is None:
-            return None
-        return source.means([(result.block, result.repeats) for result in results])
+    def finalists(self, k: int) -> list[Result]:
+        """The same, but of several families, as far as there are any.
+
+        Without a predictor that tells how alike networks are, they are the best.
+        """
+        best = self.best(len(self.history))
+        return finalists(best, k, self._predictor_source)
 
     def record_suggestion(self, suggestion: Suggestion, *, imported: bool = False) -> None:
         """Take note of a suggestion, also of one that was made before a restart."""

@@ -7,12 +7,17 @@ the luck out: it believes a result the more, the better those of similar network
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.network.cost import Cost
+from nni_blockqnn.predictor.families import varied
 from nni_blockqnn.predictor.predictor import Network
 from nni_blockqnn.results.experiment import Experiment, Results, TrialResult
+
+if TYPE_CHECKING:
+    from nni_blockqnn.predictor.guide import Guide
 
 FEWEST = 10
 """Results, before a prediction says anything."""
@@ -30,28 +35,48 @@ def with_expected(results: Results) -> Results:
     They stay without where there are fewer than ``FEWEST`` results that say what their network
     costs.
     """
+    known, guide = _known(results), _fitted(results)
+    if guide is None:
+        return results
+    networks = list(dict.fromkeys(map(_network, known)))
+    sign = -1.0 if results.minimize else 1.0
+    means = dict(zip(networks, sign * guide.mean(networks), strict=True))
+    trials = [replace(trial, expected=means.get(_network(trial))) for trial in results.trials]
+    return replace(results, trials=tuple(trials))
+
+
+def varied_results(best: Sequence[TrialResult], k: int, results: Results) -> list[TrialResult]:
+    """The first of each family, then others, ``k`` in all.
+
+    Args:
+        best: the best of the results, best first.
+    """
+    guide = _fitted(results)
+    known = [trial for trial in best if trial.flops and trial.params]
+    if guide is None:
+        return list(best[:k])
+    return [known[at] for at in varied(list(map(_network, known)), k, guide)]
+
+
+def _known(results: Results) -> list[TrialResult]:
+    """Those of which a predictor can learn, oldest first."""
+    known = [trial for trial in results.trials if trial.flops and trial.params]
+    return sorted(known, key=lambda trial: trial.finished)
+
+
+def _fitted(results: Results) -> Guide | None:
+    """A predictor that has learnt from the results; ``None`` if they are too few."""
     from nni_blockqnn.predictor.guide import Guide  # SciPy takes a while, and few ask
 
-    known = [trial for trial in results.trials if trial.flops and trial.params]
+    known = _known(results)
     if len(known) < FEWEST:
-        return results
+        return None
     costs = {_network(trial): _cost(trial) for trial in known}
-
-    def cost(block: Block, repeats: int) -> Cost:
-        return costs[block, repeats]
-
+    guide = Guide(lambda block, repeats: costs[block, repeats])
     sign = -1.0 if results.minimize else 1.0
-    guide = Guide(cost)
-    for trial in sorted(known, key=lambda trial: trial.finished):
+    for trial in known:
         guide.observe(_network(trial), sign * trial.reward)
-    means = dict(zip(costs, sign * guide.mean(list(costs)), strict=True))
-    trials = [
-        replace(trial, expected=float(means[_network(trial)]))
-        if _network(trial) in means
-        else trial
-        for trial in results.trials
-    ]
-    return replace(results, trials=tuple(trials))
+    return guide
 
 
 def _network(trial: TrialResult) -> Network:

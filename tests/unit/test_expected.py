@@ -103,6 +103,25 @@ def test_without_a_predictor_or_with_few_results_the_reward_decides(
     assert _top(capsys)[0]["reward"] == 62.0
 
 
+def test_varied_finalists_are_not_all_of_one_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _home(tmp_path, monkeypatch, finals=_finals(30))
+    assert main(["top", "abcd1234", "--format", "json", "--k", "5"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert main(["top", "abcd1234", "--format", "json", "--k", "5", "--varied"]) == 0
+    varied = json.loads(capsys.readouterr().out)
+    assert varied[0] == plain[0]
+    assert len(varied) == 5
+
+    def kinds(found: list[dict[str, Any]]) -> list[int]:
+        return [Block.parse(result["block"]).layers[1].type for result in found]
+
+    assert kinds(plain) == [CONV] * 5
+    assert varied != plain
+    assert all(result["expected"] is not None for result in varied)
+
+
 def test_the_table_has_the_column_where_it_says_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import found_against_handmade
-import numpy as np
 import pytest
 from nsc_bench.plan import Job
 from nsc_bench.setups import SETUPS, Setup
 from playing import layers_reward
 from verdict import trainings
-from verdict.finals import FINALISTS, MOST_ALIKE, finalists
-from verdict.searches import ARMS, search
+from verdict.finals import FINALISTS
+from verdict.searches import ARMS
 
 from nni_blockqnn import Block
 
@@ -80,20 +79,6 @@ def test_a_pick_is_chosen_by_validation(tmp_path: Path, trained: Counter[tuple[s
     assert dict(map(tuple, plain["trials"]))[plain["pick"]] == pytest.approx(
         max(accuracy for _, accuracy in plain["trials"]), abs=10
     )
-
-
-def test_finalists_are_of_several_families(
-    tmp_path: Path, trained: Counter[tuple[str, int]]
-) -> None:
-    verdict = _verdict(tmp_path)
-    made, _ = search("predictor", 1, TRIALS, verdict._early)
-    chosen = finalists(made)
-    assert chosen[0] == made.best(1)[0]
-    assert made.predictor is not None
-    similarity = made.predictor.similarity([(each.block, each.repeats) for each in chosen])
-    assert similarity is not None
-    np.testing.assert_allclose(np.diag(similarity), 1.0, atol=1e-6)
-    assert similarity[0, 1] < MOST_ALIKE
 
 
 def test_the_table_has_every_search(
