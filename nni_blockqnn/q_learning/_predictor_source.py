@@ -10,12 +10,16 @@ import numpy as np
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.common.messages import shown
+from nni_blockqnn.predictor.families import varied
 from nni_blockqnn.predictor.predictor import Network, Predictor
 from nni_blockqnn.q_learning._candidates import CandidateSource
 from nni_blockqnn.q_learning._faults import faults_logged
 from nni_blockqnn.q_learning._pool import CandidatePool
 from nni_blockqnn.q_learning._pool_size import PoolSize
 from nni_blockqnn.q_learning.settings import CandidateSettings
+
+_PARENTS_CONSIDERED = 4
+"""Times as many of the best networks as there are parents."""
 
 
 class PredictorSource(CandidateSource):
@@ -79,5 +83,14 @@ class PredictorSource(CandidateSource):
         return []
 
     def _parents(self) -> list[Block]:
-        best = np.argsort(self._rewards, kind="stable")[::-1][: self._settings.incumbents]
-        return [self._networks[at][0] for at in best]
+        """The best blocks, and as many again of other families, so that more than one hill is
+        climbed."""
+        count = self._settings.incumbents
+        order = np.argsort(self._rewards, kind="stable")[::-1]
+        best = [self._networks[at] for at in order[: _PARENTS_CONSIDERED * count]]
+        leaders = best[: count - count // 2]
+        with faults_logged(self.predictor, "Mutants are of the best blocks, alike or not"):
+            families = [best[at] for at in varied(best, count, self.predictor)]
+            others = [network for network in families if network not in leaders]
+            return [block for block, _ in [*leaders, *others][:count]]
+        return [block for block, _ in best[:count]]

@@ -134,3 +134,26 @@ def test_a_resumed_search_has_the_same_candidates() -> None:
     assert [json.dumps([b.codes for b, _ in p]) for p in first.pools] == [
         json.dumps([b.codes for b, _ in p]) for p in second.pools
     ]
+
+
+def test_parents_are_of_several_families() -> None:
+    """Nine of the ten best begin with one layer, and mutants of the others come all the same."""
+    rows = [[[1, 1, 3, 0, 0], [2, 1, kernel, 1, 0]] for kernel in (1, 3, 5)]
+    rows += [[*two, [3, kind, 3, 2, 0]] for two in rows for kind in (1, 2)]
+    start_blocks = [*rows, [[1, 3, 3, 0, 0], [2, 3, 3, 1, 0], [3, 6, 0, 1, 2]]]
+    search = BlockSearch(
+        SPACE,
+        predictor="wl",
+        start_blocks=start_blocks,
+        candidates={"incumbents": 4, "first_results": 10},
+    )
+    for reward in range(10, 0, -1):
+        suggestion = search.ask()
+        assert suggestion is not None
+        search.tell(suggestion.episode, float(reward))
+    source = search._predictor_source
+    assert source is not None
+    parents = [block.layers[0].type for block in source._parents()]
+    assert len(parents) == 4
+    assert parents[:2] == [1, 1], "half are the best"
+    assert 3 in parents, "the last of ten is of another family"
