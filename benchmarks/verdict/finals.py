@@ -1,23 +1,29 @@
-"""The last choice of a search: some of its best blocks trained long, and the best of them taken.
+"""The last choice of a search: a few of its best blocks trained long, and the best of them taken.
 
-Early accuracies order good blocks differently than final ones do, and the best blocks of a search
-are mostly one family. So its finalists are of several, each is trained long once, and the better
-half of them twice more. Validation images decide.
+Early accuracies order good blocks differently than final ones do, by family more than within one.
+So the first finalists are of several families. What their long trainings show corrects what is
+expected of all the others, of which the next ones are chosen; and the best of all are trained again
+from other seeds. Validation images decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from nni_blockqnn import Block, BlockSearch
+from nni_blockqnn.predictor.final_results import FinalResults
+from nni_blockqnn.predictor.guide import Guide
+from nni_blockqnn.predictor.predictor import Network
 from verdict.trainings import Trainings
 
-FINALISTS = 6
+VARIED, CORRECTED, AGAIN = 5, 3, 2
+"""How many are of several families, chosen by the corrected expectation, and trained again."""
 _FIRST_SEED = 100
 """Of final trainings that choose; those that judge have smaller ones."""
+_SEEDS = 3
+"""Of those that are trained again, the first training included."""
 
 
 class Choice(NamedTuple):
@@ -33,25 +39,50 @@ class Choice(NamedTuple):
 
 
 def choose(search: BlockSearch, final: Trainings) -> Choice:
-    """The finalist that is best on the validation images after long trainings."""
-    blocks = [result.block for result in search.finalists(FINALISTS)]
-    seconds = 0.0
-    accuracies: dict[Block, list[float]] = {}
-    for round_seeds in ((_FIRST_SEED,), (_FIRST_SEED + 1, _FIRST_SEED + 2)):
-        for block in blocks:
-            for line in _trained(block, round_seeds, final):
-                seconds += line["seconds"]
-                diverged = line["accuracy"] is None
-                accuracies.setdefault(block, []).append(0.0 if diverged else line["valid"])
-        blocks = _best(accuracies, len(blocks) // 2)
-    ranked = _best(accuracies, len(accuracies))
-    return Choice(blocks[0], tuple((b, float(np.mean(accuracies[b]))) for b in ranked), seconds)
+    """The finalist that is expected to be best after its long trainings."""
+    finals = _Finals(search, final)
+    for result in search.finalists(VARIED):
+        finals.train((result.block, result.repeats))
+    known = [(result.block, result.repeats) for result in search.best(len(search.history))]
+    for _ in range(CORRECTED):
+        rest = [network for network in known if network not in finals.accuracies]
+        if rest:
+            finals.train(finals.expected.rank(rest)[0])
+    again = finals.best()[:AGAIN]
+    for seed in range(1, _SEEDS):
+        for network in again:
+            finals.train(network, seed)
+    best = finals.best()
+    chosen = next(network for network in best if network in again)
+    means = tuple((network[0], float(np.mean(finals.accuracies[network]))) for network in best)
+    return Choice(chosen[0], means, finals.seconds)
 
 
-def _trained(block: Block, seeds: Sequence[int], final: Trainings) -> Iterator[dict]:
-    return (final.line(block, seed) for seed in seeds)
+class _Finals:
+    """Long trainings of a search's networks, and what they let expect of the others.
 
+    Attributes:
+        accuracies: on the validation images, of each network's trainings; 0 if one diverged.
+        seconds: that they all took.
+    """
 
-def _best(accuracies: dict[Block, list[float]], count: int) -> list[Block]:
-    """Those with the most trainings first, then by the mean."""
-    return sorted(accuracies, key=lambda b: (-len(accuracies[b]), -np.mean(accuracies[b])))[:count]
+    def __init__(self, search: BlockSearch, final: Trainings) -> None:
+        assert isinstance(search.predictor, Guide)
+        rewards = [result.reward for result in search.history]
+        self.expected = FinalResults(search.predictor, float(np.std(rewards)))
+        self.accuracies: dict[Network, list[float]] = {}
+        self.seconds = 0.0
+        self._final = final
+
+    def train(self, network: Network, seed: int = 0) -> None:
+        line = self._final.line(network[0], _FIRST_SEED + seed)
+        accuracy = 0.0 if line["accuracy"] is None else line["valid"]
+        self.accuracies.setdefault(network, []).append(accuracy)
+        self.seconds += line["seconds"]
+        self.expected.observe(network, accuracy)
+
+    def best(self) -> list[Network]:
+        """Of those that were trained, by what is expected of them."""
+        networks = list(self.accuracies)
+        means = self.expected.predict(networks).mean
+        return [networks[at] for at in np.argsort(-means, kind="stable")]

@@ -83,7 +83,7 @@ class Guide(Predictor):
             [self._features_of(network) for network in candidates],
             [self._features_of(network) for network in pending],
         )
-        improvement = _expected_improvement(mean, deviation, self._best)
+        improvement = expected_improvement(mean, deviation, self._best)
         return [candidates[at] for at in np.argsort(-improvement, kind="stable")]
 
     def mean(self, networks: Sequence[Network]) -> np.ndarray:
@@ -135,7 +135,7 @@ class Guide(Predictor):
         return self._features[network]
 
 
-def _expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
+def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
     """E[max(0, f - best)] of f ~ N(mean, deviation^2): deviation (z Phi(z) + phi(z))."""
     z = (mean - best) / deviation
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)

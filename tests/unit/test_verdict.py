@@ -13,7 +13,7 @@ from nsc_bench.plan import Job
 from nsc_bench.setups import SETUPS, Setup
 from playing import layers_reward
 from verdict import trainings
-from verdict.finals import FINALISTS
+from verdict.finals import AGAIN, CORRECTED, VARIED
 from verdict.searches import ARMS
 
 from nni_blockqnn import Block
@@ -70,12 +70,11 @@ def test_a_pick_is_chosen_by_validation(tmp_path: Path, trained: Counter[tuple[s
     searches = {each["arm"]: each for each in _run(tmp_path)}
     plain, final = searches["predictor"], searches["predictor, then finals"]
     assert plain["trials"] == final["trials"]
-    assert len(final["finalists"]) == FINALISTS
+    assert len(final["finalists"]) == VARIED + CORRECTED
     lengths = {block: len(Block.parse(block).layers) for block, _ in final["finalists"]}
     assert lengths[final["pick"]] == min(lengths.values()), "the long training likes short blocks"
-    assert final["hours"] - plain["hours"] == pytest.approx(
-        0.01 * (FINALISTS + 2 * (FINALISTS // 2))
-    )
+    trainings = VARIED + CORRECTED + 2 * AGAIN
+    assert final["hours"] - plain["hours"] == pytest.approx(0.01 * trainings)
     assert dict(map(tuple, plain["trials"]))[plain["pick"]] == pytest.approx(
         max(accuracy for _, accuracy in plain["trials"]), abs=10
     )
