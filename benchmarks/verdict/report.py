@@ -14,6 +14,7 @@ from nni_blockqnn import Block
 from verdict.trainings import Trainings
 
 _SEEDS = range(3)
+_AFTER = (25, 50, 100)
 
 
 def markdown(
@@ -41,6 +42,23 @@ def markdown(
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for arm, own in by_arm.items():
         yield _row(arm, own, final, better)
+    yield ""
+    yield f"| early accuracy, best; mean of the best five | {' | '.join(map(str, _AFTER))} trials |"
+    yield "| --- |" + " --- |" * len(_AFTER)
+    for arm, own in by_arm.items():
+        cells = (_so_far(own, trials) for trials in _AFTER)
+        yield f"| {arm} | {' | '.join(cells)} |"
+
+
+def _so_far(searches: Sequence[dict[str, Any]], trials: int) -> str:
+    """The paper's Fig. 10, of one training of each block: means over the searches."""
+    best, five = [], []
+    for search in searches:
+        found = [accuracy for _, accuracy in search["trials"][:trials] if accuracy is not None]
+        top = sorted(found, reverse=True)[:5]
+        best.append(top[0])
+        five.append(np.mean(top))
+    return f"{_with_interval(np.array(best))}; {_with_interval(np.array(five))}"
 
 
 def _row(arm: str, searches: Sequence[dict[str, Any]], final: Trainings, better: np.ndarray) -> str:
