@@ -51,4 +51,4 @@ def record_passes(network: nn.Module, images: Tensor, precision: str) -> None:
         recorded = network.training and some.shape == images.shape
         return replayed(some) if recorded else ordinary(some)
 
-    network.forward = forward  # type: ignore[method-assign]
+    network.forward = forward

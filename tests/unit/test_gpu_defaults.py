@@ -88,7 +88,7 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             sizes.append(len(images))
             return ordinary(images)
 
-        module.forward = forward  # type: ignore[method-assign]
+        module.forward = forward
         return module
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", recorded)
