@@ -34,7 +34,7 @@ def bare_loop(
     optimizer = torch.optim.Adam(network.parameters(), 0.001, fused=fused)
     images, labels = _preloaded(data.train, data, job.device, layout)
     valid_images, valid_labels = _preloaded(data.valid, data, job.device, layout)
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = True  # as `train` has it
     torch.backends.cudnn.allow_tf32 = False
     for _ in range(job.epochs):
         network.train()

@@ -249,6 +249,7 @@ def _test_accuracy(winner: TrialResult, console: Console) -> float:
     command = [
         *(sys.executable, "-m", "nni_blockqnn.trial", "--dataset", "digits", "--test"),
         *("--batch-size", "64", "--mu", "0", "--rho", "0", "--seed", "1"),
+        *("--threads", "1"),  # as the search's trials: for images this small more help little
         *("--block", winner.block.to_json(), "--repeats", str(winner.repeats)),
     ]
     last = ""

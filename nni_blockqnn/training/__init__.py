@@ -2,7 +2,12 @@
 
 from nni_blockqnn.training.arguments import TrainingArguments
 from nni_blockqnn.training.checkpoint import Checkpoint
-from nni_blockqnn.training.device import PRECISIONS, check_precision, pick_device
+from nni_blockqnn.training.device import (
+    PRECISIONS,
+    check_precision,
+    default_precision,
+    pick_device,
+)
 from nni_blockqnn.training.distributed import ALONE, World, joined
 from nni_blockqnn.training.errors import TrainingError
 from nni_blockqnn.training.evaluation import Accuracies, evaluate, evaluate_accuracies
@@ -26,6 +31,7 @@ __all__ = [
     "TrainingResult",
     "World",
     "check_precision",
+    "default_precision",
     "evaluate",
     "evaluate_accuracies",
     "joined",

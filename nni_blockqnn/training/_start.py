@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from nni_blockqnn.training._batches import Batches, training_batches
+from nni_blockqnn.training._graphs import record_passes
 from nni_blockqnn.training._optimizers import make_optimizer
 from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.device import autocast
@@ -43,6 +44,7 @@ class Plan:
     chance: float
     device: torch.device
     precision: str
+    cuda_graphs: bool
     micro_batch: int
     on_epoch: Callable[[EpochResult], None] | None
     checkpoint: Checkpoint | None
@@ -75,6 +77,7 @@ class Start:
         self._best_weights: dict[str, Any] = {}
         self._wrapped = plan.world.wrap(self.network)
         self._optimizer = make_optimizer(self.network, recipe, self.learning_rate)
+        self._must_record = plan.cuda_graphs
         self._schedule = MultiStepLR(self._optimizer, list(recipe.milestones), recipe.factor)
 
     def run(self) -> bool:
@@ -169,6 +172,9 @@ class Start:
         world = self._plan.world
         # as many parts in each process, which exchange something in every one of them
         parts = math.ceil(world.largest_share(count) / self._plan.micro_batch)
+        if self._must_record and parts == 1:  # replays overwrite gradients, which parts add up
+            record_passes(self.network, images, self._plan.precision)
+            self._must_record = False
         total = torch.zeros((), device=self._plan.device)
         self._optimizer.zero_grad(set_to_none=True)
         # parts of nearly equal size: batch norm cannot normalise a last one of a single value

@@ -73,6 +73,8 @@ class TrainingArguments:
         seed: of weights, order, augmentation, hold-out and `limit`; 0 (default) to 2**32 - 1.
         device: "auto" (default: a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" (default), "tf32" or "bf16" (docs/training.md).
+        deterministic: hold a GPU to the same kernels at each run; default False, the fastest ones.
+        cuda_graphs: replay recorded passes of the network on a GPU; default False.
         threads: CPU threads, 1024 at most; default None, one for each core that this process may
             use, shared with the trials beside it.
 
@@ -98,11 +100,13 @@ class TrainingArguments:
     seed: int = 0
     device: str = "auto"
     precision: str = "fp32"
+    deterministic: bool = False
+    cuda_graphs: bool = False
     threads: int | None = None
 
     IDENTIFYING: ClassVar[tuple[str, ...]] = (
         *("dataset", "validation", "limit", *RECIPE_FIELDS),
-        *("seed", "precision"),
+        *("seed", "precision", "deterministic", "cuda_graphs"),
     )
     """The fields that a training's result depends on, by which a folder knows it again."""
 

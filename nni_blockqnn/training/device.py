@@ -65,25 +65,46 @@ def check_precision(precision: str, device: torch.device) -> None:
             )
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    """The context for a forward pass; weights and batch norm's statistics stay float32."""
+def default_precision(device: torch.device, *, final: bool) -> str:
+    """The precision for a training that was told none: "bf16" in a search and "tf32" for a final
+    training, where the device's tensor cores have them; otherwise "fp32".
+
+    A search compares networks, and bf16 keeps their order; a final training is to be as good as it
+    can (docs/training.md, "Precision").
+    """
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= _AMPERE:
+        return "tf32" if final else "bf16"
+    return "fp32"
+
+
+def autocast(
+    precision: str, device: torch.device, *, cache_enabled: bool = True
+) -> AbstractContextManager:
+    """The context for a forward pass; weights and batch norm's statistics stay float32.
+
+    Args:
+        cache_enabled: keep the weights' bfloat16 copies until the context ends.
+    """
     if precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
+        return torch.autocast(device.type, torch.bfloat16, cache_enabled=cache_enabled)
     return nullcontext()
 
 
 @contextmanager
-def reproducible_kernels(precision: str) -> Iterator[None]:
-    """The context for all work on a GPU: the same kernels at each run, TF32 only on request.
+def kernels(precision: str, *, deterministic: bool) -> Iterator[None]:
+    """The context for all work on a GPU: which kernels cuDNN takes, TF32 only on request.
 
-    Left to itself, cuDNN may choose other kernels at each run: the same seed, but other weights.
-    And PyTorch's default computes float32 convolutions in TF32.
+    PyTorch's default computes float32 convolutions in TF32.
+
+    Args:
+        deterministic: the same kernels at each run. Otherwise cuDNN tries several for each shape
+            and takes the fastest, whichever that is today: the same seed, but other weights.
     """
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
     tf32 = precision == "tf32"
     try:
-        cudnn.deterministic, cudnn.benchmark = True, False
+        cudnn.deterministic, cudnn.benchmark = deterministic, not deterministic
         cudnn.allow_tf32, matmul.allow_tf32 = tf32, tf32
         yield
     finally:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nni_blockqnn.data import AnySplit
 from nni_blockqnn.training._batches import Batches
-from nni_blockqnn.training.device import autocast, check_precision, reproducible_kernels
+from nni_blockqnn.training.device import autocast, check_precision, kernels
 from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained
 from nni_blockqnn.training.streaming import StreamedBatches, batches_of
@@ -59,9 +59,13 @@ def evaluate_accuracies(
     device: torch.device,
     batch_size: int = 256,
     precision: str = "fp32",
+    deterministic: bool = False,
     world: World = ALONE,
 ) -> Accuracies:
     """The network's accuracies on the split; the network must be on the device.
+
+    Args:
+        deterministic: on a GPU, the same kernels at each run.
 
     Raises:
         ValueError: if the device lacks the precision.
@@ -69,7 +73,8 @@ def evaluate_accuracies(
         DataError: if an image that is streamed is broken.
     """
     check_precision(precision, device)
-    with memory_errors_explained(batch_size, device), reproducible_kernels(precision):
+    chosen = kernels(precision, deterministic=deterministic)
+    with memory_errors_explained(batch_size, device), chosen:
         batches = batches_of(split, mean, std, device, world)
         return accuracies(network, batches, batch_size, precision)
 

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from nni_blockqnn.data import ImageData
+from nni_blockqnn.training._graphs import check_graphs
 from nni_blockqnn.training._start import Plan, Start
 from nni_blockqnn.training.checkpoint import Checkpoint
-from nni_blockqnn.training.device import check_precision, reproducible_kernels
+from nni_blockqnn.training.device import check_precision, kernels
 from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained, ran_out_of_memory, too_large
 from nni_blockqnn.training.memory import free_memory, halved
@@ -36,6 +37,8 @@ def train(
     checkpoint: Checkpoint | None = None,
     keep_best: bool = False,
     precision: str = "fp32",
+    deterministic: bool = False,
+    cuda_graphs: bool = False,
     micro_batch: int | None = None,
     world: World = ALONE,
 ) -> TrainingResult:
@@ -53,7 +56,7 @@ def train(
             PyTorch's global generator, which is seeded for it and put back at the end.
         data: copied to the device whole, as bytes, or streamed from its files.
         seed: of weights, order and augmentation. The same seed gives the same result on the same
-            device.
+            CPU, and on the same GPU if `deterministic`.
         on_epoch: called after each epoch, those before a restart or before memory ran out
             included, but not for those that a checkpoint brings.
         checkpoint: written after epochs; the training continues from it if it exists and has this
@@ -61,6 +64,9 @@ def train(
         keep_best: end with the weights of the epoch of the best validation accuracy, the latest of
             several; not for a validation set that is the test set.
         precision: "fp32", "tf32" or "bf16" (docs/training.md).
+        deterministic: hold cuDNN to the same kernels at each run, where it would take the fastest.
+        cuda_graphs: record the network's passes over a batch once and replay them, which spares a
+            GPU the wait for each kernel's launch; not where micro-batches make up a batch.
         micro_batch: images that the network sees at once, to begin with; a batch if not given. The
             gradient is that of the whole batch's mean loss, but batch normalisation takes each
             micro-batch's own statistics.
@@ -69,18 +75,20 @@ def train(
             weights; the first one alone writes the checkpoint.
 
     Raises:
-        ValueError: if the device does not support the precision, or if a process would have fewer
-            than two images of a batch.
+        ValueError: if the device does not support the precision or `cuda_graphs`, or if a process
+            would have fewer than two images of a batch.
         TrainingError: if the loss is not finite, or the device runs out of memory.
         DataError: if an image that is streamed is broken.
     """
     began = time.perf_counter()
     check_precision(precision, device)
+    if cuda_graphs:
+        check_graphs(device, world)
     _check_shares(world, data, recipe)
     saved = world.of_first(checkpoint.load() if checkpoint and world.first else None)
     if saved and saved["precision"] != precision:
         saved = None
-    with reproducible_kernels(precision):
+    with kernels(precision, deterministic=deterministic):
         with memory_errors_explained(recipe.batch_size, device):
             training = batches_of(data.train, data.mean, data.std, device, world)
             validation = batches_of(data.valid, data.mean, data.std, device, world)
@@ -94,6 +102,7 @@ def train(
             chance=100 / data.classes,
             device=device,
             precision=precision,
+            cuda_graphs=cuda_graphs,
             micro_batch=world.least(min(chosen or whole, whole), device),
             on_epoch=on_epoch,
             checkpoint=checkpoint,

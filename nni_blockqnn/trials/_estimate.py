@@ -44,6 +44,8 @@ def training_seconds(task: TrialTask, arguments: TrainingArguments, data: ImageD
             make_network=lambda: build_network(task.block, task.spec),
             device=device,
             precision=arguments.precision,
+            deterministic=arguments.deterministic,
+            cuda_graphs=arguments.cuda_graphs,
             micro_batch=micro_batch,
         )
 

@@ -17,11 +17,18 @@ from nni_blockqnn.common.messages import alternatives, did_you_mean, shown
 from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.imagenet import IMAGENET
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS
-from nni_blockqnn.training import PRECISIONS, RECIPES, TrainingArguments
+from nni_blockqnn.training import (
+    PRECISIONS,
+    RECIPES,
+    TrainingArguments,
+    default_precision,
+    pick_device,
+)
 from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_PROCESSES, MOST_WORKERS
 from nni_blockqnn.training.recipe import OPTIMIZERS
 from nni_blockqnn.trials.number_types import integer_from, number, positive, reward_weight, seed
 
+AUTO_PRECISION = "auto"
 METRICS = ("accuracy", "balanced_accuracy")
 
 
@@ -102,7 +109,17 @@ def training_arguments(namespace: argparse.Namespace) -> TrainingArguments:
         given["milestones"] = tuple(given["milestones"])
     if given["recipe"] is None:
         given["recipe"] = default_final_recipe(given["dataset"])
+    if given["precision"] == AUTO_PRECISION:
+        given["precision"] = _precision_here(given["device"], given["recipe"])
     return TrainingArguments(**given)
+
+
+def _precision_here(device: str, recipe: str) -> str:
+    """What the device suits; of one that is not here, its own message comes later."""
+    try:
+        return default_precision(pick_device(device), final=recipe != "early-stop")
+    except ValueError:
+        return "fp32"
 
 
 def trial_arguments(namespace: argparse.Namespace) -> TrialArguments:
@@ -263,9 +280,20 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument(
         "--precision",
-        choices=PRECISIONS,
-        default="fp32",
-        help="of the arithmetic (default: %(default)s)",
+        choices=(AUTO_PRECISION, *PRECISIONS),
+        default=AUTO_PRECISION,
+        help="of the arithmetic (default: auto: on a GPU from Ampere on bf16 for the recipe "
+        "early-stop and tf32 for others, elsewhere fp32)",
+    )
+    group.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same kernels at each run of a GPU; by default it takes the fastest ones",
+    )
+    group.add_argument(
+        "--cuda-graphs",
+        action="store_true",
+        help="record a GPU's passes over a batch once and replay them",
     )
     group.add_argument(
         "--threads",

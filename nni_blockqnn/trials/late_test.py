@@ -43,5 +43,6 @@ def read_test_set_of(
         device=device,
         batch_size=batch_size,
         precision=arguments.precision,
+        deterministic=arguments.deterministic,
     )
     describe_further(folder, named_test_accuracies(found, data.class_names))

@@ -78,6 +78,7 @@ class Trained:
             device=device,
             batch_size=self.result.micro_batch,
             precision=self.arguments.precision,
+            deterministic=self.arguments.deterministic,
             world=self.world,
         )
         return named_test_accuracies(found, data.class_names)
@@ -174,6 +175,8 @@ def run_training(
         checkpoint=checkpoint,
         keep_best=keep_best and not on_test,
         precision=arguments.precision,
+        deterministic=arguments.deterministic,
+        cuda_graphs=arguments.cuda_graphs,
         micro_batch=micro_batch,
         world=world,
     )

@@ -21,12 +21,12 @@ from nni_blockqnn import Block
 
 def test_it_ends_with_a_block_and_what_to_do_next(nni: Nni, tmp_path: Path) -> None:
     output = tmp_path / "found"
-    options = ["--trials", "6", "--concurrency", "2", "--seed", "0", "--port", str(free_port())]
+    options = ["--trials", "3", "--concurrency", "2", "--seed", "0", "--port", str(free_port())]
     shown = nni.run("blockqnn", "demo", *options, "--output", output)
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
     text = plain(shown.stdout)
-    assert re.search(r"trials 6/6  best accuracy \d+\.\d\d %  reward \d+\.\d\d  epsilon \d", text)
+    assert re.search(r"trials 3/3  best accuracy \d+\.\d\d %  reward \d+\.\d\d  epsilon \d", text)
     assert re.search(r"test accuracy +\d+\.\d\d %", text)
     next_commands = re.findall(r"^  (blockqnn .*)$", text, re.MULTILINE)
     (experiment_id,) = nni.listed()
@@ -40,9 +40,9 @@ def test_it_ends_with_a_block_and_what_to_do_next(nni: Nni, tmp_path: Path) -> N
     assert ElementTree.parse(output / "best_block.svg").getroot().tag.endswith("svg")
     report = (output / "report.html").read_text(encoding="utf-8")
     assert experiment_id in report
-    assert "<dd>finished: 6 of 6 trials done</dd>" in report
+    assert "<dd>finished: 3 of 3 trials done</dd>" in report
     listed = plain(nni.run("blockqnn", "list").stdout)
-    assert re.search(rf"{experiment_id} .* finished .* 6 of 6", listed)
+    assert re.search(rf"{experiment_id} .* finished .* 3 of 3", listed)
     assert "Test accuracy of the best block" in report
 
 

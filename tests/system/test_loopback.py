@@ -30,5 +30,5 @@ def test_blockqnn_create_listens_on_the_loopback_address_only(
 def test_nnictl_create_listens_on_every_address(
     nni: Nni, quick_start: dict[str, Any], others: list[str], tmp_path: Path
 ) -> None:
-    running = nni.create(write_config(tmp_path, quick_start))
+    running = nni.create(write_config(tmp_path, quick_start | {"trialCommand": "true"}))
     assert [address for address in others if not answers(address, running.port)] == []

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nni_blockqnn.calibration import judging
 from nni_blockqnn.calibration.judging import Calibration, Criterion, calibrate
 from nni_blockqnn.calibration.rank_statistics import bootstrap, percentiles, spearman
 from nni_blockqnn.calibration.reward_weights import Pairs, Weights, best_weights, left_out_places
+
+
+@pytest.fixture
+def few_refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what does not ask for the fitted weights' intervals, which take nearly all the time."""
+    monkeypatch.setattr(judging, "_REFITS", 10)
 
 
 def pairs_of(count: int, seed: int = 0, *, mu: float, rho: float, noise: float = 0.0) -> Pairs:
@@ -101,14 +108,14 @@ def test_known_weights_are_recommended_with_what_they_gain() -> None:
     assert not any("fitted" in warning for warning in calibration.warnings)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_right_weights_that_were_given_stay() -> None:
     """Those that are fitted can rank left-out pairs no better."""
     calibration = calibrated(pairs_of(30, mu=2, rho=-3, noise=0.2), 2.0, -3.0)
     assert calibration.recommended == (2, -3)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_noise_is_not_taken_for_weights() -> None:
     """The fit gains in sample, as it must; what it gains on pairs left out decides."""
     calibration = calibrated(pairs_of(30, seed=3, mu=0, rho=0, noise=4))
@@ -118,13 +125,13 @@ def test_noise_is_not_taken_for_weights() -> None:
     assert any("may gain nothing" in warning for warning in calibration.warnings)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_wrong_weights_that_were_given_are_warned_of() -> None:
     calibration = calibrated(pairs_of(60, mu=-5, rho=0, noise=0.1), 20.0, 0.0)
     assert any(w.startswith("the given weights rank worse") for w in calibration.warnings)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_too_few_pairs_set_no_weights() -> None:
     calibration = calibrated(pairs_of(12, mu=5, rho=0))
     assert calibration.fit.mu.estimate != 0
@@ -132,7 +139,7 @@ def test_too_few_pairs_set_no_weights() -> None:
     assert calibration.warnings[0].startswith("12 pairs are too few")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_fractions_are_warned_of_and_set_no_weights() -> None:
     pairs = pairs_of(40, mu=2, rho=-3)
     assert calibrated(pairs).recommended != (0, 0)
@@ -144,7 +151,7 @@ def test_fractions_are_warned_of_and_set_no_weights() -> None:
     assert not any("exceeds 1" in warning for warning in calibrated(pairs).warnings)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_flops_are_said_to_rank_better_only_if_their_interval_says_so() -> None:
     def warning(count: int) -> str:
         pairs = pairs_of(count, seed=1, mu=0, rho=0)
@@ -160,7 +167,7 @@ def test_flops_are_said_to_rank_better_only_if_their_interval_says_so() -> None:
     assert "train for longer before the early stop" in warning(60)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_of_a_better_half_of_three_nothing_is_said() -> None:
     few, enough = (calibrated(pairs_of(count, mu=2, rho=0)) for count in (6, 8))
     assert (few.top_pairs, enough.top_pairs) == (3, 4)
@@ -171,7 +178,7 @@ def test_of_a_better_half_of_three_nothing_is_said() -> None:
     assert not math.isnan(criterion(enough, "accuracy").top_correlation.estimate)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_final_trainings_that_end_lower_set_no_weights() -> None:
     pairs = pairs_of(40, mu=2, rho=-3)
     calibration = calibrated(pairs._replace(final=pairs.final - 60))
@@ -191,7 +198,7 @@ def test_a_left_out_pair_is_placed_by_the_others_weights() -> None:
     assert places[9] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_regrets_by_hand() -> None:
     """Eleven pairs, so the first tenth are two. The accuracy puts a tie first, of which fewer
     FLOPs win."""
@@ -205,7 +212,7 @@ def test_regrets_by_hand() -> None:
     assert (largest.regret, largest.regret_of_tenth) == (90 - 85, 90 - 85)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_the_better_half_is_by_early_accuracy() -> None:
     """Only there the ranks agree."""
     early = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])
@@ -218,7 +225,7 @@ def test_the_better_half_is_by_early_accuracy() -> None:
     assert largest == pytest.approx(1 - 6 * (4 + 1 + 1) / (4 * 15))
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_refits")
 def test_the_same_seed_says_the_same() -> None:
     pairs = pairs_of(20, mu=1, rho=1, noise=1)
     assert repr(calibrated(pairs)) == repr(calibrated(pairs))

@@ -33,6 +33,7 @@ from nni_blockqnn.space.mutation import mutate
 from nni_blockqnn.space.search_space import SearchSpace
 from nni_blockqnn.training.weights import save_network
 
+SMALL = NetworkSpec("digits", filters=(4,))
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_layer"
 CONFIG: dict[str, Any] = yaml.safe_load((EXAMPLE / "config.yml").read_text())
 NAME = "dilated:DILATED"
@@ -116,7 +117,7 @@ def test_it_is_drawn(kind: LayerKind) -> None:
 
 @torch.no_grad()
 def test_its_network_is_exported(kind: LayerKind, tmp_path: Path) -> None:
-    block, spec = block_with(kind, 3), NetworkSpec("digits")
+    block, spec = block_with(kind, 3), SMALL
     network = build_network(block, spec).eval()
     namespace: dict[str, Any] = {"__file__": "model.py", "__name__": "model"}
     exec(compile(network_source(block, spec), "model.py", "exec"), namespace)
@@ -133,7 +134,7 @@ def test_its_network_is_exported(kind: LayerKind, tmp_path: Path) -> None:
 
 
 def _save(folder: Path, network: nn.Module, images: Tensor, codes: str) -> None:
-    spec = NetworkSpec("digits")
+    spec = SMALL
     facts = {
         "block": codes,
         "encoding": "pcc",

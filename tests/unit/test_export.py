@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -231,6 +231,7 @@ def test_the_source_of_the_residual_block_reads_like_the_paper() -> None:
 @torch.no_grad()
 def test_the_programs_give_the_networks_logits(number: int, tmp_path: Path) -> None:
     block, spec = cases()[number]
+    spec = replace(spec, repeats=1)  # a second one is traced as the first
     network = trained(block, spec)
     program = export_program(network, spec)
     runs = [partial(run_program, tmp_path / "program.pt2")]
@@ -268,7 +269,7 @@ def test_the_source_of_every_kind_is_the_networks(
 def test_the_programs_of_optional_kinds_are_the_networks(
     kind: LayerKind, kernel: int, tmp_path: Path
 ) -> None:
-    spec = NetworkSpec("digits")
+    spec = NetworkSpec("digits", filters=(4,))  # one stage: a second one is traced as the first
     network = trained(block_with(kind, kernel), spec)
     images = torch.randn(3, *spec.input_shape)
     program = export_program(network, spec)
@@ -316,7 +317,7 @@ def test_load_gives_the_network_back(tmp_path: Path) -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
     """What the command writes, and the network."""
     folder = tmp_path_factory.mktemp("export")
-    network = training_folder(folder / "trained", EVERY_LAYER)
+    network = training_folder(folder / "trained", EVERY_LAYER, NetworkSpec("digits"))
     assert main(["export", str(folder / "trained"), "-o", str(folder / "out" / "net")]) == 0
     return folder / "out" / "net", network
 

@@ -21,7 +21,7 @@ from nni_blockqnn.training import (
     evaluate,
     train,
 )
-from nni_blockqnn.training.device import reproducible_kernels
+from nni_blockqnn.training.device import kernels
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=2, batch_size=64, optimizer="adam", learning_rate=0.01)
@@ -97,8 +97,9 @@ def test_a_checkpoint_of_another_precision_is_left_alone(digits: ImageData, tmp_
     assert [epoch.epoch for epoch in seen] == [1, 2]
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_kernels_of_a_gpu(precision: str) -> None:
+def test_the_kernels_of_a_gpu(precision: str, deterministic: bool) -> None:
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
 
     def settings() -> tuple[bool, ...]:
@@ -106,8 +107,8 @@ def test_the_kernels_of_a_gpu(precision: str) -> None:
 
     before = settings()
     tf32 = precision == "tf32"
-    with reproducible_kernels(precision):
-        assert settings() == (True, False, tf32, tf32)
+    with kernels(precision, deterministic=deterministic):
+        assert settings() == (deterministic, not deterministic, tf32, tf32)
     assert settings() == before
 
 

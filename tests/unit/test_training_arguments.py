@@ -41,6 +41,8 @@ OTHERS: dict[str, Any] = {
     "momentum": 0.5,
     "seed": 1,
     "precision": "bf16",
+    "deterministic": True,
+    "cuda_graphs": True,
 }
 """Another value for each field that identifies a training."""
 OF_THE_RUN: dict[str, Any] = {
