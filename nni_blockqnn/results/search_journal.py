@@ -35,7 +35,7 @@ def epsilons(experiment_directory: Path) -> dict[int, float]:
     """The epsilon with which each episode's block was drawn; empty for other tuners."""
     return {
         event["episode"]: float(event["epsilon"])
-        for event in _events(experiment_directory)
+        for event in search_events(experiment_directory)
         if event.get("event") == "suggestion"
         and is_integer(event.get("episode"))
         and is_number(event.get("epsilon"))
@@ -46,7 +46,7 @@ def start_episodes(experiment_directory: Path) -> set[int]:
     """The episodes of start blocks."""
     return {
         event["episode"]
-        for event in _events(experiment_directory)
+        for event in search_events(experiment_directory)
         if event.get("start") is True and is_integer(event.get("episode"))
     }
 
@@ -57,7 +57,7 @@ def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
     suggestions: dict[str, Mapping[str, Any]] = {}
     losses: dict[int, str] = {}
     answered: set[str] = set()
-    for event in _events(experiment_directory):
+    for event in search_events(experiment_directory):
         kind, episode = event.get("event"), event.get("episode", -1)
         if kind == "suggestion":
             networks[episode] = name = _network(event)
@@ -80,7 +80,7 @@ def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
     ]
 
 
-def _events(experiment_directory: Path) -> list[dict[str, Any]]:
+def search_events(experiment_directory: Path) -> list[dict[str, Any]]:
     """None without a journal."""
     journal = experiment_directory / "checkpoint" / JOURNAL_NAME
     return read_events(journal) if journal.is_file() else []
