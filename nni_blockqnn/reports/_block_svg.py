@@ -4,18 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 from markupsafe import escape
 
 from nni_blockqnn.reports._layout import Point
-from nni_blockqnn.reports._shapes import HEAD_LENGTH, HEAD_WIDTH, Drawing, Shape
+from nni_blockqnn.reports._shapes import HEAD_LENGTH, HEAD_WIDTH, IDLE_COLOUR, Drawing, Shape
 
 _UNITS = 100
 """Of the SVG in an inch."""
 _MARGIN, _TITLE_HEIGHT = 15, 35
-_FONT = "DejaVu Sans, Verdana, Arial, sans-serif"
-_INK, _NUMBER_INK, _IDLE_INK = "#0f172a", "#334155", "#64748b"
+_INK, _NUMBER_INK = "#0f172a", "#334155"
 LINE_COLOUR = "#475569"
+
+
+class Theme(NamedTuple):
+    """Colours and font; on a page they are its style's variables.
+
+    Attributes:
+        idle: the fill of layers that do nothing.
+        idle_ink: their text.
+    """
+
+    line: str = LINE_COLOUR
+    idle: str = IDLE_COLOUR
+    idle_ink: str = "#64748b"
+    font: str = "DejaVu Sans, Verdana, Arial, sans-serif"
+
+
+PAGE_THEME = Theme("var(--line)", "var(--idle)", "var(--idle-ink)", "inherit")
 
 
 def svg_text(
@@ -24,8 +41,7 @@ def svg_text(
     labelled: bool,
     description: str,
     title: str | None = None,
-    line: str = LINE_COLOUR,
-    font: str = _FONT,
+    theme: Theme = Theme(),  # noqa: B008 (immutable)
     background: str | None = None,
     scale: float = 1.0,
 ) -> str:
@@ -35,7 +51,6 @@ def svg_text(
         labelled: write each layer's number and name into its box; otherwise pointing at it says it.
         description: what screen readers say.
         title: over the picture.
-        line: the colour of lines.
         background: a colour; by default there is none.
         scale: of the picture's own size, 96 pixels an inch.
     """
@@ -57,37 +72,38 @@ def svg_text(
     if title:
         middle = width / 2 - _MARGIN
         parts.append(
-            f'<text x="{middle:.0f}" y="-14" text-anchor="middle" font-family="{font}" '
-            f'font-size="15" fill="{line}">{escape(title)}</text>'
+            f'<text x="{middle:.0f}" y="-14" text-anchor="middle" font-family="{theme.font}" '
+            f'font-size="15" fill="{theme.line}">{escape(title)}</text>'
         )
     lines = "".join(_line_path(corners, drawing.is_sideways) for corners in drawing.lines)
     heads = "".join(_head_path(head, drawing.is_sideways) for head in drawing.heads)
-    parts.append(f'<path d="{lines}" fill="none" stroke="{line}" stroke-width="{stroke}"/>')
-    parts.append(f'<path d="{heads}" fill="{line}"/>')
+    parts.append(f'<path d="{lines}" fill="none" stroke="{theme.line}" stroke-width="{stroke}"/>')
+    parts.append(f'<path d="{heads}" fill="{theme.line}"/>')
     parts.append(
-        f'<g stroke="{line}" stroke-width="{stroke * 0.75:g}" font-family="{font}" '
+        f'<g stroke="{theme.line}" stroke-width="{stroke * 0.75:g}" font-family="{theme.font}" '
         'font-size="12.5" text-anchor="middle">'
     )
-    parts += [text for box in drawing.boxes for text in _box(box, labelled)]
+    parts += [text for box in drawing.boxes for text in _box(box, theme, labelled)]
     return "".join([*parts, "</g></svg>"])
 
 
-def _box(box: Shape, labelled: bool) -> Iterator[str]:
+def _box(box: Shape, theme: Theme, labelled: bool) -> Iterator[str]:
     left, top = box.x - box.width / 2, box.y - box.height / 2
+    fill = theme.idle if box.is_idle else box.fill
     dashes = ' stroke-dasharray="4 3"' if box.is_idle else ""
     said = f"{box.number} {box.name}".strip() + (", does nothing" if box.is_idle else "")
     yield (
         f'<rect x="{_n(left)}" y="{_n(top)}" width="{_n(box.width)}" height="{_n(box.height)}" '
-        f'rx="{_n(box.radius)}" fill="{box.fill}"{dashes}><title>{escape(said)}</title></rect>'
+        f'rx="{_n(box.radius)}" fill="{fill}"{dashes}><title>{escape(said)}</title></rect>'
     )
     if not labelled:
         return
     base = _n(box.y + 0.045)
-    ink = _IDLE_INK if box.is_idle else _INK
+    ink, number_ink = (theme.idle_ink,) * 2 if box.is_idle else (_INK, _NUMBER_INK)
     yield f'<text x="{_n(box.x)}" y="{base}" fill="{ink}" stroke="none">{escape(box.name)}</text>'
     if box.number:
         yield (
-            f'<text x="{_n(left + 0.06)}" y="{_n(box.y + 0.03)}" fill="{_NUMBER_INK}" '
+            f'<text x="{_n(left + 0.06)}" y="{_n(box.y + 0.03)}" fill="{number_ink}" '
             f'stroke="none" font-size="9" text-anchor="start">{box.number}</text>'
         )
 

@@ -13,10 +13,10 @@ from nni_blockqnn.reports._stages import standard_error
 from nni_blockqnn.results.experiment import TrialResult
 from nni_blockqnn.results.slots import Span
 
-_COSTS = (
-    ("flops", "FLOPs of the network (multiply-accumulates)", "FLOPs"),
-    ("params", "parameters of the network", "parameters"),
-)
+_COSTS = {
+    "flops": ("FLOPs of the network (multiply-accumulates)", "FLOPs"),
+    "params": ("parameters of the network", "parameters"),
+}
 _OUTCOMES = (
     ("result", plot.POINT_COLOUR),
     ("failed", plot.START_COLOUR),
@@ -33,16 +33,13 @@ def pareto_chart(
 
     None if no trial reported its cost.
     """
-    for cost, label, words in _COSTS:
-        known = [
-            one
-            for one in trials
-            if getattr(one, cost) is not None and getattr(one, by) is not None
-        ]
+    for cost in _COSTS:
+        known = [one for one in trials if None not in (getattr(one, cost), getattr(one, by))]
         if known:
             break
     else:
         return None
+    label, words = _COSTS[cost]
     costs = np.array([float(getattr(one, cost)) for one in known])
     values = np.array([float(getattr(one, by)) for one in known])
     sign = -1.0 if minimize and by == "reward" else 1.0
@@ -110,7 +107,7 @@ def time_chart(spans: Sequence[Span]) -> plot.Chart | None:
     _, second, unit = next((one for one in _UNITS if end >= one[0]), (0, 1, "seconds"))
     slots = max(span.slot for span in spans) + 1
     height = min(4.2, max(1.7, 1.1 + 0.24 * slots))
-    figure, axes = plot.empty_chart(f"{unit} of searching", "slot", (4.6, height))
+    figure, axes = plot.empty_chart(f"{unit} of searching", "slot", (4.3, height))
     for outcome, colour in _OUTCOMES:
         bars = [
             _bar(span.start / second, span.seconds / second, span.slot + 1)

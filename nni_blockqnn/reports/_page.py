@@ -15,17 +15,16 @@ from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import all_kinds
 from nni_blockqnn.blocks.layer import CONV_KERNELS
 from nni_blockqnn.blocks.layer_kind import LayerKind
-from nni_blockqnn.reports._block_svg import svg_text
+from nni_blockqnn.reports._block_svg import PAGE_THEME, svg_text
 from nni_blockqnn.reports._inline import hover_json, inline_svg
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports._plot import Chart
-from nni_blockqnn.reports._stages import accuracy_text
 from nni_blockqnn.reports._shapes import (
-    IDLE_COLOUR,
     block_drawing,
     idle_layers,
     thumbnail_drawing,
 )
+from nni_blockqnn.reports._stages import accuracy_text
 from nni_blockqnn.results.experiment import Results
 from nni_blockqnn.results.problems import ProblemGroup, problem_groups
 from nni_blockqnn.results.repetition import trial_versions
@@ -36,7 +35,6 @@ from nni_blockqnn.results.status import read_status
 _SHOWN_PROBLEMS = 20
 _SHOWN_LOST = 20
 _THUMBNAIL_SCALE = 0.55
-_PICTURE_LINE = "var(--line)"
 
 
 class DrawnChart(NamedTuple):
@@ -113,8 +111,7 @@ def thumbnail(block: Block) -> Markup:
             thumbnail_drawing(block),
             labelled=False,
             description=f"small picture of the block {block}",
-            line=_PICTURE_LINE,
-            font="inherit",
+            theme=PAGE_THEME,
             scale=_THUMBNAIL_SCALE,
         )
     )
@@ -126,8 +123,7 @@ def picture(block: Block) -> Markup:
             block_drawing(block),
             labelled=True,
             description=f"picture of the block {block}",
-            line=_PICTURE_LINE,
-            font="inherit",
+            theme=PAGE_THEME,
         )
     )
 
@@ -158,7 +154,7 @@ def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
         coloured = {*paper, *kernels.get(kind, ())} if kind.kernel_colours else {0}
         shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in sorted(coloured))
     found = [(colour(*kind), label(*kind)) for kind in shown_kinds]
-    return [*found, (IDLE_COLOUR, "does nothing")] if any(map(idle_layers, blocks)) else found
+    return [*found, (PAGE_THEME.idle, "does nothing")] if any(map(idle_layers, blocks)) else found
 
 
 def facts(results: Results) -> dict[str, str]:

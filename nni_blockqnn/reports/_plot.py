@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,9 +18,9 @@ SERIES_COLOURS = (POINT_COLOUR, MEAN_COLOUR, BEST_COLOUR, SECOND_COLOUR, START_C
 
 _MOST_VECTOR_POINTS = 2_000
 """Beyond, points are stored as an image: 10,000 of them as shapes would slow the browser down."""
-_SIZE = (4.6, 3.2)
+_SIZE = (4.3, 3.1)
 """Inches. As wide as a phone, so that the text can be read there without zooming."""
-_TEXT, _SMALL_TEXT = 9.5, 8.5
+_TEXT, SMALL_TEXT = 9.5, 8.8
 _MOST_STAGE_LABELS = 12
 
 Cell = str | int | float | None
@@ -91,7 +91,7 @@ def draw_points(
     axes: Axes, xs: Sequence[float], ys: Sequence[float], name: str, colour: str = POINT_COLOUR
 ) -> None:
     many = len(xs) > _MOST_VECTOR_POINTS
-    size, alpha = (4, 0.4) if many else (15, 0.6)
+    size, alpha = (4, 0.4) if many else (17, 0.7)
     axes.scatter(
         xs, ys, s=size, alpha=alpha, color=colour, linewidth=0, label=name, rasterized=many
     )
@@ -130,7 +130,7 @@ def draw_stages(axes: Axes, stages: Sequence[Stage]) -> None:
                 transform=place,
                 ha="center",
                 va="bottom",
-                fontsize=_SMALL_TEXT,
+                fontsize=SMALL_TEXT,
                 color=LINE_COLOUR,
             )
     axes.set_xlim(stages[0].start, stages[-1].end)
@@ -145,7 +145,7 @@ def chart_legend(axes: Axes, columns: int = 3, *, above_stages: bool = False) ->
             ncols=columns,
             frameon=False,
             labelcolor=LINE_COLOUR,
-            fontsize=_SMALL_TEXT,
+            fontsize=SMALL_TEXT,
             borderaxespad=0.2,
             columnspacing=1.2,
             handletextpad=0.4,
@@ -163,7 +163,7 @@ def scale_flops(axes: Axes, flops: np.ndarray) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
-def limit_to_most(axes: Axes, values: Iterable[float], share: float = 0.03) -> int:
+def limit_to_most(axes: Axes, values: Iterable[float], share: float = 0.05) -> int:
     """Leave the worst few values out of the y axis, where they would press all others flat.
 
     Returns:
@@ -173,12 +173,8 @@ def limit_to_most(axes: Axes, values: Iterable[float], share: float = 0.03) -> i
     if len(known) < 20:
         return 0
     low, lowest, highest = float(np.quantile(known, share)), float(known[0]), float(known[-1])
-    if low - lowest < (highest - low):
+    if low - lowest < (highest - low) / 2:
         return 0
     margin = (highest - low) * 0.06
     axes.set_ylim(low - margin, highest + margin)
     return int(np.sum(known < low - margin))
-
-
-def map_columns(rows: Sequence[Any], *columns: Callable[[Any], Cell]) -> list[Row]:
-    return [tuple(column(row) for column in columns) for row in rows]

@@ -57,7 +57,7 @@ def layer_chart(stages: Sequence[StageResults]) -> plot.Chart | None:
         loc="outside right upper",
         frameon=False,
         labelcolor=plot.LINE_COLOUR,
-        fontsize=8.5,
+        fontsize=plot.SMALL_TEXT,
         handlelength=1,
     )
     return plot.Chart(
@@ -136,9 +136,7 @@ def depth(block: Block) -> int:
 
 
 def _joins(kind: str) -> Callable[[Block], int]:
-    return lambda block: sum(
-        kind_of_type(layer.type).joins == kind for layer in block.layers
-    )
+    return lambda block: sum(kind_of_type(layer.type).joins == kind for layer in block.layers)
 
 
 _MEASURES: dict[str, Callable[[Block], int]] = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from nni_blockqnn.reports._best_chart import best_chart
 from nni_blockqnn.reports._cost_charts import pareto_chart, time_chart
-from nni_blockqnn.reports._course_charts import best_chart, course_chart, stage_chart
+from nni_blockqnn.reports._course_charts import course_chart
 from nni_blockqnn.reports._plot import Chart
 from nni_blockqnn.reports._prediction_chart import prediction_chart
 from nni_blockqnn.reports._preference_charts import layer_chart, shape_chart
+from nni_blockqnn.reports._stage_chart import stage_chart
 from nni_blockqnn.reports._stages import Course
 from nni_blockqnn.results.experiment import Results, TrialResult
 from nni_blockqnn.results.predictions import foretold

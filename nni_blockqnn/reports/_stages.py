@@ -100,9 +100,7 @@ def median_result(trials: Sequence[TrialResult]) -> TrialResult:
 
     The score is the accuracy, or the reward where there is no accuracy.
     """
-    ranked = sorted(
-        trials, key=lambda one: one.reward if one.accuracy is None else one.accuracy
-    )
+    ranked = sorted(trials, key=lambda one: one.reward if one.accuracy is None else one.accuracy)
     return ranked[(len(ranked) - 1) // 2]
 
 

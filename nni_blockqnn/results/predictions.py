@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ def _predictions(
     marks = np.unique(np.linspace(_FIRST, len(trials), _FITS + 1).astype(int))
     found: list[Prediction] = []
     seen = 0
-    for mark, end in zip(marks[:-1], marks[1:], strict=True):
+    for mark, end in pairwise(marks.tolist()):
         for trial in trials[seen:mark]:
             predictor.observe((trial.block, trial.repeats), sign * trial.reward)
         seen = mark
@@ -83,7 +84,6 @@ def _predictions(
         if means is None:
             return None
         found += [
-            Prediction(trial, sign * float(mean))
-            for trial, mean in zip(asked, means, strict=True)
+            Prediction(trial, sign * float(mean)) for trial, mean in zip(asked, means, strict=True)
         ]
     return Predictions(name, was_used, found)
