@@ -121,7 +121,8 @@ def _best_rows(
     """Random search stands where it was evaluated."""
     at: dict[int, tuple[float, ...]] = {}
     if random is not None:
-        columns = (sign * one for one in (random.best, random.low, random.high, random.five))
+        arrays = (random.best, random.low, random.high, random.five)
+        columns = ((sign * one).tolist() for one in arrays)
         at = dict(zip(random.trials.tolist(), zip(*columns, strict=True), strict=True))
     return [
         (number, float(b), float(f), *at.get(number, (None,) * 4))

@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from nni_blockqnn.reports import _plot as plot
+from nni_blockqnn.reports._shapes import IDLE_COLOUR
 from nni_blockqnn.reports.drawing import SVG_SETTINGS
 
 _THEME = {
@@ -25,6 +26,7 @@ _THEME = {
     plot.START_COLOUR: "var(--start)",
     plot.SECOND_COLOUR: "var(--second)",
     plot.RANDOM_COLOUR: "var(--random)",
+    IDLE_COLOUR: "var(--idle)",
 }
 """Colours that the page sets, one way for light and one for dark screens."""
 _IMAGE_DPI = 160

@@ -173,7 +173,7 @@ def limit_to_most(axes: Axes, values: Iterable[float], share: float = 0.05) -> i
     if len(known) < 20:
         return 0
     low, lowest, highest = float(np.quantile(known, share)), float(known[0]), float(known[-1])
-    if low - lowest < (highest - low) / 2:
+    if low - lowest <= (highest - low) / 2:
         return 0
     margin = (highest - low) * 0.06
     axes.set_ylim(low - margin, highest + margin)

@@ -12,6 +12,7 @@ from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import kind_of_type
 from nni_blockqnn.reports import _plot as plot
 from nni_blockqnn.reports._labels import colour, label
+from nni_blockqnn.reports._shapes import IDLE_COLOUR
 from nni_blockqnn.reports._stages import StageResults
 
 _MOST_LABELS = 6
@@ -38,7 +39,7 @@ def layer_chart(stages: Sequence[StageResults]) -> plot.Chart | None:
             shares,
             0.78,
             bottom=bottoms,
-            color=colour(layer_type, kernel),
+            color=_fill(layer_type, kernel),
             edgecolor=plot.LINE_COLOUR,
             linewidth=0.4,
             label=name,
@@ -64,12 +65,19 @@ def layer_chart(stages: Sequence[StageResults]) -> plot.Chart | None:
         name="layers-by-stage",
         title="Kinds of layers and kernels by stage",
         caption="What the blocks of each stage consist of. At epsilon 1 that is chance; what grows "
-        "towards the right is what the agent came to prefer.",
+        "towards the right is what the agent came to prefer. Layers that pass on what they read "
+        "are grey.",
         figure=figure,
         columns=("epsilon", "layer", "percent_of_layers"),
         rows=rows,
         hovers=hovers,
     )
+
+
+def _fill(layer_type: int, kernel: int) -> str:
+    """As in pictures of blocks, where what passes its input on is grey."""
+    is_idle = kind_of_type(layer_type).passes_on(kernel)
+    return IDLE_COLOUR if is_idle else colour(layer_type, kernel)
 
 
 def _named(stage: StageResults) -> list[tuple[int, int]]:
