@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from markupsafe import escape
 
+from nni_blockqnn.reports._idle import IDLE_COLOUR
 from nni_blockqnn.reports._layout import Point
-from nni_blockqnn.reports._shapes import HEAD_LENGTH, HEAD_WIDTH, IDLE_COLOUR, Drawing, Shape
+from nni_blockqnn.reports._shapes import HEAD_LENGTH, HEAD_WIDTH, Drawing, Shape
 
 _UNITS = 100
 """Of the SVG in an inch."""

@@ -13,7 +13,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from nni_blockqnn.reports import _plot as plot
-from nni_blockqnn.reports._shapes import IDLE_COLOUR
+from nni_blockqnn.reports._idle import IDLE_COLOUR
 from nni_blockqnn.reports.drawing import SVG_SETTINGS
 
 _THEME = {

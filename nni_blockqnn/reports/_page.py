@@ -16,12 +16,12 @@ from nni_blockqnn.blocks.kind_table import all_kinds
 from nni_blockqnn.blocks.layer import CONV_KERNELS
 from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.reports._block_svg import PAGE_THEME, svg_text
+from nni_blockqnn.reports._idle import idle_layers
 from nni_blockqnn.reports._inline import hover_json, inline_svg
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports._plot import Chart
 from nni_blockqnn.reports._shapes import (
     block_drawing,
-    idle_layers,
     thumbnail_drawing,
 )
 from nni_blockqnn.reports._stages import accuracy_text

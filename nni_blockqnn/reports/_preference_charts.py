@@ -11,8 +11,8 @@ import numpy as np
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import kind_of_type
 from nni_blockqnn.reports import _plot as plot
+from nni_blockqnn.reports._idle import IDLE_COLOUR
 from nni_blockqnn.reports._labels import colour, label
-from nni_blockqnn.reports._shapes import IDLE_COLOUR
 from nni_blockqnn.reports._stages import StageResults
 
 _MOST_LABELS = 6

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import kind_of_type
+from nni_blockqnn.reports._idle import IDLE_COLOUR, idle_layers
 from nni_blockqnn.reports._labels import colour, label
 from nni_blockqnn.reports._layout import FULL_SIZE, Point, Sizes, lay_out
 
-IDLE_COLOUR = "#e8ebef"
-"""Of layers that do nothing."""
 THUMBNAIL_SIZES = Sizes(
     box_width=0.5, box_height=0.5, add_width=0.5, gap=0.28, row_gap=0.34, widest_row_gap=0.5
 )
@@ -63,29 +62,6 @@ def block_drawing(block: Block) -> Drawing:
 def thumbnail_drawing(block: Block) -> Drawing:
     """From left to right, the layers told by their colours alone."""
     return _drawing(block, THUMBNAIL_SIZES, is_sideways=True)
-
-
-def idle_layers(block: Block) -> frozenset[int]:
-    """Indices of the layers that do nothing, as :attr:`Block.function_key` sees it.
-
-    These are identities, poolings of kernel 1, and concats that only concats or the output read.
-    """
-    readers: dict[int, set[int]] = {layer.index: set() for layer in block.layers}
-    for layer in block.layers:
-        for read in layer.predecessors:
-            if read:
-                readers[read].add(layer.index)
-    concats = {
-        layer.index
-        for layer, kind in zip(block.layers, block.kinds, strict=True)
-        if kind.joins == "concat"
-    }
-    idle = set()
-    for layer, kind in zip(block.layers, block.kinds, strict=True):
-        is_joined_again = layer.index in concats and readers[layer.index] <= concats
-        if kind.passes_on(layer.kernel) or is_joined_again:
-            idle.add(layer.index)
-    return frozenset(idle)
 
 
 def _drawing(block: Block, sizes: Sizes, *, is_sideways: bool) -> Drawing:

@@ -17,12 +17,13 @@ from matplotlib.transforms import Bbox
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer, LayerType
+from nni_blockqnn.cli import main
+from nni_blockqnn.reports._idle import idle_layers
 from nni_blockqnn.reports._labels import colour
 from nni_blockqnn.reports._layout import Box, lay_out
 from nni_blockqnn.reports._ordering import crossings, ordered_rows
 from nni_blockqnn.reports._page import DrawnChart, duration, legend, picture, quantity, thumbnail
 from nni_blockqnn.reports._plot import Chart
-from nni_blockqnn.reports._shapes import idle_layers
 from nni_blockqnn.reports.drawing import arrow_curve, block_figure, draw_image, draw_text
 from nni_blockqnn.reports.report import _correlations, write_report
 from nni_blockqnn.results.experiment import Experiment, Problem, Results, TrialResult
@@ -119,6 +120,22 @@ def test_the_lanes_of_the_text_are_the_graph(block: Block) -> None:
     graph = block.graph
     expected = [set(graph.predecessors(node)) for node in sorted(graph)]
     assert predecessors_in_the_lanes(draw_text(block)) == expected
+
+
+def test_in_a_terminal_layers_have_their_colours_and_idle_ones_are_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert main(["draw", "residual"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "48;2;165;205;253" in lines[2]  # of the 3x3 convolution, #a5cdfd
+    assert "3×3 conv" in lines[2]
+    assert [number for number, line in enumerate(lines) if "does nothing" in line] == [1]
+    monkeypatch.delenv("FORCE_COLOR")
+    assert main(["draw", "residual"]) == 0
+    assert capsys.readouterr().out.rstrip("\n") == draw_text(RESIDUAL)
 
 
 def test_the_text_says_that_leaves_are_concatenated() -> None:
