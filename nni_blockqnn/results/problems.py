@@ -86,7 +86,7 @@ def _trials(experiment: Experiment) -> list[Trial]:
     """None if the database is not here."""
     if not database_in(experiment.directory).is_file():
         return []
-    return read_trials(experiment.directory, with_log=True)
+    return read_trials(experiment.directory, with_log=True, with_parameters=False)
 
 
 def _stderr(experiment: Experiment, trial_id: str) -> Path | None:

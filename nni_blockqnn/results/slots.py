@@ -42,7 +42,7 @@ def trial_spans(results: Results) -> list[Span]:
     counted = {result.trial_id for result in results.trials}
     timed = sorted(
         (trial.started, trial.ended, trial.id, _outcome(trial, counted))
-        for trial in read_trials(directory)
+        for trial in read_trials(directory, with_parameters=False)
         if trial.started is not None and trial.ended is not None and trial.ended >= trial.started
     )
     return _in_slots(timed)
