@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 BEST_OF = 5
 
@@ -39,7 +39,8 @@ def random_expectation(sample: Sequence[float], trials: Sequence[int]) -> Expect
     values = np.sort(np.asarray(sample, dtype=float))
     numbers = np.asarray(trials, dtype=int)[:, None]
     above = 1 - np.arange(1, len(values) + 1) / len(values)  # (m,), of a draw and each value
-    below = [binom.cdf(place, numbers, above[None, :]) for place in range(BEST_OF)]  # (n, m)
+    # (n, m): the chance that so many draws at most are above each value
+    below = [bdtr(np.minimum(place, numbers), numbers, above[None, :]) for place in range(BEST_OF)]
     means = []
     for place, at_most in enumerate(below):
         # fewer draws than places: the worst value stands for what is missing

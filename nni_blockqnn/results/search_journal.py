@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +86,16 @@ def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
 def search_events(experiment_directory: Path) -> list[dict[str, Any]]:
     """None without a journal."""
     journal = _journal_in(experiment_directory)
-    return read_events(journal) if journal.is_file() else []
+    if not journal.is_file():
+        return []
+    written = journal.stat()
+    return _events_of(journal, written.st_size, written.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _events_of(journal: Path, size: int, written: int) -> list[dict[str, Any]]:
+    """Kept while the file stays as it is: a report asks several times. Nobody changes the list."""
+    return read_events(journal)
 
 
 def _journal_in(experiment_directory: Path) -> Path:

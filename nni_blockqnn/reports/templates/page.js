@@ -45,6 +45,11 @@ for (const chart of document.querySelectorAll(".chart")) {
 // The table: sorting by its headings, further rows, and rows that a link leads to.
 for (const table of document.querySelectorAll("table.ranking")) {
   const headings = [...table.querySelectorAll("th")];
+  for (const body of table.tBodies) {  // a phone shows a row as a card, without the headings
+    [...body.rows[0].cells].forEach((cell, column) => {
+      if (column !== 1) cell.dataset.label ??= headings[column].textContent;
+    });
+  }
   const value = (body, column) => {
     const given = body.rows[0].cells[column].dataset.value;
     return given === "None" || given === undefined ? NaN : Number(given);
