@@ -144,12 +144,15 @@ def read_profile(directory: Path) -> Profile:
     return Profile(parsed, None if started is None else started / 1000, seconds, own_id)
 
 
-def read_trials(directory: Path, *, with_log: bool = False) -> list[Trial]:
+def read_trials(
+    directory: Path, *, with_log: bool = False, with_parameters: bool = True
+) -> list[Trial]:
     """All trials of the experiment, in the order in which NNI made them.
 
     Args:
         with_log: also search NNI's log, which may be long, for trials that an assessor or
             maxTrialDuration ended. Most of these have the status USER_CANCELED, as killed ones do.
+        with_parameters: also read their parameters, which takes most of the time.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
@@ -157,7 +160,8 @@ def read_trials(directory: Path, *, with_log: bool = False) -> list[Trial]:
     rows = _query(
         directory,
         # events without a trial are about imported parameters and requests for customized trials
-        "select trialJobId, event, timestamp, data, sequenceId from TrialJobEvent "
+        f"select trialJobId, event, timestamp, {'data' if with_parameters else 'null'}, sequenceId "
+        "from TrialJobEvent "
         "where trialJobId != '' order by rowid",
     )
     trials: dict[str, Trial] = {}
@@ -166,7 +170,7 @@ def read_trials(directory: Path, *, with_log: bool = False) -> list[Trial]:
         if trial_id not in trials:
             trials[trial_id] = Trial(trial_id, number or 0, time)
         trial = trials[trial_id]
-        if trial.parameters is None:
+        if data is not None and trial.parameters is None:
             trial.parameters = _recorded_parameters(data)
         _follow(trial, event, time)
     for trial_id in _told_to_stop(directory) & trials.keys() if with_log else ():

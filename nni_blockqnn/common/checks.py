@@ -18,11 +18,15 @@ LARGEST_SEED = 2**32 - 1
 
 def is_integer(value: Any) -> TypeGuard[int]:
     """Whether it is an integer of Python or NumPy; true and false are none."""
+    if type(value) is int:  # mostly, and an abstract class takes ten times as long
+        return True
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether it is a real number that a finite float can hold; true and false are none."""
+    if type(value) is float:
+        return math.isfinite(value)
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:

@@ -101,6 +101,11 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in _whole_lines(path, whole)]
 
 
+def has_events(path: Path, kind: str) -> bool:
+    """Whether a journal has events of this kind, without reading it as JSON; false without one."""
+    return path.is_file() and b'"event":"%b"' % kind.encode() in path.read_bytes()
+
+
 def _whole_lines(path: Path, whole: bytes) -> Iterator[bytes]:
     """The events' text without checksums."""
     for number, line in enumerate(whole.splitlines(), 1):

@@ -7,23 +7,27 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from nni_blockqnn.blocks.named import name_of
-from nni_blockqnn.reports._charts import (
+from nni_blockqnn.reports._plot import (
     BEST_COLOUR,
+    LINE_COLOUR,
     MEAN_COLOUR,
     POINT_COLOUR,
+    SECOND_COLOUR,
+    START_COLOUR,
+    Chart,
+    Hover,
     chart_legend,
     empty_chart,
     scale_flops,
+    whole_numbers,
 )
-from nni_blockqnn.reports.drawing import LINE_COLOUR
+from nni_blockqnn.reports._stages import accuracy_text, standard_error
 from nni_blockqnn.results.experiment import TrialResult
 from nni_blockqnn.results.finalists import Curve
 
-_BEST_COLOURS = (BEST_COLOUR, POINT_COLOUR, "#7c3aed", "#db2777", "#0891b2")
+_BEST_COLOURS = (BEST_COLOUR, POINT_COLOUR, SECOND_COLOUR, START_COLOUR, "#0891b2")
 _OTHERS = "#94a3b8"
 
 
@@ -40,7 +44,7 @@ class LearningCurve(NamedTuple):
     name: str | None
 
 
-def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Figure | None:
+def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Chart | None:
     """Accuracy against FLOPs, best first; the best block and the hand-made ones marked.
 
     None if no trial reported both.
@@ -55,6 +59,7 @@ def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Figure 
     ]
     if not points:
         return None
+    known = [one for one in ranked if one.flops is not None and one.accuracy is not None]
     figure, axes = empty_chart("FLOPs of the network (multiply-accumulates)", accuracy_name)
     flops = np.array([cost for cost, _, _ in points])
     accuracy = np.array([value for _, value, _ in points])
@@ -81,8 +86,23 @@ def accuracy_chart(ranked: Sequence[TrialResult], accuracy_name: str) -> Figure 
         if name is not None:
             _write_beside(axes, x, y, name)
     scale_flops(axes, flops)
-    chart_legend(axes)
-    return figure
+    chart_legend(axes, 2)
+    return Chart(
+        name="accuracy-by-cost",
+        title="What accuracy costs",
+        caption="Every finalist by the FLOPs of its network. The upper left edge is where one "
+        "wants to be.",
+        figure=figure,
+        columns=("trial", "name", "flops", "accuracy", "standard_error"),
+        rows=[
+            (one.trial_id, name, one.flops, one.accuracy, standard_error(one))
+            for one, name in zip(known, names, strict=True)
+        ],
+        hovers=[
+            Hover(float(x), float(y), f"{name or f'trial {one.trial_id}'}, {accuracy_text(one)}")
+            for x, y, one, name in zip(flops, accuracy, known, names, strict=True)
+        ],
+    )
 
 
 def _write_beside(axes: Axes, x: float, y: float, name: str) -> None:
@@ -98,7 +118,7 @@ def _write_beside(axes: Axes, x: float, y: float, name: str) -> None:
     )
 
 
-def curves_chart(curves: Sequence[LearningCurve], accuracy_name: str) -> Figure:
+def curves_chart(curves: Sequence[LearningCurve], accuracy_name: str) -> Chart:
     """Accuracy after each epoch: the best five in colours, hand-made blocks dashed, others grey."""
     figure, axes = empty_chart("epoch", accuracy_name)
     places = {one.place for one in curves}
@@ -120,6 +140,19 @@ def curves_chart(curves: Sequence[LearningCurve], accuracy_name: str) -> Figure:
             axes.plot(epochs[-1:], accuracy[-1:], color=_OTHERS, marker="x", markersize=5)
     if None in places:
         axes.plot([], [], color=_OTHERS, marker="x", markersize=5, label="ended early")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    chart_legend(axes)
-    return figure
+    whole_numbers(axes)
+    chart_legend(axes, 4)
+    return Chart(
+        name="learning-curves",
+        title="Accuracy after each epoch",
+        caption="With the places of the best; hand-made blocks are dashed.",
+        figure=figure,
+        columns=("place", "name", "epoch", "accuracy"),
+        rows=[(one.place, one.name, *point) for one in curves for point in one.curve],
+        hovers=[
+            Hover(epoch, value, f"{one.name or f'place {one.place}'}, epoch {epoch}: {value:.2f} %")
+            for one in curves
+            if one.place is not None and one.place <= len(_BEST_COLOURS)
+            for epoch, value in one.curve[:: max(1, len(one.curve) // 100)]
+        ],
+    )

@@ -10,28 +10,45 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.kind_table import all_kinds
 from nni_blockqnn.blocks.layer import CONV_KERNELS
 from nni_blockqnn.blocks.layer_kind import LayerKind
-from nni_blockqnn.reports._inline import inline_svg
+from nni_blockqnn.reports._block_svg import PAGE_THEME, svg_text
+from nni_blockqnn.reports._idle import idle_layers
+from nni_blockqnn.reports._inline import hover_json, inline_svg
 from nni_blockqnn.reports._labels import colour, label
-from nni_blockqnn.reports.drawing import block_figure, thumbnail_figure
+from nni_blockqnn.reports._plot import Chart
+from nni_blockqnn.reports._shapes import (
+    block_drawing,
+    thumbnail_drawing,
+)
+from nni_blockqnn.reports._stages import accuracy_text
 from nni_blockqnn.results.experiment import Results
 from nni_blockqnn.results.problems import ProblemGroup, problem_groups
+from nni_blockqnn.results.repetition import trial_versions
 from nni_blockqnn.results.search_journal import LostNetwork, lost_networks
+from nni_blockqnn.results.search_settings import search_seed
 from nni_blockqnn.results.status import read_status
 
 _SHOWN_PROBLEMS = 20
 _SHOWN_LOST = 20
-_THUMBNAIL_SCALE = 0.34
+_THUMBNAIL_SCALE = 0.55
 
 
-class Chart(NamedTuple):
-    svg: Markup
+class DrawnChart(NamedTuple):
+    """A chart on a page.
+
+    Attributes:
+        points: JSON text of what to say of its points; empty if there is nothing.
+    """
+
+    name: str
+    title: str
     caption: str
+    svg: Markup
+    points: Markup
 
 
 class Pictures(NamedTuple):
@@ -77,26 +94,43 @@ def page_template(name: str) -> Template:
         "duration": duration,
         "quoted": shlex.quote,
         "decimals": decimals,
+        "accuracy": accuracy_text,
     }
     return environment.get_template(name)
 
 
-def chart(figure: Figure, caption: str) -> Chart:
-    return Chart(inline_svg(figure, caption), caption)
+def drawn(chart: Chart) -> DrawnChart:
+    svg = inline_svg(chart.figure, f"{chart.title}. {chart.caption}")
+    points = hover_json(chart.figure, chart.hovers)
+    return DrawnChart(chart.name, chart.title, chart.caption, svg, points)
 
 
 def thumbnail(block: Block) -> Markup:
-    return inline_svg(
-        thumbnail_figure(block), f"small picture of the block {block}", _THUMBNAIL_SCALE
+    return Markup(
+        svg_text(
+            thumbnail_drawing(block),
+            labelled=False,
+            description=f"small picture of the block {block}",
+            theme=PAGE_THEME,
+            scale=_THUMBNAIL_SCALE,
+        )
+    )
+
+
+def picture(block: Block) -> Markup:
+    return Markup(
+        svg_text(
+            block_drawing(block),
+            labelled=True,
+            description=f"picture of the block {block}",
+            theme=PAGE_THEME,
+        )
     )
 
 
 def pictures(block: Block) -> Pictures:
-    return Pictures(
-        thumbnail(block),
-        inline_svg(block_figure(block), f"picture of the block {block}"),
-        f"blockqnn draw {shlex.quote(block.to_json())}",
-    )
+    command = f"blockqnn draw {shlex.quote(block.to_json())}"
+    return Pictures(thumbnail(block), picture(block), command)
 
 
 def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
@@ -119,7 +153,8 @@ def legend(blocks: Iterable[Block]) -> list[tuple[str, str]]:
         paper = CONV_KERNELS if kind.kernels == "conv" else ()
         coloured = {*paper, *kernels.get(kind, ())} if kind.kernel_colours else {0}
         shown_kinds |= dict.fromkeys((kind.type, kernel) for kernel in sorted(coloured))
-    return [(colour(*kind), label(*kind)) for kind in shown_kinds]
+    found = [(colour(*kind), label(*kind)) for kind in shown_kinds]
+    return [*found, (PAGE_THEME.idle, "does nothing")] if any(map(idle_layers, blocks)) else found
 
 
 def facts(results: Results) -> dict[str, str]:
@@ -140,6 +175,10 @@ def facts(results: Results) -> dict[str, str]:
             value = f"{len(value)} given block{'s' if len(value) != 1 else ''}"
         rows[f"Search space: {name}"] = _plain(value)
     tuner = config.get("tuner") or {}
+    if (seed := search_seed(experiment)) is not None:
+        rows["Seed"] = str(seed)
+    if (versions := trial_versions(results)) is not None:
+        rows["Versions"] = versions
     if tuner.get("classArgs"):
         rows["Tuner"] = _plain(tuner["classArgs"])
     if config.get("trialCommand"):

@@ -11,8 +11,10 @@ from markupsafe import Markup
 
 from nni_blockqnn.blocks.named import name_of
 from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.reports import _files as files
 from nni_blockqnn.reports import _final_charts as final_charts
 from nni_blockqnn.reports import _page as page
+from nni_blockqnn.reports._plot import Chart
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
 from nni_blockqnn.results.finalists import (
     Curve,
@@ -59,11 +61,18 @@ class _Missing(NamedTuple):
     curve: Curve
 
 
-def write_final_report(results: Results, path: str | Path, *, title: str | None = None) -> None:
+def write_final_report(
+    results: Results,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    figures: Path | None = None,
+) -> None:
     """Write how the finalists rank by their accuracy after the last epoch.
 
     Args:
         title: by default it says what the page is.
+        figures: a folder for every figure as SVG and PNG, and its data as CSV.
 
     Raises:
         ExperimentDatabaseError: if the experiment's database cannot be read.
@@ -74,6 +83,7 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
     experiment = results.experiment
     arguments, named = trial_arguments(experiment.config) or [], experiment.argument
     on_test = trial_option(arguments, "--validation", "holdout") == "test"
+    charts = _charts(ranked, missing, curves, "test" if on_test else "validation")
     text = page.page_template("final.html").render(
         title=title or "The finalists of a search, trained to the end",
         results=results,
@@ -88,13 +98,18 @@ def write_final_report(results: Results, path: str | Path, *, title: str | None 
         has_test=any(row.test is not None for row in ranked),
         images="test images" if on_test else "validation images",
         on_test=on_test,
-        charts=_charts(ranked, missing, curves, "test" if on_test else "validation"),
+        charts=[page.drawn(chart) for chart in charts],
         legend=page.legend(row.result.block for row in ranked),
         at_equal_cost=any(row.result.width is not None for row in ranked),
         top_command=f"blockqnn top {named} --by accuracy --output winners.json",
         train_command=_train_command(arguments),
     )
     write_whole(Path(path), text)
+    if figures is not None and ranked:
+        for chart in charts:
+            files.write_chart(chart, figures)
+        files.write_block(ranked[0].result.block, "best-block", figures)
+        files.write_results(results.trials, figures / "results.csv")
 
 
 def _missing(finalist: Untrained, curves: Mapping[str, Curve]) -> _Missing:
@@ -131,14 +146,13 @@ def _charts(
     missing: Sequence[_Missing],
     curves: Mapping[str, Curve],
     split: str,
-) -> list[page.Chart]:
+) -> list[Chart]:
     if not ranked:
         return []
     axis = f"{split} accuracy (%)"
     found = []
     if cost := final_charts.accuracy_chart([row.result for row in ranked], axis):
-        caption = "What accuracy costs. The upper left edge is where one wants to be."
-        found.append(page.chart(cost, caption))
+        found.append(cost)
     lines = [
         final_charts.LearningCurve(curves[row.result.trial_id], place, row.name)
         for place, row in enumerate(ranked, 1)
@@ -146,8 +160,7 @@ def _charts(
     ]
     lines += [final_charts.LearningCurve(row.curve, None, row.name) for row in missing if row.curve]
     if lines:
-        caption = "Accuracy after each epoch, with the places of the best; hand-made blocks dashed."
-        found.append(page.chart(final_charts.curves_chart(lines, axis), caption))
+        found.append(final_charts.curves_chart(lines, axis))
     return found
 
 

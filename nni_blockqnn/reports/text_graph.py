@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.reports._labels import label
+from nni_blockqnn.reports._idle import IDLE_COLOUR, idle_layers
+from nni_blockqnn.reports._labels import colour, label
 
 _LEAST_NAME_WIDTH = 12
 """So that the graphs of most blocks have their columns at one place."""
+
+
+class LayerStyle(NamedTuple):
+    """How the name on a line of the text is coloured.
+
+    Attributes:
+        fill: "#rrggbb", as in pictures.
+        is_idle: whether the layer does nothing.
+    """
+
+    name: str
+    fill: str
+    is_idle: bool
+
+
+def layer_styles(block: Block) -> list[LayerStyle]:
+    """Of each line of :func:`draw_text`."""
+    graph, idle = block.graph, idle_layers(block)
+    styles = []
+    for node in sorted(graph):
+        kind = graph.nodes[node]["label"]
+        fill = IDLE_COLOUR if node in idle else colour(*kind)
+        styles.append(LayerStyle(label(*kind), fill, node in idle))
+    return styles
 
 
 def draw_text(block: Block) -> str:

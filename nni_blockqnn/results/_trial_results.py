@@ -12,11 +12,17 @@ from nni_blockqnn.bridge.database import Metric, Trial
 from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.exchange.metrics import MetricError, parse_failure, parse_final_metric
+from nni_blockqnn.exchange.metrics import (
+    FinalMetric,
+    MetricError,
+    parse_failure,
+    parse_final_metric,
+)
 from nni_blockqnn.results.search_journal import start_episodes
 from nni_blockqnn.space.search_space import SearchSpace
 
 Value = TypeVar("Value")
+_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class MetricReader:
             accuracy=_if_any(reported.get("accuracy"), partial(_number, "accuracy")),
             flops=_if_any(reported.get("flops"), partial(_integer, "flops", lowest=1)),
             params=_if_any(reported.get("params"), partial(_integer, "params", lowest=0)),
-            density=_number("density", reported.get("density", final.block.density)),
+            density=self._density(final),
             repeats=final.repeats or self._only_repeats,
             seconds=self._seconds(metric),
             trial_id=metric.trial_id,
@@ -130,6 +136,11 @@ class MetricReader:
             width=_if_any(reported.get("width"), partial(_integer, "width", lowest=1)),
             is_start=final.episode in self._starts,
         )
+
+    @staticmethod
+    def _density(final: FinalMetric) -> float:
+        reported = final.values.get("density", _MISSING)
+        return final.block.density if reported is _MISSING else _number("density", reported)
 
     def _seconds(self, metric: Metric) -> float | None:
         """How long the trial has run, to the millisecond."""

@@ -17,6 +17,7 @@ from nni_blockqnn.bridge.database import (
     read_trials,
 )
 from nni_blockqnn.bridge.experiments import Experiment, ExperimentNotFoundError, find_experiment
+from nni_blockqnn.common.garbage import collection_paused
 from nni_blockqnn.common.messages import alternatives, shown
 from nni_blockqnn.exchange.kept_results import kept_metric
 from nni_blockqnn.results._trial_results import (
@@ -84,9 +85,15 @@ def read_results(experiment: Experiment) -> Results:
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
     """
+    with collection_paused():
+        return _read(experiment)
+
+
+def _read(experiment: Experiment) -> Results:
     profile = read_profile(experiment.directory)
     metrics = read_metrics(experiment.directory, "FINAL")
-    trials = read_trials(experiment.directory)  # after the metrics, so that it has theirs
+    # after the metrics, so that it has theirs
+    trials = read_trials(experiment.directory, with_parameters=False)
     reader = MetricReader(experiment, trials)
     for metric in [*metrics, *_kept_metrics(experiment, trials, metrics)]:
         reader.read(metric)

@@ -14,7 +14,8 @@ from nni_blockqnn.bridge.statuses import FAILED, TRIAL_ENDED
 from nni_blockqnn.results._fates import ended_silently
 from nni_blockqnn.results.experiment import Experiment, Results
 
-_NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
+_NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d[\d,]*(?:\.\d+)?")
+_CODES = re.compile(r"\[\[[\d,\s\[\]]*\]\]")
 _END_BYTES = 4096
 """Of a log, in which its last line is looked for."""
 _LONGEST_LINE = 200
@@ -26,7 +27,7 @@ class ProblemGroup:
 
     Attributes:
         fate: what happened: "failed", "unreadable", "killed" or "stopped".
-        reason: of the last one. The others' may have other numbers in it.
+        reason: of the last one. The others' may have other numbers and blocks in it.
         trial_id: of the last one.
         log: what the last one wrote on stderr, or else on stdout; None if it is not on this
             machine.
@@ -54,7 +55,7 @@ def problem_groups(results: Results) -> list[ProblemGroup]:
     groups: dict[tuple[str, str], list[_Problem]] = {}
     for problem in _problems(results):
         reason = problem.reason.replace(problem.trial_id, "ID")
-        key = problem.fate, _NUMBER.sub("0", reason)
+        key = problem.fate, _NUMBER.sub("0", _CODES.sub("[[]]", reason))
         groups.setdefault(key, []).append(problem)
     largest = sorted(groups.values(), key=len, reverse=True)
     directory = results.experiment.directory
@@ -85,7 +86,7 @@ def _trials(experiment: Experiment) -> list[Trial]:
     """None if the database is not here."""
     if not database_in(experiment.directory).is_file():
         return []
-    return read_trials(experiment.directory, with_log=True)
+    return read_trials(experiment.directory, with_log=True, with_parameters=False)
 
 
 def _stderr(experiment: Experiment, trial_id: str) -> Path | None:

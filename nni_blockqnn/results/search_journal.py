@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nni_blockqnn.blocks.block import parse_block
 from nni_blockqnn.common.checks import is_integer, is_number
 from nni_blockqnn.q_learning.failures import LOST_LIMIT
-from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
+from nni_blockqnn.record.journal import JOURNAL_NAME, has_events, read_events
 
 
 class LostNetwork(NamedTuple):
@@ -35,7 +36,7 @@ def epsilons(experiment_directory: Path) -> dict[int, float]:
     """The epsilon with which each episode's block was drawn; empty for other tuners."""
     return {
         event["episode"]: float(event["epsilon"])
-        for event in _events(experiment_directory)
+        for event in search_events(experiment_directory)
         if event.get("event") == "suggestion"
         and is_integer(event.get("episode"))
         and is_number(event.get("epsilon"))
@@ -46,7 +47,7 @@ def start_episodes(experiment_directory: Path) -> set[int]:
     """The episodes of start blocks."""
     return {
         event["episode"]
-        for event in _events(experiment_directory)
+        for event in search_events(experiment_directory)
         if event.get("start") is True and is_integer(event.get("episode"))
     }
 
@@ -57,7 +58,9 @@ def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
     suggestions: dict[str, Mapping[str, Any]] = {}
     losses: dict[int, str] = {}
     answered: set[str] = set()
-    for event in _events(experiment_directory):
+    if not has_events(_journal_in(experiment_directory), "release"):  # mostly, and much faster
+        return []
+    for event in search_events(experiment_directory):
         kind, episode = event.get("event"), event.get("episode", -1)
         if kind == "suggestion":
             networks[episode] = name = _network(event)
@@ -80,10 +83,23 @@ def lost_networks(experiment_directory: Path) -> list[LostNetwork]:
     ]
 
 
-def _events(experiment_directory: Path) -> list[dict[str, Any]]:
+def search_events(experiment_directory: Path) -> list[dict[str, Any]]:
     """None without a journal."""
-    journal = experiment_directory / "checkpoint" / JOURNAL_NAME
-    return read_events(journal) if journal.is_file() else []
+    journal = _journal_in(experiment_directory)
+    if not journal.is_file():
+        return []
+    written = journal.stat()
+    return _events_of(journal, written.st_size, written.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _events_of(journal: Path, size: int, written: int) -> list[dict[str, Any]]:
+    """Kept while the file stays as it is: a report asks several times. Nobody changes the list."""
+    return read_events(journal)
+
+
+def _journal_in(experiment_directory: Path) -> Path:
+    return experiment_directory / "checkpoint" / JOURNAL_NAME
 
 
 def _network(event: Mapping[str, Any]) -> str:

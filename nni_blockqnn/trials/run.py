@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import sys
 import time
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from nni_blockqnn import __version__
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import DataError, ImageData
@@ -223,6 +225,7 @@ def _measured(trained: Trained) -> dict[str, Any]:
         print(f"warning: ptflops counts {flops} FLOPs, the estimate is {cost.flops}", flush=True)
     metric = {
         **_few(trained.accuracies),
+        "validation_images": len(trained.data.valid),
         "flops": flops,
         "params": sum(p.numel() for p in result.network.parameters()),
         "density": block.density,
@@ -234,6 +237,7 @@ def _measured(trained: Trained) -> dict[str, Any]:
         "restarts": result.restarts,
         "learning_rate": result.learning_rate,
         "precision": trained.arguments.precision,
+        "versions": _versions(),
         "training_seconds": round(result.seconds, 3),
     }
     if result.micro_batch != trained.recipe.batch_size:
@@ -247,6 +251,12 @@ def _measured(trained: Trained) -> dict[str, Any]:
     if task.repetition:
         metric["repetition"] = task.repetition
     return metric if task.episode is None else metric | {"episode": task.episode}
+
+
+def _versions() -> str:
+    """One text, since NNI's web UI cannot show a mapping in a column."""
+    python = f"Python {platform.python_version()}"
+    return f"nni-blockqnn {__version__}, torch {torch.__version__}, {python}"
 
 
 def _few(accuracies: dict[str, Any]) -> dict[str, Any]:

@@ -12,23 +12,19 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from markupsafe import Markup
 from matplotlib.transforms import Bbox
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.layer import Layer, LayerType
-from nni_blockqnn.reports import _charts as charts
-from nni_blockqnn.reports._inline import inline_svg
+from nni_blockqnn.cli import main
+from nni_blockqnn.reports._idle import idle_layers
 from nni_blockqnn.reports._labels import colour
 from nni_blockqnn.reports._layout import Box, lay_out
 from nni_blockqnn.reports._ordering import crossings, ordered_rows
-from nni_blockqnn.reports._page import duration, legend, quantity
-from nni_blockqnn.reports.drawing import (
-    LINE_COLOUR,
-    arrow_curve,
-    block_figure,
-    draw_image,
-    draw_text,
-)
+from nni_blockqnn.reports._page import DrawnChart, duration, legend, picture, quantity, thumbnail
+from nni_blockqnn.reports._plot import Chart
+from nni_blockqnn.reports.drawing import arrow_curve, block_figure, draw_image, draw_text
 from nni_blockqnn.reports.report import _correlations, write_report
 from nni_blockqnn.results.experiment import Experiment, Problem, Results, TrialResult
 from nni_blockqnn.space.search_space import SearchSpace
@@ -124,6 +120,22 @@ def test_the_lanes_of_the_text_are_the_graph(block: Block) -> None:
     graph = block.graph
     expected = [set(graph.predecessors(node)) for node in sorted(graph)]
     assert predecessors_in_the_lanes(draw_text(block)) == expected
+
+
+def test_in_a_terminal_layers_have_their_colours_and_idle_ones_are_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert main(["draw", "residual"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "48;2;165;205;253" in lines[2]  # of the 3x3 convolution, #a5cdfd
+    assert "3×3 conv" in lines[2]
+    assert [number for number, line in enumerate(lines) if "does nothing" in line] == [1]
+    monkeypatch.delenv("FORCE_COLOR")
+    assert main(["draw", "residual"]) == 0
+    assert capsys.readouterr().out.rstrip("\n") == draw_text(RESIDUAL)
 
 
 def test_the_text_says_that_leaves_are_concatenated() -> None:
@@ -232,7 +244,7 @@ def test_the_name_of_the_file_says_its_format(tmp_path: Path, suffix: str, head:
 
 @pytest.mark.parametrize("name", ["block.jpg", "block", "svg"])
 def test_other_formats_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=rf"\.svg, \.png, \.pdf, got .*{name}"):
+    with pytest.raises(ValueError, match=rf"\.svg, \.png, \.pdf, \.tex, got .*{name}"):
         draw_image(RESIDUAL, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
@@ -290,6 +302,17 @@ def search(*trials: TrialResult, **changes: Any) -> Results:
     return replace(results, **changes)
 
 
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take most of a page's time, and few tests look at them."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr("nni_blockqnn.reports._page.drawn", lambda chart: chart_stub(chart))
+
+
+def chart_stub(chart: Chart) -> DrawnChart:
+    return DrawnChart(chart.name, chart.title, chart.caption, Markup("<svg/>"), Markup())
+
+
 THREE = (
     trial(0, ONE_LAYER, 40.0, 41.5),
     trial(1, BRANCHES, 60.0, 60.5),
@@ -310,7 +333,9 @@ def test_the_report_shows_the_best_block_its_codes_and_the_next_command(tmp_path
     for block in (ONE_LAYER, BRANCHES, RESIDUAL):
         assert f"<pre>{block.to_json()}</pre>" in page
     assert "60.50 %" in page
-    assert "trial trial2 with\n      64.25 % at 3.00 M FLOPs" in page  # the most accurate
+    assert '<a href="#trial-trial2">trial trial2</a>' in page  # the most accurate
+    assert " with 64.25 % at 3.00 M FLOPs" in page
+    assert '<tbody id="trial-trial2"' in page
     assert "3 succeeded, 2 failed" in page
     assert "2 h 5 min" in page
     assert "1970-01-01 00:00 UTC" in page
@@ -318,7 +343,6 @@ def test_the_report_shows_the_best_block_its_codes_and_the_next_command(tmp_path
     assert "--dataset cifar100" in page
 
 
-@pytest.mark.slow
 def test_the_legend_has_the_separate_layers_where_they_were_searched(tmp_path: Path) -> None:
     separate = Block.parse([[1, 8, 0, 0, 0], [2, 1, 3, 1, 0]], encoding="separate")
     legends = [
@@ -354,13 +378,17 @@ def test_the_legend_has_other_kernels_only_where_a_block_has_them() -> None:
     assert names[3:5] == ["9×9 conv", "max pool"]
 
 
-@pytest.mark.slow
-def test_the_table_ranks_twenty_different_networks(tmp_path: Path) -> None:
-    blocks = [dense_block(rng) for rng in np.random.default_rng(1).spawn(23)]
-    trials = [trial(number, block, float(number), 50.0) for number, block in enumerate(blocks)]
-    page = report(tmp_path, search(*trials, trial(99, blocks[-1], 1.0, 50.0)))
-    assert "results of 23 different networks" in page
-    assert re.findall(r"<td>(trial\d+)</td>", page) == [f"trial{n}" for n in range(22, 2, -1)]
+def test_the_table_ranks_fifty_different_networks_and_the_most_accurate(tmp_path: Path) -> None:
+    space, rng = SearchSpace(max_layers=5), np.random.default_rng(1)
+    blocks = list({block.key: block for block in map(space.random_block, [rng] * 300)}.values())
+    trials = [trial(number, block, float(number), 50.0) for number, block in enumerate(blocks[:60])]
+    trials[4] = replace(trials[4], accuracy=99.0)
+    page = report(tmp_path, search(*trials, trial(99, blocks[59], 1.0, 50.0)))
+    assert "results of 60 different networks" in page
+    expected = [f"trial{n}" for n in range(59, 9, -1)]
+    assert re.findall(r"<td>(trial\d+)</td>", page) == [*expected, "trial4"]
+    assert page.count('class="later"') == 31  # those appear at a click
+    assert '<td data-label="Place" data-value="56">56</td>' in page  # of the most accurate
 
 
 def test_strings_from_outside_are_escaped(tmp_path: Path) -> None:
@@ -379,6 +407,7 @@ def test_strings_from_outside_are_escaped(tmp_path: Path) -> None:
     assert "<script>alert" not in page
 
 
+@pytest.mark.slow
 def test_the_report_needs_nothing_from_outside(tmp_path: Path) -> None:
     page = report(tmp_path, search(*THREE), epsilon_by_episode={0: 1.0, 1: 0.5, 2: 0.5})
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
@@ -411,13 +440,6 @@ def test_metrics_that_could_not_be_read_are_told(tmp_path: Path) -> None:
     assert "the last one: trial t6" in page
 
 
-@pytest.mark.slow
-def test_the_epsilon_chart_is_there_only_if_epsilons_are_known(tmp_path: Path) -> None:
-    assert "Mean accuracy at each epsilon" not in report(tmp_path, search(*THREE))
-    page = report(tmp_path, search(*THREE), epsilon_by_episode={0: 1.0, 2: 0.1})
-    assert "Mean accuracy at each epsilon" in page
-
-
 def test_a_single_result_is_enough(tmp_path: Path) -> None:
     page = report(tmp_path, search(trial(0, ONE_LAYER, 1.0, 2.0, params=None, repeats=None)))
     assert "The best 1 different network" in page
@@ -427,24 +449,6 @@ def test_a_single_result_is_enough(tmp_path: Path) -> None:
 def test_correlation_with_cost_is_reported_with_its_sign(tmp_path: Path) -> None:
     # FLOPs rise with the number of the trial: 1, 2, 3 M; accuracies 41.5, 60.5, 64.25
     assert "+1.00 for FLOPs" in report(tmp_path, search(*THREE))
-
-
-def test_progress_is_the_running_best_and_the_moving_mean() -> None:
-    accuracy = [10.0, 30.0, 20.0, 40.0, 0.0, 5.0]
-    trials = [trial(n, ONE_LAYER, 0.0, value) for n, value in enumerate(accuracy)]
-    best, mean = charts.progress_chart(charts.scores(trials)).axes[0].lines
-    assert list(best.get_ydata()) == [10, 30, 30, 40, 40, 40]
-    assert list(mean.get_xdata()) == [5, 6]
-    assert mean.get_ydata() == pytest.approx([20.0, 19.0])
-
-
-def test_stages_go_from_exploration_to_exploitation() -> None:
-    trials = [trial(n, ONE_LAYER, 0.0, value) for n, value in enumerate([10.0, 30.0, 50.0, 7.0])]
-    stages = charts.scores_by_epsilon(charts.scores(trials), {0: 1.0, 1: 1.0, 2: 0.1})
-    assert stages == {1.0: [10.0, 30.0], 0.1: [50.0]}  # the epsilon of episode 3 is unknown
-    axes = charts.stage_chart({0.1: [50.0], 1.0: [10.0, 30.0]}, "accuracy").axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["1\n(2)", "0.1\n(1)"]
-    assert list(axes.lines[0].get_ydata()) == [20.0, 50.0]
 
 
 @pytest.mark.parametrize(
@@ -487,16 +491,57 @@ def test_duration(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_an_inline_picture_is_described_and_takes_the_pages_colours() -> None:
-    svg = inline_svg(block_figure(RESIDUAL), 'a "quoted" <block>', scale=0.5)
-    assert 'aria-label="a &#34;quoted&#34; &lt;block&gt;"' in svg
-    assert "var(--line)" in svg
-    assert LINE_COLOUR not in svg
-    width = float(re.search(r'width="(\d+)pt"', svg)[1])
-    assert width == pytest.approx(block_figure(RESIDUAL).get_figwidth() * 72 / 2, abs=1)
+def test_a_picture_on_a_page_is_described_and_takes_the_pages_colours() -> None:
+    for svg in (picture(RESIDUAL), thumbnail(RESIDUAL)):
+        assert f"of the block {RESIDUAL}" in html.unescape(svg)
+        assert 'stroke="var(--line)"' in svg
+        assert "#475569" not in svg
+        assert "<title>3 3×3 conv</title>" in svg  # said on pointing, at thumbnails too
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rows", "idle"),
+    [
+        (RESIDUAL.codes, {1}),
+        ([[1, 2, 1, 0, 0], [2, 3, 3, 1, 0], [3, 1, 1, 2, 0]], {1}),  # a pooling of kernel 1
+        # 6 is read by a concat alone, 9 by the output alone
+        (BRANCHES.codes, {1, 6, 9}),
+        # a convolution reads the concat: that one joins
+        ([[1, 1, 1, 0, 0], [2, 1, 3, 1, 0], [3, 6, 0, 1, 2], [4, 1, 3, 3, 0]], set()),
+        ([[1, 1, 1, 0, 0], [2, 1, 3, 1, 0], [3, 5, 0, 1, 2]], set()),
+    ],
+)
+def test_which_layers_do_nothing(rows: list[list[int]], idle: set[int]) -> None:
+    block = Block.parse(rows)
+    assert idle_layers(block) == idle
+    assert picture(block).count("does nothing") == len(idle)
+    boxes = picture(block).count('fill="var(--idle)"')
+    assert boxes == len(idle)
+
+
+@pytest.mark.parametrize("block", BLOCKS[:6])
+def test_layers_that_do_nothing_are_those_that_the_function_key_leaves_out(block: Block) -> None:
+    kept = {label[0] for label, _ in block.function_graph[1:-1]}
+    left = [layer.type for layer in block.layers if layer.index not in idle_layers(block)]
+    concats = {LayerType.CONCAT.value}
+    assert kept - concats == set(left) - concats
+    computing = [one for one in left if one not in concats]
+    assert len(computing) == len(block.computing_layers)
+
+
+@pytest.mark.parametrize("block", BLOCKS[:6])
+def test_every_layer_and_arrow_is_in_the_tikz(block: Block, tmp_path: Path) -> None:
+    draw_image(block, tmp_path / "block.tex", title="50 % & more_")
+    text = (tmp_path / "block.tex").read_text()
+    nodes = re.findall(r"\\node\[layer.*?\] at \([\d.,-]+\) \{(.*?)\};", text)
+    assert len(nodes) == len(block.layers) + 2
+    names = Counter(name.replace(r"$\times$", "×") for name in nodes)
+    assert names == layer_names(block) + Counter(["input", "output"])
+    assert text.count(r"\draw[arrow]") == block.graph.number_of_edges()
+    assert text.count("{") == text.count("}")
+    assert r"50 \% \& more\_" in text
+
+
 def test_the_report_shows_why_trials_failed(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     write_report(search(*THREE, failures=(Problem("abc", "no data in <x>"),)), path)
