@@ -345,6 +345,16 @@ COMMANDS = (
         has_late_arguments=True,
     ),
     Command(
+        "predict",
+        "predict",
+        help="say what a trained network sees in image files",
+        description="Prints CSV with the header file,class,probability, one line for each image. "
+        "Folders are looked through however deep. A file that is no whole image is named on stderr "
+        "and passed over.",
+        epilog="example: blockqnn predict found photo1.jpg photos/ > answers.csv",
+        has_late_arguments=True,
+    ),
+    Command(
         "pilot",
         "pilot",
         help="train some blocks both ways, to find mu and rho for a search",

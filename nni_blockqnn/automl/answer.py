@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.automl.finals import Winner
-from nni_blockqnn.automl.words import in_words, interval
+from nni_blockqnn.automl._finals import Winner
+from nni_blockqnn.automl._words import in_words, interval
 from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.named import name_of
 from nni_blockqnn.network.cost import estimate_cost

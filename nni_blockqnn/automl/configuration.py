@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nni_blockqnn.automl._recipes import metric_of, trial_batch
+from nni_blockqnn.automl._words import in_words
 from nni_blockqnn.automl.plan import Plan
-from nni_blockqnn.automl.recipes import metric_of, trial_batch
-from nni_blockqnn.automl.words import in_words
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.common.plugins import is_reference
 

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nni_blockqnn.automl.words import clock, in_words
+from nni_blockqnn.automl._words import clock, in_words
 
 _LINE_EVERY_SECONDS = 10.0
 

@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from nni_blockqnn.automl._experiments import carry_out, run_lost_again
+from nni_blockqnn.automl._finals import final_epochs, read_winners, write_finals, write_winners
+from nni_blockqnn.automl._folder import SearchFolder
+from nni_blockqnn.automl._outputs import export_winner, write_outputs
+from nni_blockqnn.automl._progress import FinalsProgress, SearchProgress, WinnerProgress
+from nni_blockqnn.automl._winners import train_winner, winner_arguments
 from nni_blockqnn.automl.answer import Answer, row_of
 from nni_blockqnn.automl.configuration import configuration, plan_lines
 from nni_blockqnn.automl.display import Display
-from nni_blockqnn.automl.experiments import carry_out, run_lost_again
-from nni_blockqnn.automl.finals import final_epochs, read_winners, write_finals, write_winners
-from nni_blockqnn.automl.folder import SearchFolder
-from nni_blockqnn.automl.outputs import export_winner, write_outputs
 from nni_blockqnn.automl.plan import Plan, make_plan
-from nni_blockqnn.automl.progress import FinalsProgress, SearchProgress, WinnerProgress
 from nni_blockqnn.automl.request import Request
-from nni_blockqnn.automl.winners import train_winner, winner_arguments
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.data.outline import Outline, outline_of
 from nni_blockqnn.results.experiment import Results, read_results

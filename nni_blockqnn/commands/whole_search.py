@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nni_blockqnn.automl.request import Request
 
 _EARLIER_SHOWN = "this search is finished; its result:"
 
@@ -53,7 +59,8 @@ def init(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(arguments)
     output = _output(arguments)
-    plan = initialise(_request(arguments), output, _tell)
+    with _errors_of_data():
+        plan = initialise(_request(arguments), output, _tell)
     print("\n".join(plan_lines(plan)))
     print(
         f"wrote {output / 'search.yml'}: change it as you like, then blockqnn check or create it, "
@@ -74,7 +81,7 @@ def search(arguments: argparse.Namespace) -> int:
     output = _output(arguments)
     is_finished = (output / "result.json").exists()
     try:
-        with Display(Console(highlight=False)) as display:
+        with _errors_of_data(), Display(Console(highlight=False)) as display:
             answer = run(_request(arguments), output, display)
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
@@ -85,7 +92,7 @@ def search(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _request(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _request(arguments: argparse.Namespace) -> Request:
     from nni_blockqnn.automl.request import Request
 
     return Request(
@@ -112,8 +119,22 @@ def _dry_run(arguments: argparse.Namespace) -> int:
     from nni_blockqnn.automl.configuration import plan_lines
     from nni_blockqnn.automl.plan import make_plan
 
-    print("\n".join(plan_lines(make_plan(_request(arguments), _tell))))
+    with _errors_of_data():
+        plan = make_plan(_request(arguments), _tell)
+    print("\n".join(plan_lines(plan)))
     return 0
+
+
+@contextmanager
+def _errors_of_data() -> Iterator[None]:
+    """What is wrong with data or a training is one line, as all that a user can put right."""
+    from nni_blockqnn.data import DataError
+    from nni_blockqnn.training import TrainingError
+
+    try:
+        yield
+    except (DataError, TrainingError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _tell(line: str) -> None:

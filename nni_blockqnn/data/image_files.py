@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nni_blockqnn.data._pictures import ENDINGS, read_picture
 from nni_blockqnn.data._unread import is_junk
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_MODES = {1: "L", 3: "RGB"}
 
 
 def read_image(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
@@ -21,23 +27,26 @@ def read_image(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         Exception: whatever Pillow raises for a broken file: SyntaxError, struct.error and more.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+    from PIL.Image import Resampling
 
     channels, height, width = shape
-    image = read_picture(str(path), "L" if channels == 1 else "RGB")
+    image = open_image(path, channels)
     if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+        image = ImageOps.fit(image, (width, height), Resampling.BILINEAR)
     return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
 
 
-def read_whole_image(path: str | Path, channels: int) -> np.ndarray:
-    """The upright image as (C, H, W) uint8, in the size that it has in its file.
+def open_image(path: str | Path, channels: int) -> Image:
+    """The upright image as Pillow's, in the size that it has in its file.
+
+    Args:
+        channels: 1 for grey, 3 for RGB.
 
     Raises:
         Exception: as :func:`read_image`.
     """
-    pixels = np.asarray(read_picture(str(path), "L" if channels == 1 else "RGB"))
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return read_picture(str(path), _MODES[channels])
 
 
 def image_files_below(folder: Path) -> Iterator[Path]:

@@ -6,9 +6,9 @@ import csv
 import io
 import shlex
 
+from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl.answer import Answer
 from nni_blockqnn.automl.configuration import CONFIG_NAME
-from nni_blockqnn.automl.folder import SearchFolder
 from nni_blockqnn.automl.request import Request
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.export import export_network, new_folder

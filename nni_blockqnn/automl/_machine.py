@@ -8,8 +8,8 @@ from statistics import fmean
 import numpy as np
 import torch
 
+from nni_blockqnn.automl._sizing import Size
 from nni_blockqnn.automl.request import Request, RequestError
-from nni_blockqnn.automl.sizing import Size
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.common.cores import usable_cores

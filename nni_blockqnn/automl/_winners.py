@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from nni_blockqnn.automl.finals import Winner
-from nni_blockqnn.automl.folder import SearchFolder
+from nni_blockqnn.automl._finals import Winner
+from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.results.trial_command import trial_arguments as options_of
 from nni_blockqnn.training import EpochResult, TrainingArguments

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from nni_blockqnn.automl._finals import Winner, final_epochs
 from nni_blockqnn.automl.display import Display
-from nni_blockqnn.automl.finals import Winner, final_epochs
 from nni_blockqnn.automl.request import Request
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.bridge.statuses import TRIAL_ENDED

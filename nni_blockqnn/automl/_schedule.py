@@ -17,9 +17,11 @@ EXPERIMENT_SECONDS = 12.0
 ENDS_SECONDS = 30.0
 """A look at the data before everything; test set, export and report after it."""
 _SEARCH_SHARE = 0.6
-_ENOUGH_TRIALS, _FEWEST_TRIALS, _MOST_TRIALS = 60, 8, 1_000
+_MOST_TRIALS = 1_000
 _EPOCHS = (12, 8, 5, 3)
 """The recipe's, and what is left of it where time is short."""
+_ENOUGH = ((60, 8), (20, 5), (8, 3))
+"""Trials, of so many epochs at least: what is wanted, then what must do, then what may do."""
 _FEWEST_IMAGES, _FEWEST_OF_A_CLASS = 1_000, 20
 """That a trial trains on, if there are so many."""
 FEWEST_FINAL_EPOCHS, MOST_FINAL_EPOCHS = 4, 300
@@ -114,15 +116,11 @@ def _schedule(
 ) -> Schedule | None:
     left = seconds - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
     search = left * _SEARCH_SHARE
-    wanted = request.trials
-    for epochs, images in _fidelities(data):
-        trial = SETUP_SECONDS + epochs * images * pace
-        trials = min(int(search / trial * at_a_time), most) if search > 0 else 0
-        if trials >= (wanted or _ENOUGH_TRIALS):
-            break
-    if trials < (wanted or _FEWEST_TRIALS):
+    chosen = _trials(request, data, pace, at_a_time, search, most)
+    if chosen is None:
         return None
-    trials = wanted or trials
+    epochs, images, trials = chosen
+    trial = SETUP_SECONDS + epochs * images * pace
     searching = trials * trial / at_a_time
     finalists = request.finalists or finalists_of(trials)
     paces = [pace] * (finalists + REFERENCES)
@@ -142,6 +140,19 @@ def _schedule(
         finals + EXPERIMENT_SECONDS,
         winner,
     )
+
+
+def _trials(
+    request: Request, data: Data, pace: float, at_a_time: int, seconds: float, most: int
+) -> tuple[int, int, int] | None:
+    """Epochs, images and number of the search's trials; None if the seconds do not allow any."""
+    for least, fewest_epochs in _ENOUGH:
+        for epochs, images in _fidelities(data):
+            trial = SETUP_SECONDS + epochs * images * pace
+            trials = min(int(seconds / trial * at_a_time), most)
+            if epochs >= fewest_epochs and trials >= (request.trials or least):
+                return epochs, images, request.trials or trials
+    return None
 
 
 def finalists_of(trials: int) -> int:

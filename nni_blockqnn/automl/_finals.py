@@ -8,11 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from nni_blockqnn.automl.experiments import StageError
-from nni_blockqnn.automl.folder import SearchFolder
-from nni_blockqnn.automl.recipes import final_options
-from nni_blockqnn.automl.request import Request
-from nni_blockqnn.automl.schedule import (
+from nni_blockqnn.automl._experiments import StageError
+from nni_blockqnn.automl._folder import SearchFolder
+from nni_blockqnn.automl._recipes import final_options
+from nni_blockqnn.automl._schedule import (
     ENDS_SECONDS,
     EXPERIMENT_SECONDS,
     FEWEST_FINAL_EPOCHS,
@@ -22,6 +21,7 @@ from nni_blockqnn.automl.schedule import (
     affordable_epochs,
     finalists_of,
 )
+from nni_blockqnn.automl.request import Request
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.common.checks import is_number

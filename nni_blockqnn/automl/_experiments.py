@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nni_blockqnn.automl.folder import SearchFolder
+from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.bridge import launch, resuming
 from nni_blockqnn.bridge.customized_trials import add_trials
 from nni_blockqnn.bridge.experiments import (
@@ -138,7 +138,8 @@ def _stopped_by_ctrl_c(launched: launch.Launched) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
+        # Ctrl-C comes to the main thread alone; once is enough
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             launch.stop(launched.id)
         finally:
