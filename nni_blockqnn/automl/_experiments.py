@@ -30,6 +30,9 @@ _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
 _MOST_RESUMES = 3
 """Of an experiment whose manager dies while it is watched."""
+_MOST_STARTS = 4
+_TUNER_WAS_SLOW = "did not connect in 10 seconds"
+"""What NNI says where other programs keep the cores busy."""
 
 Watch = Callable[[Results, str], None]
 """Called every second with the results so far and the address of the web UI."""
@@ -56,7 +59,7 @@ def carry_out(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> R
         return read_results(find_experiment(experiment.id))
     status = ""
     for _ in range(1 + _MOST_RESUMES):
-        launched = _launched(folder, stage, config, experiment)
+        launched = _launched(folder, stage, config)
         experiment = _wait_for_records(launched.id)  # anew, since its port is another one
         with _stopped_by_ctrl_c(launched):
             status = _follow(experiment, launched, watch)
@@ -80,7 +83,7 @@ def run_lost_again(folder: SearchFolder, stage: str, watch: Watch) -> Results | 
     experiment = folder.experiment(stage)
     if experiment is None or not (lost := find_lost(experiment, None)):
         return None
-    launched = resuming.resume(experiment, None, loopback=True)
+    launched = _launched(folder, stage, folder.config)
     since = resuming.manager_started(experiment)
     with _stopped_by_ctrl_c(launched):
         add_trials(experiment, launched, [trial.parameters for trial in lost], since)
@@ -93,9 +96,19 @@ def _is_finished(experiment: Experiment) -> bool:
     return read_status(read_results(experiment)).state == "finished"
 
 
-def _launched(
-    folder: SearchFolder, stage: str, config: Path, experiment: Experiment | None
-) -> launch.Launched:
+def _launched(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
+    """The stage's experiment, running; on a busy machine only after several attempts."""
+    for attempt in range(1, _MOST_STARTS + 1):
+        try:
+            return _launched_at_once(folder, stage, config)
+        except launch.LaunchError as error:
+            if attempt == _MOST_STARTS or _TUNER_WAS_SLOW not in str(error):
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _launched_at_once(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
+    experiment = folder.experiment(stage)
     if experiment is None:
         launched = launch.start(config, None, loopback=True)
         folder.keep_experiment(stage, launched.id)
