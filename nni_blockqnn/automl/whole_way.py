@@ -120,7 +120,7 @@ def _finalists_trained(folder: SearchFolder, display: Display) -> Results:
     watch = FinalsProgress(display)
     config = folder.finalists.with_suffix(".yml")
     results = carry_out(folder, FINALISTS, config, watch)
-    results = run_lost_again(folder, FINALISTS, watch) or results
+    results = run_lost_again(folder, FINALISTS, config, watch) or results
     write_winners(folder, results)
     display.say(
         f"{len(results.trials)} finalists are trained {final_epochs(results.experiment.config)} "
