@@ -81,7 +81,7 @@ class Found:
         """
         if isinstance(images, (str, Path)):
             images = [images]
-        if all(isinstance(one, (str, Path)) for one in images):
+        if isinstance(images, Sequence) and all(isinstance(one, (str, Path)) for one in images):
             files = files_of([Path(one) for one in images], tell)
             return list(self._predictor.of_files(files, tell))
         return self._predictor.of_images(images)

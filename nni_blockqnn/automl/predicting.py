@@ -109,7 +109,7 @@ class Predictor:
         Raises:
             ValueError: if they have another shape.
         """
-        pixels = torch.as_tensor(np.asarray(images))
+        pixels = torch.from_numpy(np.array(images))  # a copy: an image's own is read-only
         if pixels.ndim != 4 or tuple(pixels.shape[1:]) != self._shape:
             raise ValueError(
                 f"images must be of shape (N, {', '.join(map(str, self._shape))}), got "
@@ -120,7 +120,7 @@ class Predictor:
         return torch.cat(answers).numpy() if answers else np.empty((0, len(self.class_names)))
 
     def _probabilities(self, pixels: Tensor) -> Tensor:
-        return self.network((pixels / 255 - self._mean) / self._std).softmax(dim=1)
+        return self.network((pixels.float() / 255 - self._mean) / self._std).softmax(dim=1)
 
     def _read(self, path: Path, tell: Callable[[str], None]) -> np.ndarray | None:
         try:

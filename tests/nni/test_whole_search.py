@@ -16,7 +16,7 @@ import pytest
 from nni_shell import SCRIPTS, WAITING_SECONDS, Nni, Running
 from PIL import Image
 
-from nni_blockqnn.data import load_dataset
+from nni_blockqnn.data import Split, load_dataset
 
 ARGUMENTS = (
     *("digits", "--hours", "0.5", "--trials", "5", "--budget", "small"),
@@ -105,6 +105,7 @@ def has_result(nni: Nni) -> bool:
 def predicts_digits(nni: Nni, found: Path, folder: Path, accuracy: float) -> None:
     """What it says of the test images as files is as right as it was in the test."""
     test = load_dataset("digits", None).test
+    assert isinstance(test, Split)
     folder.mkdir()
     for number, (image, label) in enumerate(zip(test.images, test.labels, strict=True)):
         Image.fromarray(image[0].numpy()).save(folder / f"{number:03}-{label}.png")
