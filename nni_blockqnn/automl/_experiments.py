@@ -31,7 +31,7 @@ _IDLE_POLLS = 5
 _MOST_RESUMES = 3
 """Of an experiment whose manager dies while it is watched."""
 _MOST_STARTS = 6
-_WAS_SLOW = ("did not connect in 10 seconds", "Connection refused", "Timeout, retry")
+_WAS_SLOW = ("did not connect in 10 seconds", "requests.exceptions", "Timeout, retry")
 """What NNI says where other programs keep the cores busy: it gives its tuner and its manager so
 little time, and the next attempt finds their files in memory."""
 

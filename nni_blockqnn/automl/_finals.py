@@ -30,6 +30,7 @@ from nni_blockqnn.data.outline import Outline
 from nni_blockqnn.exchange.finalists import finalists_space, write_finalists
 from nni_blockqnn.exchange.parameters import TrialTask, read_task
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.results.expected import varied_results, with_expected
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
 from nni_blockqnn.results.trial_command import (
     command_with,
@@ -68,17 +69,17 @@ def write_finals(folder: SearchFolder, request: Request, outline: Outline, resul
         StageError: if the search found nothing that can be trained on.
     """
     config = results.experiment.config
-    best = distinct_best(results, len(results.trials))
+    best = _best(results)
     if not best:
         raise StageError(f"the search {results.experiment.id} brought no result")
     repeats = best[0].repeats or SearchSpace.from_json(config["searchSpace"]).repeats[0]
     found = [one for one in best if name_of(one.block) is None and one.repeats == repeats]
-    found = found[: request.finalists or finalists_of(len(results.trials))]
+    found = varied_results(found, request.finalists or finalists_of(len(results.trials)), results)
     space = _space(config, [one.block for one in found], repeats)
     epochs = request.final_epochs or _epochs(request, Data.of(outline), results, found)
     network = SearchSpace.from_json(config["searchSpace"]).spec
     recipe = [*final_options(outline, network.input_shape), f"--epochs {epochs}"]
-    write_whole(folder.finalists.with_suffix(".yml"), _configuration(config, space, recipe))
+    write_whole(folder.finalists.with_suffix(".yml"), _configuration(folder, config, space, recipe))
     write_finalists(folder.finalists, space)  # last: who finds it finds the other as well
     return epochs
 
@@ -127,6 +128,13 @@ def read_winners(folder: SearchFolder) -> list[Winner]:
         task = read_task(entry["parameters"])
         winners.append(Winner(name, task.block, task, float(entry["validated"])))
     return winners
+
+
+def _best(results: Results) -> list[TrialResult]:
+    """Best first: by what a predictor expects, for the highest of noisy results is a lucky one."""
+    results = with_expected(results)
+    is_expected = any(trial.expected is not None for trial in results.trials)
+    return distinct_best(results, len(results.trials), "expected" if is_expected else "reward")
 
 
 def _space(config: Mapping[str, Any], found: Sequence[Block], repeats: int) -> dict[str, Any]:
@@ -182,7 +190,7 @@ def _pace(trial: TrialResult, results: Results, images: int) -> float:
 
 
 def _configuration(
-    config: Mapping[str, Any], space: Mapping[str, Any], recipe: Sequence[str]
+    folder: SearchFolder, config: Mapping[str, Any], space: Mapping[str, Any], recipe: Sequence[str]
 ) -> str:
     options = given_options(trial_arguments(config) or [], _KEPT_OPTIONS)
     command = command_with(config, [*options, *recipe, "--mu 0 --rho 0"])
@@ -198,7 +206,7 @@ def _configuration(
         f"trialConcurrency: {config.get('trialConcurrency', 1)}",
     ]
     code = config.get("trialCodeDirectory")
-    if isinstance(code, str) and Path(code).is_dir():
+    if isinstance(code, str) and Path(code).resolve() != folder.path.resolve():
         lines.append(f"trialCodeDirectory: {_text(code)}")
     if isinstance(gpus := config.get("trialGpuNumber"), int):
         lines.append(f"trialGpuNumber: {gpus}")
