@@ -56,7 +56,8 @@ def carry_out(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> R
     """
     experiment = folder.experiment(stage)
     if experiment is not None and _is_finished(experiment):
-        launch.stop(experiment.id)  # whose web UI may still run
+        if not experiment.has_ended:
+            launch.stop(experiment.id)  # whose web UI still runs
         return read_results(find_experiment(experiment.id))
     status = ""
     for _ in range(1 + _MOST_RESUMES):
