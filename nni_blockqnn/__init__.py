@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nni_blockqnn.common.cores import wait_asleep as _wait_asleep
 
 if TYPE_CHECKING:
+    from nni_blockqnn.automl.found import search
     from nni_blockqnn.blocks.block import Block
     from nni_blockqnn.blocks.layer import InvalidBlockError
     from nni_blockqnn.export import load
@@ -38,6 +39,7 @@ _HOMES = {
     "estimate_cost": "network.cost",
     "load": "export",
     "reward": "network.reward",
+    "search": "automl.found",
 }
 """The module below this package that each public name comes from."""
 
@@ -53,6 +55,7 @@ __all__ = [
     "estimate_cost",
     "load",
     "reward",
+    "search",
 ]
 
 

@@ -219,6 +219,27 @@ COMMANDS = (
         add_arguments=_demo_arguments,
     ),
     Command(
+        "search",
+        "whole_search",
+        help="from a folder of images to a network in use",
+        description="Looks at the data, searches blocks at equal cost under NNI, trains the best "
+        "and the hand-made ones long, trains the winner on all training images, reads the test "
+        "images once, and exports the network. Run again, the same command goes on where it was "
+        "cut off, and says its result once it is finished.",
+        epilog="examples: blockqnn search photos --hours 2 -o found; "
+        "blockqnn search digits --hours 0.1 -o found",
+        has_late_arguments=True,
+    ),
+    Command(
+        "init",
+        "whole_search",
+        help="write the configuration that `blockqnn search` would use",
+        description="Looks at the data, times trainings, and writes a commented configuration of "
+        "NNI into the folder, to change and to run.",
+        epilog="example: blockqnn init photos --hours 2 -o found",
+        has_late_arguments=True,
+    ),
+    Command(
         "check",
         "search",
         help="say what would make a search hang or fail",
@@ -321,6 +342,16 @@ COMMANDS = (
         description="Writes plain PyTorch source, a torch.export program and, with the extra "
         "'onnx', ONNX, each compared with the network; weights (safetensors) and a model card.",
         epilog="example: blockqnn export trained/ -o classifier/ --formats python onnx",
+        has_late_arguments=True,
+    ),
+    Command(
+        "predict",
+        "predict",
+        help="say what a trained network sees in image files",
+        description="Prints CSV with the header file,class,probability, one line for each image. "
+        "Folders are looked through however deep. A file that is no whole image is named on stderr "
+        "and passed over.",
+        epilog="example: blockqnn predict found photo1.jpg photos/ > answers.csv",
         has_late_arguments=True,
     ),
     Command(

@@ -19,7 +19,6 @@ from nni_blockqnn.commands import _block_argument as block_argument
 from nni_blockqnn.commands._initial_weights import Origin
 from nni_blockqnn.commands._match_argument import MATCH_HELP, match_argument
 from nni_blockqnn.commands._training_display import TrainingDisplay
-from nni_blockqnn.commands._training_folder import TrainingFolder
 from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask, read_match
 from nni_blockqnn.network.spec import NetworkSpec
@@ -36,6 +35,7 @@ from nni_blockqnn.trials.training import (
     data_facts,
     run_training,
 )
+from nni_blockqnn.trials.training_folder import TrainingFolder
 
 
 @dataclass(frozen=True)

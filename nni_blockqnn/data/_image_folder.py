@@ -11,16 +11,16 @@ import psutil
 from nni_blockqnn.data._arrays import Decoded, LabelledImages, Source
 from nni_blockqnn.data._class_folders import ClassFolders, Listed
 from nni_blockqnn.data._layout import Splits, find_splits
-from nni_blockqnn.data._pictures import read_picture
 from nni_blockqnn.data._survey import misfits, survey
 from nni_blockqnn.data.errors import DataError
+from nni_blockqnn.data.image_files import read_image
 
 _NAME = "image-folder"
 _ADVICE = (
     "expected DIR/train/CLASS/image.png and the same under DIR/val, DIR/test or both, or "
     "DIR/CLASS/image.png, for two classes at least"
 )
-_FILES = ClassFolders(_NAME, _ADVICE)
+FILES = ClassFolders(_NAME, _ADVICE)
 
 
 def find_image_folder(data_dir: Path, image_shape: tuple[int, int, int] | None) -> Source:
@@ -39,8 +39,8 @@ def find_image_folder(data_dir: Path, image_shape: tuple[int, int, int] | None) 
         DataError: naming the directory that is missing, has no classes, or not those of `train`; or
             if the images do not fit into memory.
     """
-    found = find_splits(_FILES, data_dir)
-    shape = image_shape or survey(_FILES, found.train.paths).shape
+    found = find_splits(FILES, data_dir)
+    shape = image_shape or survey(FILES, found.train.paths).shape
     if shape[0] not in (1, 3):
         raise DataError(
             f"{_NAME}: the network has input_shape {list(shape)}, but images have 1 channel (grey) "
@@ -81,7 +81,7 @@ def _decode(found: Splits, shape: tuple[int, int, int]) -> Decoded:
     else:
         *validated, test = others
         valid = validated[0] if validated else None
-    notes = misfits(survey(_FILES, found.train.paths), shape)
+    notes = misfits(survey(FILES, found.train.paths), shape)
     return Decoded.of(train, test, found.class_names, valid, notes)
 
 
@@ -94,7 +94,7 @@ def _read_all(splits: list[Listed], shape: tuple[int, int, int]) -> list[Labelle
         errors = list(pool.map(_read_into, places, paths))
     broken = {path: error for path, error in zip(paths, errors, strict=True) if error is not None}
     if broken:
-        raise _FILES.broken(broken, f" of {len(paths):,}")
+        raise FILES.broken(broken, f" of {len(paths):,}")
     return [
         LabelledImages(array, split.labels) for array, split in zip(arrays, splits, strict=True)
     ]
@@ -102,14 +102,9 @@ def _read_all(splits: list[Listed], shape: tuple[int, int, int]) -> list[Labelle
 
 def _read_into(pixels: np.ndarray, path: str) -> Exception | None:
     """Why the image cannot be read, if so."""
-    from PIL import Image, ImageOps
-
     channels, height, width = pixels.shape
     try:
-        image = read_picture(path, "L" if channels == 1 else "RGB")
+        pixels[:] = read_image(path, (channels, height, width))
     except Exception as error:  # broken files raise SyntaxError, struct.error and more
         return error
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    pixels[:] = np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
     return None

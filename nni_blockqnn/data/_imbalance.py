@@ -11,6 +11,11 @@ _SAID_FROM = 4
 """How many times as many images the largest class has, for it to be said: 80 to 20."""
 
 
+def is_imbalanced(counts: Sequence[int]) -> bool:
+    """Whether the largest class has at least four times the smallest one's images."""
+    return max(counts) >= _SAID_FROM * min(counts)
+
+
 def imbalance(labels: Tensor, class_names: Sequence[str]) -> list[str]:
     """A line that says so, if the largest class has at least four times the smallest one's images.
 
@@ -20,7 +25,7 @@ def imbalance(labels: Tensor, class_names: Sequence[str]) -> list[str]:
     counts = torch.bincount(labels, minlength=len(class_names))
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     most, fewest = int(counts[largest]), int(counts[smallest])
-    if most < _SAID_FROM * fewest:
+    if not is_imbalanced((most, fewest)):
         return []
     return [
         f"the classes are imbalanced: {class_names[largest]!r} has {most:,} training images and "

@@ -132,7 +132,15 @@ FINAL = Recipe(
 IMAGENET_FINAL = replace(FINAL, epochs=90, batch_size=256, milestones=(30, 60), weight_decay=1e-4)
 """The same on ImageNet."""
 
-RECIPES = {"early-stop": EARLY_STOP, "final": FINAL, "imagenet-final": IMAGENET_FINAL}
+FINAL_PLAIN = replace(FINAL, augment=False)
+"""The same for images that a crop or a flip would spoil, such as digits of 8x8 pixels."""
+
+RECIPES = {
+    "early-stop": EARLY_STOP,
+    "final": FINAL,
+    "final-plain": FINAL_PLAIN,
+    "imagenet-final": IMAGENET_FINAL,
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -20,7 +20,6 @@ from nni_blockqnn.training import (
     pick_device,
 )
 from nni_blockqnn.training.flops import measure_flops
-from nni_blockqnn.trials._estimate import training_seconds
 from nni_blockqnn.trials._reward import find_reward
 from nni_blockqnn.trials.arguments import (
     TrialArguments,
@@ -28,6 +27,7 @@ from nni_blockqnn.trials.arguments import (
     trial_arguments,
     trial_parser,
 )
+from nni_blockqnn.trials.estimate import training_seconds
 
 _LATE = (
     "nni.runtime.trial_command_channel.v3",

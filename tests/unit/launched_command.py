@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands import _training_folder as training_folder
 from nni_blockqnn.common.torchrun import end_with
 from nni_blockqnn.training import Checkpoint
+from nni_blockqnn.trials import training_folder
 
 if __name__ == "__main__":
     own = Path(sys.argv.pop(1)) / os.environ["RANK"]

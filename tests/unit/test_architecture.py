@@ -21,7 +21,7 @@ PAPER = {"common", "blocks", "network", "space", "predictor", "q_learning", "cal
 """Knows numpy, scipy and networkx; no torch, no NNI, no files."""
 PYTORCH = {"data", "model_space", "training", "export"}
 """Knows torch; never NNI."""
-NNI = {"exchange", "record", "results", "bridge", "trials", "commands", "reports"}
+NNI = {"exchange", "record", "results", "bridge", "trials", "commands", "reports", "automl"}
 ENTRY_POINTS = {"__main__", "cli", "tuner", "finalists_tuner", "trial"}
 """Modules that people and configurations name, so they stay at the top."""
 
@@ -43,7 +43,9 @@ ARROWS = {
     "results": "blocks bridge common exchange network predictor q_learning record space",
     "trials": "blocks bridge common data exchange export model_space network training",
     "reports": "blocks calibration common export network results training",
-    "commands": "blocks bridge calibration common data exchange export model_space network "
+    "automl": "blocks bridge common data exchange export model_space network reports results space "
+    "training trials",
+    "commands": "automl blocks bridge calibration common data exchange export model_space network "
     "q_learning reports results space training trials",
     "tuner": "common exchange q_learning record space",
     "finalists_tuner": "bridge exchange",
@@ -254,6 +256,7 @@ def test_the_public_names() -> None:
         "estimate_cost",
         "load",
         "reward",
+        "search",
     }
     for name in nni_blockqnn.__all__:
         assert callable(getattr(nni_blockqnn, name))

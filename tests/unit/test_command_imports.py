@@ -48,6 +48,8 @@ def _loaded_by(*arguments: str, home: Path | None = None) -> set[str]:
         (["demo", "--help"], set()),
         (["report", "--help"], set()),
         (["export", "--help"], set()),
+        (["search", "--help"], set()),
+        (["predict", "--help"], set()),
         (["top", "--help"], set()),
         (["calibrate", "--help"], set()),
         (["train", "--help"], {"torch"}),

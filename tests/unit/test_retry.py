@@ -15,9 +15,9 @@ from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_exper
 from nni_blockqnn.bridge.customized_trials import made_before
 from nni_blockqnn.bridge.database import Trial
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands.retry import find_lost
 from nni_blockqnn.exchange.kept_results import ResultFile
 from nni_blockqnn.results.experiment import Experiment, find_experiment
+from nni_blockqnn.results.lost import find_lost
 from nni_blockqnn.training import Checkpoint
 from nni_blockqnn.trials._files import TrialFiles
 

@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands import _training_folder as training_folder
 from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.data import DataError, ImageData, StreamedSplit, load_dataset
 from nni_blockqnn.data._class_folders import ClassFolders
@@ -32,7 +31,7 @@ from nni_blockqnn.training import (
 )
 from nni_blockqnn.training.evaluation import Accuracies, accuracies
 from nni_blockqnn.training.streaming import StreamedBatches, centre_crop
-from nni_blockqnn.trials import training
+from nni_blockqnn.trials import training, training_folder
 from nni_blockqnn.trials.run import run
 
 CPU = torch.device("cpu")

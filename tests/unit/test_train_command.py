@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from nni_blockqnn import Block, NetworkSpec, build_network
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands import _training_folder as training_folder
 from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.data import load_dataset
 from nni_blockqnn.exchange.finalists import finalists_space, write_finalists
 from nni_blockqnn.export.trained import load
 from nni_blockqnn.training import FINAL, Checkpoint, EpochResult, TrainingResult, evaluate, train
 from nni_blockqnn.training.weights import carry_over, save_network
+from nni_blockqnn.trials import training_folder
 from nni_blockqnn.trials.run import run
 
 CPU = torch.device("cpu")

@@ -15,10 +15,10 @@ from filelock import FileLock
 from PIL import Image
 
 from nni_blockqnn.cli import main
-from nni_blockqnn.commands import _training_folder as training_folder
 from nni_blockqnn.commands import train as train_module
 from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.training import Checkpoint, EpochResult
+from nni_blockqnn.trials import training_folder
 
 SMALL = '{"preset": "digits", "filters": [4, 8]}'
 DATA = ("--dataset", "digits", "--limit", "300", "--network", SMALL, "--threads", "1")

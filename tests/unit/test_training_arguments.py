@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from nni_blockqnn.commands._training_folder import TrainingFolder
 from nni_blockqnn.training import EARLY_STOP, FINAL, Recipe, TrainingArguments
 from nni_blockqnn.training.recipe import RECIPES
 from nni_blockqnn.trials._files import TrialFiles
@@ -24,6 +23,7 @@ from nni_blockqnn.trials.arguments import (
     trial_arguments,
     trial_parser,
 )
+from nni_blockqnn.trials.training_folder import TrainingFolder
 
 DIGITS = TrainingArguments("digits")
 OTHERS: dict[str, Any] = {
@@ -236,7 +236,10 @@ def test_what_makes_no_recipe_is_named(change: dict[str, Any], message: str) -> 
         (("--momentum", "1"), "--momentum: must be a number from 0 to below 1, got '1'"),
         (("--milestones", "5", "0"), "--milestones: must be an integer from 1, got '0'"),
         (("--optimizer", "lion"), "invalid choice: 'lion'"),
-        (("--recipe", "quick"), "must be early-stop, final, imagenet-final or module:function"),
+        (
+            ("--recipe", "quick"),
+            "must be early-stop, final, final-plain, imagenet-final or module:function",
+        ),
         (("--dataset", "mnist"), "imagenet or module:function, got 'mnist'"),
         (("--reward", "latency"), "--reward: must be module:function, got 'latency'"),
         (("--dataset", "cifra10"), "got 'cifra10'; did you mean cifar10?"),

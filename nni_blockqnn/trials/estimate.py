@@ -25,10 +25,18 @@ _VALIDATED = 1 / 3
 """A forward pass takes about a third of a training step's time."""
 
 
-def training_seconds(task: TrialTask, arguments: TrainingArguments, data: ImageData) -> float:
+def training_seconds(
+    task: TrialTask,
+    arguments: TrainingArguments,
+    data: ImageData,
+    round_seconds: float = _TIMED_SECONDS,
+) -> float:
     """About how long the task's whole training takes on this machine.
 
     Takes some five seconds at most, unless a step of 4 images takes more than one.
+
+    Args:
+        round_seconds: of each of the three rounds, of which the fastest counts.
 
     Raises:
         ValueError, TrainingError: as a training.
@@ -51,16 +59,17 @@ def training_seconds(task: TrialTask, arguments: TrainingArguments, data: ImageD
 
     first = min(_FIRST_IMAGES, len(data.train))
     seconds_of(first)
-    images = _affordable(seconds_of(first) / first, first, recipe.batch_size, len(data.train))
+    an_image = seconds_of(first) / first
+    images = _affordable(round_seconds / an_image, first, recipe.batch_size, len(data.train))
     rounds = _ROUNDS if images > first else 1
     an_image = min(seconds_of(images) / images for _ in range(rounds))
     epochs = arguments.chosen_recipe().epochs
     return epochs * an_image * (len(data.train) + _VALIDATED * len(data.valid))
 
 
-def _affordable(an_image: float, first: int, batch_size: int, there_are: int) -> int:
+def _affordable(in_time: float, first: int, batch_size: int, there_are: int) -> int:
     """How many images a round takes: whole batches, as far as its time allows."""
-    count = min(int(_TIMED_SECONDS / an_image), _MOST_BATCHES * batch_size, there_are)
+    count = min(int(in_time), _MOST_BATCHES * batch_size, there_are)
     if count < 2 * first:
         return first
     return count - count % batch_size if count > batch_size else count

@@ -1,0 +1,174 @@
+"""One of NNI's experiments carried to its end, whatever became of it before."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nni_blockqnn.automl._folder import SearchFolder
+from nni_blockqnn.bridge import launch, resuming
+from nni_blockqnn.bridge.customized_trials import add_trials
+from nni_blockqnn.bridge.experiments import (
+    Experiment,
+    ExperimentNotFoundError,
+    find_experiment,
+)
+from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
+from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.results.experiment import Results, read_results
+from nni_blockqnn.results.lost import find_lost
+from nni_blockqnn.results.problems import problem_groups
+from nni_blockqnn.results.status import read_status
+
+_POLL_SECONDS = 1.0
+_GRACE_SECONDS = 60.0
+"""How long NNI may take to write its first records."""
+_IDLE_POLLS = 5
+"""After so many polls without a running trial, NNI asks the tuner for no more."""
+_MOST_RESUMES = 3
+"""Of an experiment whose manager dies while it is watched."""
+_MOST_STARTS = 6
+_WAS_SLOW = ("did not connect in 10 seconds", "requests.exceptions", "Timeout, retry")
+"""What NNI says where other programs keep the cores busy: it gives its tuner and its manager so
+little time, and the next attempt finds their files in memory."""
+
+Watch = Callable[[Results, str], None]
+"""Called every second with the results so far and the address of the web UI."""
+
+
+class StageError(UserError, RuntimeError):
+    """A stage cannot go on; the message says why."""
+
+
+def carry_out(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> Results:
+    """The results of a stage's experiment, once it has ended.
+
+    It is started, gone on with or only read, as its state asks for. Afterwards no process of it is
+    left. Ctrl-C stops it cleanly; if this process is killed, it goes on, and the next call watches
+    it again.
+
+    Raises:
+        StageError: if it failed, or gave up.
+        LaunchError: if it does not start.
+    """
+    experiment = folder.experiment(stage)
+    if experiment is not None and _is_finished(experiment):
+        if not experiment.has_ended:
+            launch.stop(experiment.id)  # whose web UI still runs
+        return read_results(find_experiment(experiment.id))
+    status = ""
+    for _ in range(1 + _MOST_RESUMES):
+        launched = _launched(folder, stage, config)
+        experiment = _wait_for_records(launched.id)  # anew, since its port is another one
+        with _stopped_by_ctrl_c(launched):
+            status = _follow(experiment, launched, watch)
+        if status in (DONE, TUNER_NO_MORE_TRIAL):
+            launch.stop(launched.id)
+            return _checked(find_experiment(launched.id))
+    raise StageError(
+        f"NNI's experiment of the {stage} ended {1 + _MOST_RESUMES} times ({status}); "
+        "nnictl experiment list --all names it, and its logs say why"
+    )
+
+
+def run_lost_again(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> Results | None:
+    """Have NNI run the trials again that were killed or failed; None if there are none.
+
+    A search's tuner does so by itself; trainings of finalists are sent once.
+
+    Raises:
+        StageError, LaunchError: as :func:`carry_out`.
+    """
+    experiment = folder.experiment(stage)
+    if experiment is None or not (lost := find_lost(experiment, None)):
+        return None
+    launched = _launched(folder, stage, config)
+    since = resuming.manager_started(experiment)
+    with _stopped_by_ctrl_c(launched):
+        add_trials(experiment, launched, [trial.parameters for trial in lost], since)
+        _follow(experiment, launched, watch)
+    launch.stop(launched.id)
+    return read_results(find_experiment(launched.id))
+
+
+def _is_finished(experiment: Experiment) -> bool:
+    return read_status(read_results(experiment)).state == "finished"
+
+
+def _launched(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
+    """The stage's experiment, running; on a busy machine only after several attempts."""
+    for attempt in range(1, _MOST_STARTS + 1):
+        try:
+            return _launched_at_once(folder, stage, config)
+        except launch.LaunchError as error:
+            was_slow = any(sign in str(error) for sign in _WAS_SLOW)
+            if attempt == _MOST_STARTS or not was_slow:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _launched_at_once(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
+    experiment = folder.experiment(stage)
+    if experiment is None:
+        launched = launch.start(config, None, loopback=True)
+        folder.keep_experiment(stage, launched.id)
+        return launched
+    running = resuming.running_manager(experiment)
+    return running or resuming.resume(experiment, None, loopback=True)
+
+
+def _follow(experiment: Experiment, launched: launch.Launched, watch: Watch) -> str:
+    """Watch until the experiment is over; returns its status, "GONE" if its manager was killed."""
+    idle_polls = 0
+    while True:
+        status = launch.status(launched)
+        results = read_results(experiment)
+        watch(results, launched.url)
+        given_up = status == TUNER_NO_MORE_TRIAL and not any(map(results.statuses.get, UNDER_WAY))
+        idle_polls = idle_polls + 1 if given_up else 0
+        if status not in EXPERIMENT_RUNS or idle_polls == _IDLE_POLLS:
+            return status
+        time.sleep(_POLL_SECONDS)
+
+
+def _checked(experiment: Experiment) -> Results:
+    results = read_results(experiment)
+    status = read_status(results)
+    if status.state in ("given up", "failed") or not results.trials:
+        reasons = [
+            f"{group.count} x {group.fate}: {group.reason}" for group in problem_groups(results)
+        ]
+        raise StageError(
+            f"NNI's experiment {experiment.id} is {status.text}; "
+            f"{'; '.join(filter(None, [status.why, *reasons[:3]]))}. Its trials' logs: "
+            f"blockqnn top {experiment.id}"
+        )
+    return results
+
+
+@contextmanager
+def _stopped_by_ctrl_c(launched: launch.Launched) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        # Ctrl-C comes to the main thread alone; once is enough
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            launch.stop(launched.id)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        raise
+
+
+def _wait_for_records(experiment_id: str) -> Experiment:
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while True:
+        try:
+            return find_experiment(experiment_id)
+        except ExperimentNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)

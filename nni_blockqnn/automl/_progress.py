@@ -1,0 +1,93 @@
+"""What the display shows of each stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from nni_blockqnn.automl._finals import Winner, final_epochs
+from nni_blockqnn.automl.display import Display
+from nni_blockqnn.automl.request import Request
+from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
+from nni_blockqnn.bridge.statuses import TRIAL_ENDED
+from nni_blockqnn.results.experiment import Results, distinct_best
+from nni_blockqnn.results.finalists import learning_curves
+from nni_blockqnn.training import EpochResult
+
+
+class SearchProgress:
+    """Shows trials done and the best so far beside the hand-made blocks."""
+
+    def __init__(self, display: Display, request: Request) -> None:
+        self._display = display
+        self._request = request
+
+    def __call__(self, results: Results, url: str) -> None:
+        ended = sum(results.statuses.get(status, 0) for status in TRIAL_ENDED)
+        planned = int(results.experiment.config.get("maxTrialNumber") or ended)
+        # the stages after the search are as long as the time that it leaves
+        left = max(self._request.seconds - (results.seconds or 0.0), 0.0)
+        self._display.show("search", ended, planned, "trials", _best(results), left, url)
+
+
+class FinalsProgress:
+    """Shows epochs of all finalists together."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._began = time.monotonic()
+        self._begun_at: int | None = None
+
+    def __call__(self, results: Results, url: str) -> None:
+        config = results.experiment.config
+        finalists = int(config.get("maxTrialNumber") or len(results.trials))
+        total = finalists * final_epochs(config)
+        curves = learning_curves(results.experiment).values()
+        done = min(sum(curve[-1][0] for curve in curves), total)
+        if self._begun_at is None:
+            self._begun_at = done
+        left = None
+        if done > self._begun_at:
+            each = (time.monotonic() - self._began) / (done - self._begun_at)
+            left = each * (total - done)
+        self._display.show(
+            "finalists", done, total, "epochs", _best(results), left, url, of="these"
+        )
+
+
+class WinnerProgress:
+    """Shows epochs of the networks that are trained on all training data.
+
+    Attributes:
+        seconds: that their epochs took, since this process began.
+    """
+
+    def __init__(self, display: Display, winners: Sequence[Winner], epochs: int) -> None:
+        self.seconds = 0.0
+        self._display = display
+        self._names = [winner.name for winner in winners]
+        self._epochs = epochs
+
+    def of(self, winner: Winner) -> Callable[[EpochResult, int], None]:
+        before = self._names.index(winner.name) * self._epochs
+        total = len(self._names) * self._epochs
+
+        def show(epoch: EpochResult, epochs: int) -> None:
+            self.seconds += epoch.seconds
+            done = before + epoch.epoch
+            text = f"{winner.name}: {epoch.accuracy:.2f} % of its training images"
+            left = epoch.seconds * (total - done)
+            self._display.show("winner", done, total, "epochs", text, left)
+
+        return show
+
+
+def _best(results: Results) -> str:
+    """Such as "97.22 % on validation images (residual 95.10, inception 96.00)"."""
+    best = distinct_best(results, len(results.trials))
+    if not best:
+        return ""
+    named = {name_of(one.block): one.reward for one in best}
+    hand_made = [f"{name} {named[name]:.2f}" for name in NAMED_BLOCKS if name in named]
+    beside = f" ({', '.join(hand_made)})" if hand_made else ""
+    return f"{best[0].reward:.2f} % on validation images{beside}"

@@ -1,0 +1,213 @@
+"""How the hours are divided: trials and their length, finalists, and their epochs."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nni_blockqnn.automl.request import Request, RequestError
+from nni_blockqnn.data.outline import Outline
+
+SETUP_SECONDS = 6.0
+"""Of each trial: NNI starts the next one after 3 s, and it loads PyTorch and the data."""
+EXPERIMENT_SECONDS = 12.0
+"""NNI starts and stops."""
+ENDS_SECONDS = 30.0
+"""A look at the data before everything; test set, export and report after it."""
+_SEARCH_SHARE = 0.6
+_MOST_TRIALS = 1_000
+_EPOCHS = (12, 8, 5, 3)
+"""The recipe's, and what is left of it where time is short."""
+_ENOUGH = ((60, 8), (20, 5), (8, 3))
+"""Trials, of so many epochs at least: what is wanted, then what must do, then what may do."""
+_FEWEST_IMAGES, _FEWEST_OF_A_CLASS = 1_000, 20
+"""That a trial trains on, if there are so many."""
+FEWEST_FINAL_EPOCHS, MOST_FINAL_EPOCHS = 4, 300
+_TRIALS_A_FINALIST = 20
+_FEWEST_FINALISTS, _MOST_FINALISTS = 2, 6
+REFERENCES = 2
+"""Hand-made blocks."""
+_HELD_OUT = 0.1
+_ALL_CORES_GAIN = 0.75
+"""Share of the time that a training takes alone with all cores."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What of the data a schedule depends on.
+
+    Attributes:
+        images: training images, those to be held out included.
+        classes: of them.
+        holds_out: whether validation images are held out of them.
+    """
+
+    images: int
+    classes: int
+    holds_out: bool
+
+    @classmethod
+    def of(cls, outline: Outline) -> Data:
+        return cls(outline.trained, outline.classes, not outline.validated)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the hours are divided.
+
+    Attributes:
+        epochs: of a trial.
+        limit: training images that a trial uses; None for all.
+        trials: of the search.
+        finalists: found blocks that are trained long, beside the hand-made ones.
+        final_epochs: of the long trainings, as far as it is known before the search.
+        search_seconds: expected, as the next two.
+        finals_seconds: of the finalists' trainings.
+        winner_seconds: of the trainings on all training data.
+    """
+
+    epochs: int
+    limit: int | None
+    trials: int
+    finalists: int
+    final_epochs: int
+    search_seconds: float
+    finals_seconds: float
+    winner_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Of everything."""
+        stages = self.search_seconds + self.finals_seconds + self.winner_seconds
+        return stages + ENDS_SECONDS
+
+
+def schedule(
+    request: Request, data: Data, pace: float, at_a_time: int, most_trials: int = _MOST_TRIALS
+) -> Schedule:
+    """The schedule for the request's hours.
+
+    A trial is as long as still allows 60 of them; where that is not possible it is as short as is
+    sensible, and there are fewer.
+
+    Args:
+        pace: seconds for one image of one epoch, of one of the trainings at a time.
+
+    Raises:
+        RequestError: if the hours are too few, saying how many are enough.
+    """
+    found = _schedule(request, data, pace, at_a_time, request.seconds, most_trials)
+    if found is not None:
+        return found
+    enough = request.seconds
+    while _schedule(request, data, pace, at_a_time, enough, most_trials) is None:
+        enough *= 1.1
+    hours = math.ceil(enough / 36) / 100
+    raise RequestError(
+        f"hours must be at least about {hours:g} for this data here, got {request.hours:g}; or ask "
+        "for smaller networks (budget small) or fewer images"
+    )
+
+
+def _schedule(
+    request: Request, data: Data, pace: float, at_a_time: int, seconds: float, most: int
+) -> Schedule | None:
+    left = seconds - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
+    search = left * _SEARCH_SHARE
+    chosen = _trials(request, data, pace, at_a_time, search, most)
+    if chosen is None:
+        return None
+    epochs, images, trials = chosen
+    trial = SETUP_SECONDS + epochs * images * pace
+    searching = trials * trial / at_a_time
+    finalists = request.finalists or finalists_of(trials)
+    paces = [pace] * (finalists + REFERENCES)
+    final_epochs = request.final_epochs or affordable_epochs(
+        left - searching, data, paces, paces[: REFERENCES + 1], at_a_time
+    )
+    finals, winner = final_seconds(final_epochs, data, paces, paces[: REFERENCES + 1], at_a_time)
+    if final_epochs < FEWEST_FINAL_EPOCHS or searching + finals + winner > 1.05 * left:
+        return None
+    return Schedule(
+        epochs,
+        images if images < data.images else None,
+        trials,
+        finalists,
+        final_epochs,
+        searching + EXPERIMENT_SECONDS,
+        finals + EXPERIMENT_SECONDS,
+        winner,
+    )
+
+
+def _trials(
+    request: Request, data: Data, pace: float, at_a_time: int, seconds: float, most: int
+) -> tuple[int, int, int] | None:
+    """Epochs, images and number of the search's trials; None if the seconds do not allow any."""
+    for least, fewest_epochs in _ENOUGH:
+        for epochs, images in _fidelities(data):
+            trial = SETUP_SECONDS + epochs * images * pace
+            trials = min(int(seconds / trial * at_a_time), most)
+            if epochs >= fewest_epochs and trials >= (request.trials or least):
+                return epochs, images, request.trials or trials
+    return None
+
+
+def finalists_of(trials: int) -> int:
+    """How many blocks of so many are trained long."""
+    return min(max(trials // _TRIALS_A_FINALIST, _FEWEST_FINALISTS), _MOST_FINALISTS)
+
+
+def affordable_epochs(
+    seconds: float, data: Data, finals: Sequence[float], winners: Sequence[float], at_a_time: int
+) -> int:
+    """How many epochs the long trainings may have, at most `MOST_FINAL_EPOCHS`.
+
+    Args:
+        finals: seconds for one image of one epoch of each finalist.
+        winners: of each network that is trained on all training data.
+    """
+    fewest, most = 0, MOST_FINAL_EPOCHS
+    while fewest < most:
+        middle = (fewest + most + 1) // 2
+        if sum(final_seconds(middle, data, finals, winners, at_a_time)) <= seconds:
+            fewest = middle
+        else:
+            most = middle - 1
+    return fewest
+
+
+def final_seconds(
+    epochs: int, data: Data, finals: Sequence[float], winners: Sequence[float], at_a_time: int
+) -> tuple[float, float]:
+    """Seconds of the finalists' trainings, some at a time, and of those on all data in turn."""
+    kept = data.images * (1 - _HELD_OUT) if data.holds_out else data.images
+    of_finals = [SETUP_SECONDS + epochs * kept * pace for pace in finals]
+    gain = _ALL_CORES_GAIN if at_a_time > 1 else 1.0
+    return _makespan(of_finals, at_a_time), sum(
+        epochs * data.images * pace * gain for pace in winners
+    )
+
+
+def _makespan(seconds: Sequence[float], at_a_time: int) -> float:
+    """When the last of them ends, each started as soon as there is room."""
+    ends = [0.0] * at_a_time
+    for one in seconds:
+        heapq.heapreplace(ends, ends[0] + one)
+    return max(ends)
+
+
+def _fidelities(data: Data) -> list[tuple[int, int]]:
+    """(epochs, images) of a trial, from the paper's to the shortest that is sensible."""
+    fewest = min(max(_FEWEST_IMAGES, _FEWEST_OF_A_CLASS * data.classes), data.images)
+    images = [data.images]
+    while images[-1] > 2 * fewest:
+        images.append(images[-1] // 2)
+    if images[-1] > fewest:
+        images.append(fewest)
+    found = [(_EPOCHS[0], count) for count in images]
+    # fewer epochs of more images say more than many epochs of the fewest
+    found += [(epochs, count) for epochs in _EPOCHS[1:] for count in images[-2:]]
+    return sorted(set(found), key=lambda one: -one[0] * one[1])

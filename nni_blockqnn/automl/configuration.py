@@ -1,0 +1,182 @@
+"""A plan as an ordinary configuration of NNI, with comments on what was chosen and why."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nni_blockqnn.automl._recipes import metric_of, trial_batch
+from nni_blockqnn.automl._words import in_words
+from nni_blockqnn.automl.plan import Plan
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.common.plugins import is_reference
+
+CONFIG_NAME = "search.yml"
+_SLACK = 1.1
+"""By which a search may take longer than expected before NNI starts no more trials."""
+_WIDTH = 96
+
+
+def configuration(plan: Plan) -> str:
+    """The text of the search's configuration."""
+    return f"{_comments(plan)}\n{_settings(plan)}"
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What was seen and what will be done, for people."""
+    outline, size, found = plan.outline, plan.size, plan.schedule
+    channels, height, width = size.spec.input_shape
+    counts = outline.counts
+    each = (
+        f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+    )
+    stages = "-".join(map(str, size.spec.filters))
+    widths = ", ".join(f"{name} {size.of_block(name).filters[0]}" for name in NAMED_BLOCKS)
+    trial = f"{found.epochs} epochs on {found.limit or outline.trained:,} images"
+    colour = "grey" if channels == 1 else "in colour" if channels == 3 else f"{channels} channels"
+    lines = [
+        f"data: {outline.dataset}, {outline.classes} classes, {outline.trained:,} images to train "
+        f"on ({each} a class), {_validation(plan)}, {outline.tested:,} test images",
+        *(f"note: {note}" for note in outline.notes),
+        f"input: {width}x{height} pixels (width x height), {colour}",
+        f"networks: {size.flops:,} multiply-accumulates an image, all of them ({size.name}); "
+        f"filters {stages} scaled to that (first stage: {widths}), {size.spec.repeats} "
+        f"{'block' if size.spec.repeats == 1 else 'blocks'} a stage",
+        f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on the "
+        f"{'GPU' if plan.machine.gpus else 'CPU'}, about {in_words(found.search_seconds)}",
+        f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones, "
+        f"{found.final_epochs} epochs (fewer or more if the search ends late or early), about "
+        f"{in_words(found.finals_seconds)}",
+        f"winner: on all training images, and the hand-made ones alike, about "
+        f"{in_words(found.winner_seconds)}; then the test images, once",
+        f"in all: about {in_words(found.seconds)} of {in_words(plan.request.seconds)}",
+    ]
+    if metric_of(plan.outline) != "accuracy":
+        lines.insert(
+            1,
+            "classes: of very different sizes, so blocks are rewarded for the mean of "
+            "the classes' accuracies",
+        )
+    return lines
+
+
+def _validation(plan: Plan) -> str:
+    validated = plan.outline.validated
+    return f"{validated:,} to validate" if validated else "10 % of them held out to validate"
+
+
+def _comments(plan: Plan) -> str:
+    title = f"A search for {_one_line(plan.request.data)}, written by blockqnn init."
+    lines = [title, ""]
+    for line in plan_lines(plan):
+        lines += textwrap.wrap(
+            _one_line(line), _WIDTH, initial_indent="  ", subsequent_indent="    "
+        )
+    lines += [
+        "",
+        "It is an ordinary configuration of NNI. Change it as you like, before the search begins:",
+        "",
+        *("  " + line for line in _hints(plan)),
+    ]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+
+
+def _hints(plan: Plan) -> Iterator[str]:
+    yield "more trials        maxTrialNumber and budget alike, and maxExperimentDuration"
+    yield "longer trials      --epochs and --limit (without it: all images)"
+    yield "larger networks    match, and filters of network"
+    if plan.machine.gpus:
+        yield "several GPUs       trialConcurrency: <GPUs>   trialGpuNumber: 1"
+    else:
+        yield "a GPU              without --device cpu and --threads"
+    yield ""
+    yield f"blockqnn check {CONFIG_NAME}      would it work, and how long would it take?"
+    yield f"blockqnn create {CONFIG_NAME}     the search alone, as nnictl create --config does"
+    yield "blockqnn search ...             in this folder: the search, and all that follows it"
+
+
+def _settings(plan: Plan) -> str:
+    machine, found = plan.machine, plan.schedule
+    name = json.dumps(experiment_name(plan), ensure_ascii=False)
+    gpu = "trialGpuNumber: 1" if machine.trials_with_a_gpu else "# trialGpuNumber: 1"
+    seconds = round(found.search_seconds * _SLACK) + 1
+    command = trial_command(plan)
+    own_code = ""
+    if is_reference(plan.outline.dataset):
+        own_code = f"trialCodeDirectory: {json.dumps(str(Path.cwd()), ensure_ascii=False)}\n"
+    active = "true" if machine.trials_with_a_gpu else "false"
+    return f"""\
+experimentName: {name}
+searchSpace:
+  block:
+    _type: nsc
+    _value: {{max_layers: {plan.max_layers}, conv_kernels: [1, 3, 5], pool_kernels: [1, 3]}}
+  repeats: {{_type: choice, _value: [{plan.size.spec.repeats}]}}
+  network:
+    _type: choice
+    _value: ['{plan.size.network}']
+trialCommand: {_folded(command)}
+{own_code}trialConcurrency: {machine.at_a_time}
+{gpu}
+maxTrialNumber: {found.trials}
+maxExperimentDuration: {seconds}s   # what was planned and a tenth; then no more trials are started
+tuner:
+  className: nni_blockqnn.tuner.BlockQNNTuner
+  codeDirectory: .   # NNI asks for one; the class comes from the installed package
+  classArgs:
+    preset: tuned
+    budget: {found.trials}   # as maxTrialNumber
+    seed: {plan.request.seed}
+    predictor: wl   # chooses which blocks are worth a training
+    match: {{flops: {plan.size.flops}}}   # every network costs the same, by its filters
+    start_blocks: [residual, inception]   # hand-made blocks first, in the same race
+    optimize_mode: maximize
+trainingService:
+  platform: local
+  useActiveGpu: {active}   # NNI asks for it beside trialGpuNumber
+"""
+
+
+def experiment_name(plan: Plan) -> str:
+    """What NNI's web UI shows."""
+    data = plan.outline.dataset
+    if data == "image-folder":
+        data = plan.outline.data_dir.name
+    return f"BlockQNN on {_one_line(data)}"
+
+
+def trial_command(plan: Plan) -> list[str]:
+    """The lines of a trial's command."""
+    outline, found, machine = plan.outline, plan.schedule, plan.machine
+    batch_size = trial_batch(found.limit or outline.trained)
+    sizes = [f"--epochs {found.epochs} --batch-size {batch_size} --seed {plan.request.seed}"]
+    if found.limit is not None:
+        sizes.append(f"--limit {found.limit}")
+    placed = [f"--device {machine.device}"] if not machine.trials_with_a_gpu else []
+    if machine.threads is not None:
+        placed.append(f"--threads {machine.threads}")
+    named = metric_of(outline)
+    metric = [] if named == "accuracy" else [f"--metric {named}"]
+    lines = [
+        f"python -m nni_blockqnn.trial --dataset {outline.dataset}",
+        f"--data-dir {shlex.quote(str(outline.data_dir))}",
+        f"--recipe early-stop {' '.join(sizes)}",
+        " ".join(["--mu 0 --rho 0", *metric, *placed]),
+    ]
+    return [line for line in lines if line]
+
+
+def _folded(lines: list[str]) -> str:
+    """YAML of a command: a folded text, or a quoted one if a line of it could not be."""
+    if any(not line.isprintable() for line in lines):
+        return json.dumps(" ".join(lines), ensure_ascii=False)
+    return ">-\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _one_line(text: Any) -> str:
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in str(text))).strip()

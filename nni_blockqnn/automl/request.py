@@ -1,0 +1,130 @@
+"""What a user asks for: data, hours and a few choices that all have a default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from nni_blockqnn.common.checks import LARGEST_SEED, checked_integer, is_number
+from nni_blockqnn.common.messages import alternatives, shown
+from nni_blockqnn.data.outline import NAMED
+from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR
+
+TIERS = ("small", "medium", "large")
+_MOST_HOURS = 10_000
+_MOST_TRIALS = 100_000
+_MOST_AT_A_TIME = 1_000
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_COST = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+_LATENCY = re.compile(r"(\d+(?:\.\d+)?) ?ms")
+
+
+class RequestError(ValueError):
+    """What cannot be asked for; the message names it, its value and what is allowed."""
+
+
+class Budget(NamedTuple):
+    """What a network may cost.
+
+    Attributes:
+        kind: "auto", whatever the hours allow; "tier", one of `TIERS`; "flops",
+            multiply-accumulates for one image; "latency", milliseconds for one image here.
+        value: a tier's name, or a number.
+    """
+
+    kind: Literal["auto", "tier", "flops", "latency"]
+    value: str | float = ""
+
+
+def parse_budget(text: str) -> Budget:
+    """The budget that "small", "40M" or "2ms" says.
+
+    Raises:
+        RequestError: naming what is allowed.
+    """
+    if text == "auto":
+        return Budget("auto")
+    if text in TIERS:
+        return Budget("tier", text)
+    if (found := _COST.fullmatch(text)) and (flops := round(float(found[1]) * _UNITS[found[2]])):
+        return Budget("flops", flops)
+    if (found := _LATENCY.fullmatch(text)) and float(found[1]):
+        return Budget("latency", float(found[1]))
+    allowed = alternatives(
+        ["auto", *TIERS, "multiply-accumulates such as 40M", "milliseconds an image such as 2ms"]
+    )
+    raise RequestError(f"budget must be {allowed}, got {shown(text)}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a search is asked for.
+
+    Attributes:
+        data: a folder of images, a data set's name, or ``module:function``.
+        hours: for all of it, from the first look at the data to the exported network.
+        data_dir: where a named data set lies, or is downloaded to.
+        budget: what a network may cost: see :func:`parse_budget`.
+        trials: of the search; default None, as many as the hours allow.
+        concurrency: trials at a time; default None, one a core, or two on a GPU.
+        gpus: GPUs to use; default None, those that there are.
+        finalists: found blocks that are trained long; default None, from the hours.
+        final_epochs: of the long trainings; default None, from the hours that are left.
+        seed: of the search, the trainings and the images held out.
+
+    Raises:
+        RequestError: naming the field, its value and what is allowed.
+    """
+
+    data: str
+    hours: float
+    data_dir: Path = DEFAULT_DATA_DIR
+    budget: str = "auto"
+    trials: int | None = None
+    concurrency: int | None = None
+    gpus: int | None = None
+    finalists: int | None = None
+    final_epochs: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not is_number(self.hours) or not 0 < self.hours <= _MOST_HOURS:
+            raise RequestError(
+                f"hours must be above 0 and at most {_MOST_HOURS:,}, got {shown(self.hours)}"
+            )
+        parse_budget(self.budget)
+        bounds = {
+            "trials": (1, _MOST_TRIALS),
+            "concurrency": (1, _MOST_AT_A_TIME),
+            "gpus": (0, _MOST_AT_A_TIME),
+            "finalists": (1, _MOST_AT_A_TIME),
+            "final_epochs": (1, _MOST_TRIALS),
+        }
+        try:
+            for name, (lowest, highest) in bounds.items():
+                if getattr(self, name) is not None:
+                    checked_integer(name, getattr(self, name), lowest, highest)
+            checked_integer("seed", self.seed, 0, LARGEST_SEED)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
+
+    @property
+    def seconds(self) -> float:
+        return 3600 * self.hours
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; paths are absolute."""
+        is_folder = self.data not in NAMED and Path(self.data).expanduser().is_dir()
+        data = str(Path(self.data).expanduser().resolve()) if is_folder else self.data
+        return asdict(self) | {"data": data, "data_dir": str(self.data_dir.expanduser().absolute())}
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The first field in which two requests' JSON values differ, in words; empty if none does."""
+    for name in (field.name for field in fields(Request)):
+        if before.get(name) != now.get(name):
+            return f"{name} was {shown(before.get(name))}, now it is {shown(now.get(name))}"
+    return ""

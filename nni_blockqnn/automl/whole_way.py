@@ -1,0 +1,129 @@
+"""From images to a network in use: every stage is gone through, or found done.
+
+    search       NNI       many short trainings at equal cost       -> finalists.json, .yml
+    finalists    NNI       the best and the hand-made ones, long    -> winner.json
+    winner       here      on all training data, tested once        -> trained/
+    export       here      network/, reports, tables                -> result.json
+
+Each stage's result appears whole or not at all, and each stage itself goes on where a kill cut it
+off. So to resume is to go through them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nni_blockqnn.automl._experiments import carry_out, run_lost_again
+from nni_blockqnn.automl._finals import final_epochs, read_winners, write_finals, write_winners
+from nni_blockqnn.automl._folder import SearchFolder
+from nni_blockqnn.automl._outputs import export_winner, write_outputs
+from nni_blockqnn.automl._progress import FinalsProgress, SearchProgress, WinnerProgress
+from nni_blockqnn.automl._winners import train_winner, winner_arguments
+from nni_blockqnn.automl.answer import Answer, row_of
+from nni_blockqnn.automl.configuration import configuration, plan_lines
+from nni_blockqnn.automl.display import Display
+from nni_blockqnn.automl.plan import Plan, make_plan
+from nni_blockqnn.automl.request import Request
+from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.data.outline import Outline, outline_of
+from nni_blockqnn.results.experiment import Results, read_results
+
+SEARCH, FINALISTS = "search", "finalists"
+
+
+def initialise(request: Request, output: Path, tell: Callable[[str], None]) -> Plan:
+    """Write the configuration of a request into its folder; returns what was chosen.
+
+    Raises:
+        RequestError, DataError, ValueError: naming what is wrong, and what to do.
+    """
+    folder = SearchFolder(output)
+    folder.check(request)
+    if folder.config.exists():
+        raise FileExistsError(
+            f"{folder.config} is there already: run blockqnn search, or name another folder with -o"
+        )
+    plan = make_plan(request, tell)
+    folder.claim(request, plan.outline.fingerprint)
+    try:
+        write_whole(folder.config, configuration(plan))
+    finally:
+        folder.release()
+    return plan
+
+
+def run(request: Request, output: Path, display: Display) -> Answer:
+    """Go the whole way, or what is left of it.
+
+    Raises:
+        RequestError, DataError, StageError, LaunchError, ValueError: one line that says what is
+            wrong, and what to do.
+    """
+    folder = SearchFolder(output)
+    folder.check(request)
+    if folder.answer.exists():
+        return Answer.from_json(folder.answer.read_text(encoding="utf-8"))
+    outline = outline_of(request.data, request.data_dir)
+    plan = None if folder.config.exists() else make_plan(request, display.say)
+    folder.claim(request, outline.fingerprint)
+    try:
+        if plan is not None:
+            for line in plan_lines(plan):
+                display.say(line)
+            write_whole(folder.config, configuration(plan))
+        return _stages(request, outline, folder, display)
+    finally:
+        folder.release()
+
+
+def _stages(request: Request, outline: Outline, folder: SearchFolder, display: Display) -> Answer:
+    searched = _searched(request, outline, folder, display)
+    finals = _finalists_trained(folder, display)
+    winners = read_winners(folder)
+    arguments = winner_arguments(finals.experiment.config)
+    progress = WinnerProgress(display, winners, arguments.chosen_recipe().epochs)
+    rows = []
+    for winner in winners:
+        facts = train_winner(folder, winner, arguments, progress.of(winner))
+        rows.append(row_of(winner, facts, outline.tested))
+    display.say("exports the winner's network and writes the report")
+    export_winner(folder)
+    answer = Answer(
+        data=request.data,
+        rows=tuple(rows),
+        tested=outline.tested,
+        epochs=arguments.chosen_recipe().epochs,
+        trials=len(searched.trials),
+        seconds=(searched.seconds or 0.0) + (finals.seconds or 0.0) + progress.seconds,
+        experiments={SEARCH: searched.experiment.id, FINALISTS: finals.experiment.id},
+    )
+    write_outputs(folder, request, answer, searched, finals)
+    return answer
+
+
+def _searched(
+    request: Request, outline: Outline, folder: SearchFolder, display: Display
+) -> Results:
+    if folder.finalists.exists() and (experiment := folder.experiment(SEARCH)) is not None:
+        return read_results(experiment)
+    display.say("the search begins, or goes on")
+    results = carry_out(folder, SEARCH, folder.config, SearchProgress(display, request))
+    epochs = write_finals(folder, request, outline, results)
+    display.say(f"the search is done: {len(results.trials)} results; finalists get {epochs} epochs")
+    return results
+
+
+def _finalists_trained(folder: SearchFolder, display: Display) -> Results:
+    if folder.winners.exists() and (experiment := folder.experiment(FINALISTS)) is not None:
+        return read_results(experiment)
+    watch = FinalsProgress(display)
+    config = folder.finalists.with_suffix(".yml")
+    results = carry_out(folder, FINALISTS, config, watch)
+    results = run_lost_again(folder, FINALISTS, config, watch) or results
+    write_winners(folder, results)
+    display.say(
+        f"{len(results.trials)} finalists are trained {final_epochs(results.experiment.config)} "
+        "epochs; the best one on validation images is trained on all training images"
+    )
+    return results

@@ -1,0 +1,141 @@
+"""``blockqnn search`` and ``blockqnn init``: from images to a network in use."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nni_blockqnn.automl.request import Request
+
+_EARLIER_SHOWN = "this search is finished; its result:"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data",
+        help="a folder of images (a folder for each class, or train/, val/, test/), digits, "
+        "fashion_mnist, cifar10, cifar100, imagenet, or module:function",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder for everything; run again, it goes on there"
+    )
+    parser.add_argument(
+        "--hours", type=float, default=1.0, help="for all of it (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path("~/.cache/nni-blockqnn/data"),
+        help="where a named data set lies or is downloaded to (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--budget",
+        default="auto",
+        help="what a network may cost: small, medium, large, multiply-accumulates an image such as "
+        "40M, or milliseconds an image here such as 2ms (default: what the hours allow)",
+    )
+    parser.add_argument("--trials", type=int, help="of the search (default: what fits)")
+    parser.add_argument(
+        "--concurrency", type=int, help="trials at a time (default: one a core, two on a GPU)"
+    )
+    parser.add_argument("--gpus", type=int, help="to use (default: all); 0 for the CPU")
+    parser.add_argument("--finalists", type=int, help="found blocks that are trained long")
+    parser.add_argument("--final-epochs", type=int, help="of the long trainings")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the plan and its times, and do nothing"
+    )
+
+
+def init(arguments: argparse.Namespace) -> int:
+    from nni_blockqnn.automl.configuration import plan_lines
+    from nni_blockqnn.automl.whole_way import initialise
+
+    if arguments.dry_run:
+        return _dry_run(arguments)
+    output = _output(arguments)
+    with _errors_of_data():
+        plan = initialise(_request(arguments), output, _tell)
+    print("\n".join(plan_lines(plan)))
+    print(
+        f"wrote {output / 'search.yml'}: change it as you like, then blockqnn check or create it, "
+        "or run blockqnn search with these arguments"
+    )
+    return 0
+
+
+def search(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from nni_blockqnn.automl.answer import answer_lines
+    from nni_blockqnn.automl.display import Display
+    from nni_blockqnn.automl.whole_way import run
+
+    if arguments.dry_run:
+        return _dry_run(arguments)
+    output = _output(arguments)
+    is_finished = (output / "result.json").exists()
+    try:
+        with _errors_of_data(), Display(Console(highlight=False)) as display:
+            answer = run(_request(arguments), output, display)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    if is_finished:
+        print(_EARLIER_SHOWN)
+    print("\n".join(answer_lines(answer, output)))
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from nni_blockqnn.automl.request import Request
+
+    return Request(
+        data=arguments.data,
+        hours=arguments.hours,
+        data_dir=arguments.data_dir,
+        budget=arguments.budget,
+        trials=arguments.trials,
+        concurrency=arguments.concurrency,
+        gpus=arguments.gpus,
+        finalists=arguments.finalists,
+        final_epochs=arguments.final_epochs,
+        seed=arguments.seed,
+    )
+
+
+def _output(arguments: argparse.Namespace) -> Path:
+    if arguments.output is None:
+        raise ValueError("name the folder for what is found: -o FOLDER")
+    return arguments.output
+
+
+def _dry_run(arguments: argparse.Namespace) -> int:
+    from nni_blockqnn.automl.configuration import plan_lines
+    from nni_blockqnn.automl.plan import make_plan
+
+    with _errors_of_data():
+        plan = make_plan(_request(arguments), _tell)
+    print("\n".join(plan_lines(plan)))
+    return 0
+
+
+@contextmanager
+def _errors_of_data() -> Iterator[None]:
+    """What is wrong with data or a training is one line, as all that a user can put right."""
+    from nni_blockqnn.data import DataError
+    from nni_blockqnn.training import TrainingError
+
+    try:
+        yield
+    except (DataError, TrainingError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

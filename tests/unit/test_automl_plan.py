@@ -1,0 +1,280 @@
+"""What a search is planned to do: budgets, sizes, hours, and the configuration of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nni_blockqnn.automl._machine import Machine
+from nni_blockqnn.automl._recipes import final_options, metric_of, trial_batch
+from nni_blockqnn.automl._schedule import (
+    FEWEST_FINAL_EPOCHS,
+    MOST_FINAL_EPOCHS,
+    Data,
+    affordable_epochs,
+    final_seconds,
+    schedule,
+)
+from nni_blockqnn.automl._sizing import (
+    Size,
+    comes_to_cost,
+    input_size,
+    size_of_flops,
+    tier_size,
+)
+from nni_blockqnn.automl._winners import winner_arguments
+from nni_blockqnn.automl.configuration import configuration, plan_lines
+from nni_blockqnn.automl.plan import Plan
+from nni_blockqnn.automl.request import (
+    TIERS,
+    Budget,
+    Request,
+    RequestError,
+    difference,
+    parse_budget,
+)
+from nni_blockqnn.commands._config_file import load_config
+from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
+from nni_blockqnn.data.outline import Outline
+from nni_blockqnn.exchange.parameters import read_task
+from nni_blockqnn.results.trial_command import trial_arguments, trial_option
+
+DIGITS = Outline(
+    "digits", Path("/data"), tuple("0123456789"), (144,) * 10, 0, 359, (1, 8, 8), (), ""
+)
+CIFAR = replace(DIGITS, dataset="cifar10", counts=(5_000,) * 10, image_shape=(3, 32, 32))
+PHOTOS = replace(
+    DIGITS,
+    dataset="image-folder",
+    data_dir=Path("/my photos/it's #1"),
+    class_names=("cat", "dog", "frog"),
+    counts=(400, 90, 60),
+    image_shape=(3, 480, 640),
+    notes=("6 files in cat are not read: .heic",),
+)
+CPU = Machine(gpus=0, at_a_time=2, threads=1)
+IMAGES = Data(images=1_438, classes=10, holds_out=True)
+
+
+def plan_of(outline: Outline, **asked: object) -> Plan:
+    request = Request(**({"data": "x", "hours": 1.0} | asked))
+    size, pace = tier_size(outline, "small"), 1e-3
+    return Plan(request, outline, CPU, size, schedule(request, Data.of(outline), pace, 2), pace)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("auto", Budget("auto")),
+        ("medium", Budget("tier", "medium")),
+        ("40M", Budget("flops", 40_000_000)),
+        ("1.5G", Budget("flops", 1_500_000_000)),
+        ("350k", Budget("flops", 350_000)),
+        ("40000000", Budget("flops", 40_000_000)),
+        ("2ms", Budget("latency", 2.0)),
+        ("0.5 ms", Budget("latency", 0.5)),
+    ],
+)
+def test_budgets(text: str, budget: Budget) -> None:
+    assert parse_budget(text) == budget
+
+
+@pytest.mark.parametrize("text", ["", "huge", "40 M", "-4M", "0", "0M", "0ms", "2s", "4e7", "nan"])
+def test_a_wrong_budget_says_what_is_allowed(text: str) -> None:
+    with pytest.raises(RequestError, match=r"budget must be auto, small, .* 40M .*2ms, got "):
+        parse_budget(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("hours", value) for value in (0, -1, float("nan"), float("inf"), True, "2", 10**6)),
+        *(("trials", value) for value in (0, -3, 2.5, True)),
+        *(("concurrency", value) for value in (0, 10**9)),
+        *(("gpus", value) for value in (-1, 0.5)),
+        *(("seed", value) for value in (-1, 2**32, 1.0)),
+        ("finalists", 0),
+        ("final_epochs", 0),
+        ("budget", "tiny"),
+    ],
+)
+def test_a_wrong_request_names_the_field(field: str, value: object) -> None:
+    with pytest.raises(RequestError, match=f"^{field} must be "):
+        Request(**({"data": "digits", "hours": 1.0} | {field: value}))
+
+
+def test_requests_differ_in_what_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    request = Request("photos", 2.0)
+    assert request.to_json()["data"] == str(tmp_path / "photos")
+    assert json.loads(json.dumps(request.to_json())) == request.to_json()
+    same = Request(str(tmp_path / "photos"), 2)
+    assert difference(request.to_json(), same.to_json()) == ""
+    other = difference(request.to_json(), replace(request, hours=3.0).to_json())
+    assert other == "hours was 2.0, now it is 3.0"
+
+
+def test_the_name_of_a_data_set_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert Request("digits", 1.0).to_json()["data"] == "digits"
+    assert Request("./digits", 1.0).to_json()["data"] == str(tmp_path / "digits")
+
+
+@pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
+def test_hand_made_blocks_come_to_the_cost_of_every_tier(outline: Outline) -> None:
+    sizes = [tier_size(outline, tier) for tier in TIERS]
+    assert all(map(comes_to_cost, sizes))
+    assert [size.flops for size in sizes] == sorted(size.flops for size in sizes)
+    for size in sizes:
+        assert size.spec.classes == outline.classes
+        assert size.of_block("inception").filters[0] < size.of_block("residual").filters[0]
+
+
+@pytest.mark.parametrize("flops", [5_000_000, 40_000_000, 400_000_000])
+@pytest.mark.parametrize("outline", [CIFAR, PHOTOS], ids=lambda one: one.dataset)
+def test_a_cost_in_numbers_is_kept(outline: Outline, flops: int) -> None:
+    size = size_of_flops(outline, flops)
+    assert size.flops == flops
+    assert comes_to_cost(size)
+
+
+def test_a_cost_that_no_network_has_is_refused_with_those_that_are_possible() -> None:
+    with pytest.raises(RequestError, match=r"budget 10,000 .* digits .* allowed are some \d"):
+        size_of_flops(DIGITS, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side", "expected"),
+    [
+        (480, 640, 32, (28, 36)),  # keeps its proportion and about 32 x 32 pixels
+        (640, 480, 32, (36, 28)),
+        (500, 450, 32, (32, 32)),  # nearly square
+        (20, 20, 32, (20, 20)),  # is not enlarged
+        (19, 21, 32, (16, 20)),
+        (8, 8, 64, (8, 8)),
+        (3, 3, 64, (3, 3)),
+        (10, 1_000, 32, (3, 320)),
+    ],
+)
+def test_the_input_is_about_a_square_of_the_side(
+    height: int, width: int, side: int, expected: tuple[int, int]
+) -> None:
+    assert input_size(height, width, side) == expected
+
+
+def test_images_of_one_pixel_are_refused() -> None:
+    with pytest.raises(RequestError, match=r"640x1 pixels .* too few for a network"):
+        tier_size(replace(PHOTOS, image_shape=(3, 1, 640)), "small")
+
+
+def test_more_hours_give_longer_and_more_trials() -> None:
+    few, some, many = (
+        schedule(Request("digits", hours), IMAGES, 1e-3, 2) for hours in (0.1, 1.0, 10.0)
+    )
+    assert few.trials < some.trials < many.trials
+    assert few.epochs * (few.limit or 1_438) < some.epochs * (some.limit or 1_438)
+    assert (many.epochs, many.limit) == (12, None)
+    assert FEWEST_FINAL_EPOCHS <= few.final_epochs < some.final_epochs
+    assert many.final_epochs == MOST_FINAL_EPOCHS
+    for hours, found in ((0.1, few), (1.0, some)):
+        assert 0.85 * 3600 * hours < found.seconds <= 3600 * hours
+
+
+def test_too_few_hours_are_refused_with_enough() -> None:
+    with pytest.raises(
+        RequestError, match=r"hours must be at least about [\d.]+ .* got 0.01"
+    ) as one:
+        schedule(Request("digits", 0.01), IMAGES, 1e-3, 2)
+    enough = float(str(one.value).split("about ")[1].split()[0])
+    assert schedule(Request("digits", enough), IMAGES, 1e-3, 2).trials >= 8
+
+
+def test_given_numbers_are_kept() -> None:
+    request = Request("digits", 1.0, trials=33, finalists=4, final_epochs=21)
+    found = schedule(request, IMAGES, 1e-3, 2)
+    assert (found.trials, found.finalists, found.final_epochs) == (33, 4, 21)
+
+
+def test_affordable_epochs_fill_the_time() -> None:
+    paces, winners = [1e-3] * 5, [1e-3] * 3
+    epochs = affordable_epochs(300, IMAGES, paces, winners, 2)
+    assert sum(final_seconds(epochs, IMAGES, paces, winners, 2)) <= 300
+    assert sum(final_seconds(epochs + 1, IMAGES, paces, winners, 2)) > 300
+    assert affordable_epochs(-5, IMAGES, paces, winners, 2) == 0
+
+
+def test_classes_of_unequal_sizes_are_rewarded_for_their_mean() -> None:
+    assert metric_of(PHOTOS) == "balanced_accuracy"
+    assert metric_of(replace(PHOTOS, counts=(100, 90, 60))) == "accuracy"
+
+
+def test_only_photos_are_flipped_and_cropped() -> None:
+    assert final_options(DIGITS, (1, 8, 8))[0] == "--recipe final-plain"
+    assert final_options(CIFAR, (3, 32, 32))[0] == "--recipe final"
+    assert final_options(PHOTOS, (3, 28, 36))[0] == "--recipe final"
+    assert final_options(PHOTOS, (3, 16, 20))[0] == "--recipe final-plain"
+    assert final_options(PHOTOS, (1, 28, 36))[0] == "--recipe final-plain"
+    assert final_options(DIGITS, (1, 8, 8))[1:] == ["--batch-size 64", "--learning-rate 0.05"]
+
+
+def test_small_data_gets_small_batches() -> None:
+    assert [trial_batch(count) for count in (50, 1_000, 5_000, 50_000)] == [32, 64, 128, 256]
+
+
+@pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
+def test_the_configuration_is_one_that_nni_and_the_checks_accept(
+    outline: Outline, tmp_path: Path
+) -> None:
+    plan = plan_of(outline, hours=30.0)
+    path = tmp_path / "search.yml"
+    path.write_text(configuration(plan), encoding="utf-8")
+    config = load_config(path)
+    findings = [*check_tuner(config), *check_budget(config)]
+    assert [one for one in findings if one.level != "ok"] == []
+    trained = winner_arguments(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert (trained.dataset, trained.data_dir) == (outline.dataset, outline.data_dir)
+    space = config.search_space
+    parameters = {"block": "[[1,1,3,0,0]]", "network": space["network"]["_value"][0]}
+    assert read_task(parameters).spec.classes == outline.classes
+
+
+def test_the_configuration_says_what_was_chosen_and_why() -> None:
+    plan = plan_of(PHOTOS, hours=30.0)
+    text = configuration(plan)
+    comments = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    for said in (
+        "3 classes, 550 images to train on (60 to 400 a class)",
+        "359 test images",
+        "classes: of very different sizes",
+        "note: 6 files in cat are not read: .heic",
+        "input: 36x28 pixels",
+        f"{plan.size.flops:,} multiply-accumulates",
+    ):
+        assert said in comments
+    assert "--metric balanced_accuracy" in text
+    assert yaml.safe_load(text)["maxTrialNumber"] == plan.schedule.trials
+    assert len(plan_lines(plan)) == 9
+
+
+@pytest.mark.parametrize(
+    "name", ["it's #1: {a}", "two\nlines", "Füße 照片", "  spaces  ", "$HOME `x`"]
+)
+def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
+    outline = replace(PHOTOS, data_dir=Path("/photos") / name)
+    text = configuration(plan_of(replace(outline), hours=30.0, data=f"/photos/{name}"))
+    words = trial_arguments(yaml.safe_load(text))
+    assert words is not None
+    assert trial_option(words, "--data-dir", "") == f"/photos/{name}"
+
+
+def test_a_size_says_its_network() -> None:
+    size = Size("given", '{"preset": "digits", "filters": [12, 24]}', 340_000)
+    assert size.spec.filters == (12, 24)
