@@ -6,7 +6,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,11 @@ def order(setting: Setting, half: int) -> Iterator[Case]:
     for number in range(half, len(blocks), 2):
         for arm in precision.arms(setting.device):
             measure = partial(precision.accuracy, blocks[number], arm, setup, data, setting.device)
-            yield Case(f"{number}; {arm}", lambda of=measure: {"accuracy": of()})
+            yield Case(f"{number}; {arm}", partial(_accuracy, measure))
+
+
+def _accuracy(measure: Callable[[], float]) -> dict[str, float]:
+    return {"accuracy": measure()}
 
 
 def search(setting: Setting) -> Iterator[Case]:

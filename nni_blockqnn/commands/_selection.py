@@ -10,7 +10,12 @@ from nni_blockqnn.common.messages import counted
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import equal_cost
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.results.expected import has_predictor, varied_results, with_expected
+from nni_blockqnn.results.expected import (
+    has_predictor,
+    next_finalists,
+    varied_results,
+    with_expected,
+)
 from nni_blockqnn.results.experiment import Ranking, Results, TrialResult, distinct_best
 from nni_blockqnn.space.match import Match
 
@@ -30,6 +35,7 @@ class Selection:
             fields. The limits are of that network then. None: the network of the experiment.
         match: what finalists cost in it, by its filters; None for the filters as they are.
         varied: whether they are of several families.
+        finals: long trainings of some of the results, by which the others are ranked.
     """
 
     k: int
@@ -40,6 +46,7 @@ class Selection:
     network: str | None
     match: Match | None = None
     varied: bool = False
+    finals: Results | None = None
 
 
 def best_results(results: Results, selection: Selection) -> list[TrialResult]:
@@ -57,6 +64,8 @@ def best_results(results: Results, selection: Selection) -> list[TrialResult]:
         best = [result for result in every if is_within(result.block, spec, selection)]
     else:
         best = distinct_best(fitting, len(fitting.trials), by, *limits)
+    if selection.finals is not None:
+        best = next_finalists(best, results, selection.finals)
     return varied_results(best, selection.k, results) if selection.varied else best[: selection.k]
 
 

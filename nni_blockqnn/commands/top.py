@@ -50,6 +50,7 @@ def top(arguments: argparse.Namespace) -> int:
         arguments.network,
         arguments.match,
         arguments.varied,
+        read_results(find_experiment(arguments.finals)) if arguments.finals else None,
     )
     _check_options(selection, output, arguments.references)
     if arguments.watch:
@@ -142,6 +143,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--varied",
         action="store_true",
         help="the best of each family of blocks first: what is alike differs little in the end",
+    )
+    parser.add_argument(
+        "--finals",
+        metavar="ID",
+        help="an experiment that trained some of these blocks long: show the others by what a long "
+        "training of each may be expected to bring (column expected: its accuracy)",
     )
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
     parser.add_argument(

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from nni_blockqnn.common.messages import counted
 from nni_blockqnn.network.cost import Cost
 from nni_blockqnn.predictor.families import varied
 from nni_blockqnn.predictor.predictor import Network
@@ -56,6 +59,48 @@ def varied_results(best: Sequence[TrialResult], k: int, results: Results) -> lis
     if guide is None:
         return list(best[:k])
     return [known[at] for at in varied(list(map(_network, known)), k, guide)]
+
+
+def next_finalists(
+    best: Sequence[TrialResult], results: Results, finals: Results
+) -> list[TrialResult]:
+    """Those of the best that were not trained long yet, by what a long training may bring.
+
+    Their ``expected`` becomes the accuracy to be expected of it.
+
+    Args:
+        best: some of the results of a search.
+        finals: of long trainings of some of its blocks.
+
+    Raises:
+        ValueError: if there is nothing to predict from.
+    """
+    from nni_blockqnn.predictor.final_results import FinalResults
+
+    guide = _fitted(results)
+    networks = {trial.block.key: _network(trial) for trial in _known(results)}
+    long = [
+        (networks[trial.block.key], trial.accuracy)
+        for trial in finals.trials
+        if trial.block.key in networks and trial.accuracy is not None
+    ]
+    if guide is None or not long:
+        raise ValueError(
+            f"{finals.experiment.id} has {counted(len(long), 'long training')} of blocks of "
+            f"{results.experiment.id}, and that has {counted(len(_known(results)), 'result')} with "
+            f"FLOPs and params: one of the first and {FEWEST} of the second are needed"
+        )
+    final = FinalResults(guide, float(np.std([trial.reward for trial in _known(results)])))
+    for network, accuracy in long:
+        final.observe(network, accuracy)
+    trained = {network for network, _ in long}
+    left = {_network(trial): trial for trial in best if trial.flops and trial.params}
+    ranked = final.rank([network for network in left if network not in trained])
+    means = final.predict(ranked).mean if ranked else ()
+    return [
+        replace(left[network], expected=float(mean))
+        for network, mean in zip(ranked, means, strict=True)
+    ]
 
 
 def _known(results: Results) -> list[TrialResult]:

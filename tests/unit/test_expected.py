@@ -122,6 +122,29 @@ def test_varied_finalists_are_not_all_of_one_family(
     assert all(result["expected"] is not None for result in varied)
 
 
+def test_long_trainings_say_which_others_are_worth_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Early, convolutions were 20 points better; in the end, poolings are better by as much."""
+    _home(tmp_path, monkeypatch, finals=_finals(30))
+    conv, pool = _chains(CONV, 15)[0], _chains(POOL, 15)[0]
+    long = [
+        (f"t{n}", final(block=block.to_json(), episode=n, repeats=4, accuracy=value, default=value))
+        for n, (block, value) in enumerate([(conv, 60.0), (pool, 80.0)])
+    ]
+    make_experiment(tmp_path / "nni-experiments", "final567", finals=long)
+    plain, found = _top(capsys), _top(capsys, "--finals", "final567")
+    assert len(plain) == 30
+    assert len(found) == 28, "those two were trained long"
+    assert not {conv.key, pool.key} & {Block.parse(each["block"]).key for each in found}
+    assert Block.parse(found[0]["block"]).layers[1].type == POOL
+    assert 70 < found[0]["expected"] < 90, "what it is expected to reach"
+
+    make_experiment(tmp_path / "nni-experiments", "other567", finals=long[:0])
+    assert main(["top", "abcd1234", "--finals", "other567"]) == 1
+    assert "other567 has 0 long trainings of blocks of abcd1234" in capsys.readouterr().err
+
+
 def test_the_table_has_the_column_where_it_says_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
