@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import precision
+import torch
 import turnover
-from nsc_bench.setups import SETUPS
+from nsc_bench.setups import SETUPS, Setup
 from PIL import Image
 
 from gpu_parts.part import Case, Row, Setting
 from nni_blockqnn import Block, NetworkSpec, build_network
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
-from nni_blockqnn.data import load_dataset
+from nni_blockqnn.data import ImageData, load_dataset
 from nni_blockqnn.training import EARLY_STOP, Recipe, train
 
 ROOT = Path(__file__).parents[2]
@@ -54,12 +55,23 @@ def order(setting: Setting, half: int) -> Iterator[Case]:
     data = setup.load(None)
     for number in range(half, len(blocks), 2):
         for arm in precision.arms(setting.device):
+<<<<<<< HEAD
             measure = partial(precision.accuracy, blocks[number], arm, setup, data, setting.device)
             yield Case(f"{number}; {arm}", partial(_accuracy, measure))
 
 
 def _accuracy(measure: Callable[[], float]) -> dict[str, float]:
     return {"accuracy": measure()}
+=======
+            measure = partial(_accuracy, blocks[number], arm, setup, data, setting.device)
+            yield Case(f"{number}; {arm}", measure)
+
+
+def _accuracy(
+    block: Block, arm: precision.Arm, setup: Setup, data: ImageData, device: torch.device
+) -> Row:
+    return {"accuracy": precision.accuracy(block, arm, setup, data, device)}
+>>>>>>> ci
 
 
 def search(setting: Setting) -> Iterator[Case]:

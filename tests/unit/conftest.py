@@ -1,26 +1,8 @@
-"""Fixtures of the unit tests."""
+"""What pytest reads for the unit tests. mypy does not: to it, this is another folder's conftest."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-import pytest
 from hypothesis import settings
+from unit_fixtures import checkpoint, no_surroundings  # noqa: F401
 
 # A busy machine is no fault; pytest-timeout ends what hangs.
 settings.register_profile("unit", deadline=None)
 settings.load_profile("unit")
-
-
-@pytest.fixture(autouse=True)
-def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither those of an experiment nor those of a terminal, whose width pytest-xdist sets."""
-    for name in ("NNI_CHECKPOINT_DIRECTORY", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder in which tuners keep their journal, as NNI tells them."""
-    monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", str(tmp_path))
-    return tmp_path

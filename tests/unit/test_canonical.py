@@ -20,17 +20,6 @@ Rows = list[list[int]]
 
 
 @pytest.mark.slow
-def test_distinct_blocks_of_the_papers_space_by_length() -> None:
-    keys: set[str] = set()
-    counts = []
-    for length in range(1, 5):
-        space = SearchSpace(max_layers=length + 1)
-        keys.update(block.key for block in space.blocks() if len(block.layers) == length)
-        counts.append(len(keys))
-    assert counts == [6, 42, 456, 6948]
-
-
-@pytest.mark.slow
 @given(st.data())
 def test_a_renumbered_block_keeps_its_key(data: st.DataObject) -> None:
     block = data.draw(blocks())

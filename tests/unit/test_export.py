@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from kind_blocks import EVERY_KIND, block_with
+from kind_blocks import EVERY_KIND, OPTIONAL_KINDS, block_with
 from torch import Tensor, nn
 
 import nni_blockqnn
@@ -264,13 +264,13 @@ def test_the_source_of_every_kind_is_the_networks(
     assert_is_formatted(tmp_path)
 
 
-@pytest.mark.parametrize(("kind", "kernel"), [case for case in EVERY_KIND if case[0].optional])
+@pytest.mark.parametrize(("kind", "kernels"), OPTIONAL_KINDS.values(), ids=OPTIONAL_KINDS)
 @torch.no_grad()
 def test_the_programs_of_optional_kinds_are_the_networks(
-    kind: LayerKind, kernel: int, tmp_path: Path
+    kind: LayerKind, kernels: list[int], tmp_path: Path
 ) -> None:
     spec = NetworkSpec("digits", filters=(4,))  # one stage: a second one is traced as the first
-    network = trained(block_with(kind, kernel), spec)
+    network = trained(block_with(kind, *kernels), spec)
     images = torch.randn(3, *spec.input_shape)
     program = export_program(network, spec)
     write_program(program, tmp_path / "program.pt2")
@@ -317,7 +317,8 @@ def test_load_gives_the_network_back(tmp_path: Path) -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
     """What the command writes, and the network."""
     folder = tmp_path_factory.mktemp("export")
-    network = training_folder(folder / "trained", EVERY_LAYER, NetworkSpec("digits"))
+    one_stage = NetworkSpec("digits", filters=(4,))
+    network = training_folder(folder / "trained", EVERY_LAYER, one_stage)
     assert main(["export", str(folder / "trained"), "-o", str(folder / "out" / "net")]) == 0
     return folder / "out" / "net", network
 

@@ -36,14 +36,19 @@ def _block(rows: Rows) -> Block:
 
 @pytest.mark.slow
 def test_functions_of_the_papers_space_by_length() -> None:
-    """Of two layers: the 6 of one, and 5 x 5 of what is no identity."""
+    """Of two layers: the 6 of one, and 5 x 5 of what is no identity. Beside them the blocks that
+    have different keys, whatever they compute."""
+    keys: set[str] = set()
     functions: set[tuple[str, int]] = set()
-    counts = []
+    counts, key_counts = [], []
     for length in range(1, 5):
         space = SearchSpace(max_layers=length + 1)
         distinct = {block.key: block for block in space.blocks() if len(block.layers) == length}
+        keys.update(distinct)
+        key_counts.append(len(keys))
         functions.update((b.function_key, b.function_fingerprint) for b in distinct.values())
         counts.append(len({key for key, _ in functions}))
+    assert key_counts == [6, 42, 456, 6948]
     assert counts == [6, 31, 318, 4270]
     assert len(functions) == 4270  # equal functions have equal fingerprints
     assert len({fingerprint for _, fingerprint in functions}) > 0.7 * 4270

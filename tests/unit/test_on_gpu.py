@@ -29,8 +29,8 @@ def test_the_parts_measure_and_write_one_page(tmp_path: Path) -> None:
     assert text.startswith("# On a CPU: a rehearsal\n")
     for name in ON_THIS_CPU:
         assert f"## {PARTS[name].title}" in text
-    for row in ("residual, fp32", "inception, fp32, deterministic", "random block 0, bf16"):
-        assert f"| {row} |" in text
+    for name in ("residual, fp32", "inception, fp32, deterministic", "random block 0, bf16"):
+        assert f"| {name} |" in text
     found = [results(path) for path in sorted(tmp_path.glob("*.jsonl"))]
     assert len(found) == len(ON_THIS_CPU)
     for rows in found:
