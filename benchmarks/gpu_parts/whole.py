@@ -6,7 +6,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,14 +55,6 @@ def order(setting: Setting, half: int) -> Iterator[Case]:
     data = setup.load(None)
     for number in range(half, len(blocks), 2):
         for arm in precision.arms(setting.device):
-<<<<<<< HEAD
-            measure = partial(precision.accuracy, blocks[number], arm, setup, data, setting.device)
-            yield Case(f"{number}; {arm}", partial(_accuracy, measure))
-
-
-def _accuracy(measure: Callable[[], float]) -> dict[str, float]:
-    return {"accuracy": measure()}
-=======
             measure = partial(_accuracy, blocks[number], arm, setup, data, setting.device)
             yield Case(f"{number}; {arm}", measure)
 
@@ -71,7 +63,6 @@ def _accuracy(
     block: Block, arm: precision.Arm, setup: Setup, data: ImageData, device: torch.device
 ) -> Row:
     return {"accuracy": precision.accuracy(block, arm, setup, data, device)}
->>>>>>> ci
 
 
 def search(setting: Setting) -> Iterator[Case]:
