@@ -75,7 +75,7 @@ def _compared(results: Results) -> dict[str, Any]:
 
 def _settings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Every setting of a configuration by its way through it."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _settings(item, f"{name}.{key}" if name else str(key))
     else:

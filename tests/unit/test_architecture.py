@@ -41,7 +41,7 @@ ARROWS = {
     "record": "blocks common q_learning",
     "bridge": "common",
     "results": "blocks bridge common exchange q_learning record space",
-    "trials": "blocks bridge common data exchange export model_space network training",
+    "trials": "blocks bridge common data exchange export model_space network reports training",
     "reports": "blocks calibration common export network results training",
     "commands": "blocks bridge calibration common data exchange export model_space network "
     "q_learning reports results space training trials",
