@@ -170,7 +170,14 @@ def _retry_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
     _experiment(parser)
-    parser.add_argument("-o", "--output", type=Path, default=Path("blockqnn-report.html"))
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("blockqnn-report.html"),
+        help="a page (.html), or a folder for the page and every figure as SVG, PNG and CSV "
+        "(default: %(default)s)",
+    )
 
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -322,15 +329,29 @@ COMMANDS = (
         "report",
         "report",
         help="write a report of an experiment as an HTML file",
-        description=None,
-        epilog="example: blockqnn report AbCdEfGh -o report.html",
+        description="Writes one page that needs nothing beside it: the paper's figures of this "
+        "search, its best blocks, what failed, and what it takes to repeat it. A folder gets every "
+        "figure as SVG and PNG too, and its data as CSV.",
+        epilog="examples: blockqnn report AbCdEfGh -o report.html; "
+        "blockqnn report AbCdEfGh -o report/",
         add_arguments=_report_arguments,
+    ),
+    Command(
+        "compare",
+        "compare",
+        help="compare searches in one HTML file",
+        description="Writes curves with bands over seeds, costs in time and the best blocks of "
+        "several searches. Those that differ in their seed alone are taken together. A final "
+        "training among them adds early against final accuracy.",
+        epilog="example: blockqnn compare AbCdEfGh IjKlMnOp QrStUvWx -o compare.html",
+        has_late_arguments=True,
     ),
     Command(
         "draw",
         "draw",
         help="draw a block",
-        description="Draws structure codes in the terminal, and as an image if -o names a file.",
+        description="Draws structure codes in the terminal, and as an image or as TikZ if -o names "
+        "a file.",
         epilog="examples: blockqnn draw inception; "
         "blockqnn draw '[[1,1,3,0,0],[2,1,3,1,0],[3,5,0,1,2]]' -o block.svg",
         has_late_arguments=True,

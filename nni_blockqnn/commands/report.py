@@ -10,7 +10,7 @@ from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.results.experiment import find_experiment, read_results
 from nni_blockqnn.results.finalists import is_final_training
 
-PAGE_NAME, FIGURES_NAME = "report.html", "figures"
+_FIGURES_NAME = "figures"
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -27,8 +27,11 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def page_and_figures(output: Path) -> tuple[Path, Path | None]:
+def page_and_figures(output: Path, name: str = "report.html") -> tuple[Path, Path | None]:
     """The page's file and the figures' folder: a name that ends in .html is of the page alone.
+
+    Args:
+        name: of the page in a folder.
 
     Raises:
         ValueError: if a folder is to be made where a file is.
@@ -38,4 +41,4 @@ def page_and_figures(output: Path) -> tuple[Path, Path | None]:
     if output.is_file():
         raise ValueError(f"{output} is a file: -o takes a folder, or a page's name with .html")
     output.mkdir(parents=True, exist_ok=True)
-    return output / PAGE_NAME, output / FIGURES_NAME
+    return output / name, output / _FIGURES_NAME

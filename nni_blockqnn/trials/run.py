@@ -28,6 +28,7 @@ from nni_blockqnn.training.speed import image_milliseconds
 from nni_blockqnn.training.weights import DESCRIPTION_NAME
 from nni_blockqnn.trials._files import TrialFiles
 from nni_blockqnn.trials._reward import find_reward, reward_facts
+from nni_blockqnn.trials._tensorboard import TensorBoardLog
 from nni_blockqnn.trials.arguments import (
     TrialArguments,
     own_parameters,
@@ -112,6 +113,7 @@ def train_and_measure(
         for note in data.notes:
             print(f"note: {note}")
 
+    log = TensorBoardLog.of_trial() if files is not None else TensorBoardLog(None)
     folder = _network_folder(task, arguments, files)
     if folder is not None and files is None:
         _check_not_of_another(folder, task)
@@ -119,7 +121,7 @@ def train_and_measure(
         task,
         arguments.training,
         on_start=on_start,
-        on_epoch=partial(_report_epoch, arguments.metric),
+        on_epoch=partial(_report_epoch, arguments.metric, log),
         checkpoint=files.checkpoint if files else None,
         keep_best=folder is not None,
         trials=1 if arguments.training.threads else channel.trials_at_once(),
@@ -132,6 +134,7 @@ def train_and_measure(
         metric |= _few(trained.read_test_set())
     if folder is not None:
         metric |= _keep_network(trained, folder, metric)
+    log.finish(task.block, trained.result.epochs, metric, trained.result.seconds)
     metric["startup_seconds"] = round(startup, 3)
     metric["seconds"] = round(time.perf_counter() - started, 3)
     return metric
@@ -201,7 +204,7 @@ def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dic
     return {"network_folder": str(folder.resolve()), "weights_sha256": sha256}
 
 
-def _report_epoch(metric: str, epoch: EpochResult) -> None:
+def _report_epoch(metric: str, log: TensorBoardLog, epoch: EpochResult) -> None:
     print(
         f"epoch {epoch.epoch}: accuracy {epoch.accuracy:.2f} %, loss {epoch.loss:.4f}, "
         f"learning rate {epoch.learning_rate:g}, {epoch.seconds:.2f} s",
@@ -211,6 +214,7 @@ def _report_epoch(metric: str, epoch: EpochResult) -> None:
         loss = {"loss": epoch.loss} if math.isfinite(epoch.loss) else {}
         value = getattr(epoch, metric)
         channel.report_intermediate({"default": value, "epoch": epoch.epoch} | loss)
+    log.write_epoch(epoch)
 
 
 def _measured(trained: Trained) -> dict[str, Any]:

@@ -41,7 +41,7 @@ ARROWS = {
     "record": "blocks common q_learning",
     "bridge": "common",
     "results": "blocks bridge common exchange network predictor q_learning record space",
-    "trials": "blocks bridge common data exchange export model_space network training",
+    "trials": "blocks bridge common data exchange export model_space network reports training",
     "reports": "blocks calibration common export network results training",
     "automl": "blocks bridge common data exchange export model_space network reports results space "
     "training trials",
