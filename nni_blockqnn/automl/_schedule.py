@@ -106,8 +106,8 @@ def schedule(
         enough *= 1.1
     hours = math.ceil(enough / 36) / 100
     raise RequestError(
-        f"hours must be at least about {hours:g} for this data here, got {request.hours:g}; or ask "
-        "for smaller networks (budget small) or fewer images"
+        f"hours must be at least about {hours:g} for this data here, got {request.hours:g}; or "
+        "give a smaller budget, or fewer images"
     )
 
 

@@ -22,6 +22,7 @@ from nni_blockqnn.automl._schedule import (
 from nni_blockqnn.automl._sizing import (
     Size,
     comes_to_cost,
+    halved_size,
     input_size,
     size_of_flops,
     tier_size,
@@ -147,7 +148,7 @@ def test_a_cost_in_numbers_is_kept(outline: Outline, flops: int) -> None:
 
 
 def test_a_cost_that_no_network_has_is_refused_with_those_that_are_possible() -> None:
-    with pytest.raises(RequestError, match=r"budget 10,000 .* digits .* allowed are some \d"):
+    with pytest.raises(RequestError, match=r"budget 10,000 .* digits .* nearest .* is 88,000"):
         size_of_flops(DIGITS, 10_000)
 
 
@@ -168,6 +169,15 @@ def test_the_input_is_about_a_square_of_the_side(
     height: int, width: int, side: int, expected: tuple[int, int]
 ) -> None:
     assert input_size(height, width, side) == expected
+
+
+def test_where_time_is_short_networks_cost_half() -> None:
+    for outline in (DIGITS, CIFAR, PHOTOS):
+        small = tier_size(outline, "small")
+        tiny = halved_size(outline, small)
+        assert tiny is not None
+        assert small.flops / 4 < tiny.flops <= small.flops / 2
+        assert comes_to_cost(tiny)
 
 
 def test_images_of_one_pixel_are_refused() -> None:
