@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.bridge import launch, resuming
@@ -112,12 +115,29 @@ def _launched(folder: SearchFolder, stage: str, config: Path) -> launch.Launched
 
 def _launched_at_once(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
     experiment = folder.experiment(stage)
+    loopback = _is_local(config)
     if experiment is None:
-        launched = launch.start(config, None, loopback=True)
+        launched = launch.start(config, None, loopback=loopback)
         folder.keep_experiment(stage, launched.id)
         return launched
     running = resuming.running_manager(experiment)
-    return running or resuming.resume(experiment, None, loopback=True)
+    return running or resuming.resume(experiment, None, loopback=loopback)
+
+
+def _is_local(config: Path) -> bool:
+    """Whether all trials run here, unless a user has changed that: others must reach the manager.
+
+    What is wrong with the file, NNI says when it is started.
+    """
+    try:
+        service = yaml.safe_load(config.read_text(encoding="utf-8"))["trainingService"]
+        return all(one["platform"] == "local" for one in _listed(service))
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return True
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _follow(experiment: Experiment, launched: launch.Launched, watch: Watch) -> str:

@@ -155,6 +155,22 @@ def test_one_that_gave_up_says_why(stage: Any) -> None:
         stage(nni)()
 
 
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("trainingService: {platform: local}", True),
+        ("trainingService: {platform: remote}", False),
+        ("trainingService: [{platform: local}, {platform: remote}]", False),
+        ("trainingService: 3", True),  # NNI says what is wrong
+        ("{", True),
+        ("", True),
+    ],
+)
+def test_other_machines_must_reach_the_manager(text: str, local: bool, tmp_path: Path) -> None:
+    (tmp_path / "search.yml").write_text(text)
+    assert _experiments._is_local(tmp_path / "search.yml") is local
+
+
 def test_nothing_is_run_again_where_nothing_was_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

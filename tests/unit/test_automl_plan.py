@@ -213,6 +213,27 @@ def test_given_numbers_are_kept() -> None:
     assert (found.trials, found.finalists, found.final_epochs) == (33, 4, 21)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"final_epochs": 1},
+        {"final_epochs": 5_000},
+        {"trials": 1},
+        {"trials": 100_000},
+        {"finalists": 1_000},
+        {"trials": 1, "final_epochs": 1, "finalists": 1},
+    ],
+)
+@pytest.mark.parametrize("pace", [1e-6, 1e-3, 1e-2])
+def test_whatever_is_given_some_hours_are_enough(given: dict[str, int], pace: float) -> None:
+    request = Request("digits", 0.001, **given)
+    with pytest.raises(RequestError, match="hours must be at least about") as refused:
+        schedule(request, IMAGES, pace, 2)
+    enough = float(str(refused.value).split("about ")[1].split()[0].replace(",", ""))
+    found = schedule(replace(request, hours=min(1.01 * enough, 10_000)), IMAGES, pace, 2)
+    assert all(getattr(found, name) == value for name, value in given.items())
+
+
 def test_affordable_epochs_fill_the_time() -> None:
     paces, winners = [1e-3] * 5, [1e-3] * 3
     epochs = affordable_epochs(300, IMAGES, paces, winners, 2)
