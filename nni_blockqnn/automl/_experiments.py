@@ -31,10 +31,15 @@ _GRACE_SECONDS = 60.0
 """How long NNI may take to write its first records."""
 _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
-_MOST_RESUMES = 3
+_MOST_RESUMES = 5
 """Of an experiment whose manager dies while it is watched."""
 _MOST_STARTS = 6
-_WAS_SLOW = ("did not connect in 10 seconds", "requests.exceptions", "Timeout, retry")
+_WAS_SLOW = (
+    "did not connect in 10 seconds",
+    "ended at once",
+    "requests.exceptions",
+    "Timeout, retry",
+)
 """What NNI says where other programs keep the cores busy: it gives its tuner and its manager so
 little time, and the next attempt finds their files in memory."""
 

@@ -125,7 +125,7 @@ def test_a_manager_that_dies_meanwhile_is_started_again(stage: Any) -> None:
 
 def test_one_that_dies_again_and_again_is_given_up(stage: Any) -> None:
     nni = FakeNni(*["GONE"] * 20)
-    with pytest.raises(StageError, match=r"experiment of the search ended 4 times \(GONE\)"):
+    with pytest.raises(StageError, match=r"experiment of the search ended 6 times \(GONE\)"):
         stage(nni)()
 
 
