@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.bridge import launch, resuming
@@ -28,10 +31,15 @@ _GRACE_SECONDS = 60.0
 """How long NNI may take to write its first records."""
 _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
-_MOST_RESUMES = 3
+_MOST_RESUMES = 5
 """Of an experiment whose manager dies while it is watched."""
 _MOST_STARTS = 6
-_WAS_SLOW = ("did not connect in 10 seconds", "requests.exceptions", "Timeout, retry")
+_WAS_SLOW = (
+    "did not connect in 10 seconds",
+    "ended at once",
+    "requests.exceptions",
+    "Timeout, retry",
+)
 """What NNI says where other programs keep the cores busy: it gives its tuner and its manager so
 little time, and the next attempt finds their files in memory."""
 
@@ -112,12 +120,29 @@ def _launched(folder: SearchFolder, stage: str, config: Path) -> launch.Launched
 
 def _launched_at_once(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
     experiment = folder.experiment(stage)
+    loopback = _is_local(config)
     if experiment is None:
-        launched = launch.start(config, None, loopback=True)
+        launched = launch.start(config, None, loopback=loopback)
         folder.keep_experiment(stage, launched.id)
         return launched
     running = resuming.running_manager(experiment)
-    return running or resuming.resume(experiment, None, loopback=True)
+    return running or resuming.resume(experiment, None, loopback=loopback)
+
+
+def _is_local(config: Path) -> bool:
+    """Whether all trials run here, unless a user has changed that: others must reach the manager.
+
+    What is wrong with the file, NNI says when it is started.
+    """
+    try:
+        service = yaml.safe_load(config.read_text(encoding="utf-8"))["trainingService"]
+        return all(one["platform"] == "local" for one in _listed(service))
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return True
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _follow(experiment: Experiment, launched: launch.Launched, watch: Watch) -> str:

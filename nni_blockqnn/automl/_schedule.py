@@ -106,8 +106,8 @@ def schedule(
         enough *= 1.1
     hours = math.ceil(enough / 36) / 100
     raise RequestError(
-        f"hours must be at least about {hours:g} for this data here, got {request.hours:g}; or ask "
-        "for smaller networks (budget small) or fewer images"
+        f"hours must be at least about {hours:g} for this data here, got {request.hours:g}; or "
+        "give a smaller budget, or fewer images"
     )
 
 
@@ -128,7 +128,8 @@ def _schedule(
         left - searching, data, paces, paces[: REFERENCES + 1], at_a_time
     )
     finals, winner = final_seconds(final_epochs, data, paces, paces[: REFERENCES + 1], at_a_time)
-    if final_epochs < FEWEST_FINAL_EPOCHS or searching + finals + winner > 1.05 * left:
+    fewest = request.final_epochs or FEWEST_FINAL_EPOCHS
+    if final_epochs < fewest or searching + finals + winner > 1.05 * left:
         return None
     return Schedule(
         epochs,
@@ -149,9 +150,9 @@ def _trials(
     for least, fewest_epochs in _ENOUGH:
         for epochs, images in _fidelities(data):
             trial = SETUP_SECONDS + epochs * images * pace
-            trials = min(int(seconds / trial * at_a_time), most)
+            trials = int(seconds / trial * at_a_time)
             if epochs >= fewest_epochs and trials >= (request.trials or least):
-                return epochs, images, request.trials or trials
+                return epochs, images, request.trials or min(trials, most)
     return None
 
 

@@ -89,10 +89,20 @@ def size_of_flops(outline: Outline, flops: int) -> Size:
             if comes_to_cost(size):
                 return size
     costs = [size.flops for size in map(_own_size, every) if comes_to_cost(size)]
+    nearest = min(costs, key=lambda cost: abs(math.log(cost / flops)))
     raise RequestError(
         f"budget {flops:,} multiply-accumulates an image: the hand-made blocks have no network for "
-        f"{outline.dataset} of that cost; allowed are some {min(costs):,} to {max(costs):,}"
+        f"{outline.dataset} of that cost; the nearest that they have is {nearest:,}, of "
+        f"{min(costs):,} to {max(costs):,}"
     )
+
+
+def halved_size(outline: Outline, size: Size) -> Size | None:
+    """The largest size of at most half the cost; None if the hand-made blocks have none."""
+    side = _TIER_SIDES[TIERS[0]]
+    every = (_own_size(_network(outline, width, repeats, side)) for width, repeats in _WIDTHS)
+    fitting = [one for one in every if 2 * one.flops <= size.flops and comes_to_cost(one)]
+    return replace(max(fitting, key=lambda one: one.flops), name="tiny") if fitting else None
 
 
 def comes_to_cost(size: Size) -> bool:

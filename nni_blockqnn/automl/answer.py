@@ -132,7 +132,7 @@ def answer_lines(answer: Answer, folder: Path) -> Iterable[str]:
     yield f"  {'network':<10} {'test accuracy':>13}   95 % interval    multiply-adds     weights"
     for row in answer.rows:
         yield (
-            f"  {row.name:<10} {row.accuracy:>11.2f} %   {row.low:5.2f} to {row.high:6.2f}  "
+            f"  {_label(row):<10} {row.accuracy:>11.2f} %   {row.low:5.2f} to {row.high:6.2f}  "
             f"{row.flops:>13,} {row.params:>11,}"
         )
     yield f"  {_verdict(answer)}"
@@ -140,6 +140,10 @@ def answer_lines(answer: Answer, folder: Path) -> Iterable[str]:
     yield f"  all of it is in   {folder}: network/, report.html, block.svg, results.csv and more"
     yield f"  use it            blockqnn predict {quoted} photo.jpg photos/ > answers.csv"
     yield f"  see the search    blockqnn top {answer.experiments.get('search', '')}"
+
+
+def _label(row: Row) -> str:
+    return name_of(parse_block(row.block)) or "found"
 
 
 def _verdict(answer: Answer) -> str:

@@ -12,7 +12,7 @@ from nni_blockqnn.automl._machine import (
     seconds_an_image,
 )
 from nni_blockqnn.automl._schedule import Data, Schedule, schedule
-from nni_blockqnn.automl._sizing import Size, size_of_flops, tier_size
+from nni_blockqnn.automl._sizing import Size, halved_size, size_of_flops, tier_size
 from nni_blockqnn.automl.request import TIERS, Request, RequestError, parse_budget
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.load import load_dataset
@@ -115,8 +115,14 @@ def _with_size(timed: _Timed) -> Plan:
 
 
 def _largest_comfortable(timed: _Timed) -> Plan:
-    """The largest tier for which there is time, else the smallest."""
-    smallest = timed.plan(tier_size(timed.outline, TIERS[0]))
+    """The largest tier for which there is time, else the smallest, else half of that."""
+    small = tier_size(timed.outline, TIERS[0])
+    try:
+        smallest = timed.plan(small)
+    except RequestError:
+        if (tiny := halved_size(timed.outline, small)) is None:
+            raise
+        return timed.plan(tiny)
     for tier in reversed(TIERS[1:]):
         size = tier_size(timed.outline, tier)
         try:

@@ -19,11 +19,12 @@ from filelock import FileLock, Timeout
 
 from nni_blockqnn.bridge._proxies import without_proxy_to_loopback
 from nni_blockqnn.bridge.ports import free_port, why_not_port
-from nni_blockqnn.bridge.statuses import ERROR
+from nni_blockqnn.bridge.statuses import ERROR, INITIALIZED, RUNNING
 from nni_blockqnn.common.messages import UserError
 
-_TUNER_SECONDS = 15
-"""NNI itself gives a tuner 10 s to connect."""
+_TUNER_SECONDS = 45
+"""NNI itself gives a tuner 10 s to connect; patience.js makes them 40."""
+_PATIENT_NNICTL = (sys.executable, "-m", "nni_blockqnn.bridge.patient_nnictl")
 _ATTEMPTS = 3
 _TURN_SECONDS = 60.0
 _PORT_WAS_TAKEN = "is not idle"
@@ -84,7 +85,8 @@ def _run_nnictl(command: list[str], asked: int | None, loopback: bool) -> Launch
         raise LaunchError(reason)
     for _ in range(_ATTEMPTS):
         port = asked or free_port(needs_next=not loopback)
-        code, output = _run_to_its_end([str(nnictl()), *command, "--port", str(port)], loopback)
+        started = [*_PATIENT_NNICTL, *command, "--port", str(port)]
+        code, output = _run_to_its_end(started, loopback)
         taken = asked is None and _PORT_WAS_TAKEN in output  # by something else, just now
         if code == 0 or not (taken or _MANAGER_WAS_SLOW in output):
             break
@@ -182,8 +184,8 @@ def environment(*, loopback: bool) -> Mapping[str, str]:
     variables |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
     scripts = str(Path(sys.executable).parent)
     variables["PATH"] = os.pathsep.join([scripts, variables.get("PATH", os.defpath)])
-    if loopback:
-        script = Path(__file__).with_name("loopback.js")
+    for name in ("patience.js", "loopback.js") if loopback else ("patience.js",):
+        script = Path(__file__).with_name(name)
         variables["NODE_OPTIONS"] = f'{variables.get("NODE_OPTIONS", "")} --require="{script}"'
     return variables
 
@@ -200,7 +202,10 @@ def _wait_for_tuner(launched: Launched) -> None:
                 f"experiment {launched.id} could not start: {'; '.join(state.get('errors', []))}; "
                 f"its log is {_log_directory(launched.id) / 'dispatcher.log'}"
             )
-        if state.get("status") != "INITIALIZED" and _get(launched, "job-statistics"):
+        status = state.get("status")
+        if status not in (INITIALIZED, RUNNING):
+            return  # it has nothing to do, and no trial will come
+        if status == RUNNING and _get(launched, "job-statistics"):
             return
         time.sleep(0.5)
 

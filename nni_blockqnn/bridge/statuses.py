@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+INITIALIZED = "INITIALIZED"
 RUNNING = "RUNNING"
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
@@ -22,5 +23,5 @@ DONE = "DONE"
 TUNER_NO_MORE_TRIAL = "TUNER_NO_MORE_TRIAL"
 """The tuner has no more parameters; NNI does not end such an experiment by itself."""
 ERROR = "ERROR"
-EXPERIMENT_RUNS = frozenset({"INITIALIZED", RUNNING, "NO_MORE_TRIAL", TUNER_NO_MORE_TRIAL})
+EXPERIMENT_RUNS = frozenset({INITIALIZED, RUNNING, "NO_MORE_TRIAL", TUNER_NO_MORE_TRIAL})
 EXPERIMENT_ENDED = frozenset({"STOPPED", DONE, ERROR})

@@ -22,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "fashion_mnist, cifar10, cifar100, imagenet, or module:function",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, help="folder for everything; run again, it goes on there"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("found"),
+        help="folder for everything; run again, it goes on there (default: %(default)s)",
     )
     parser.add_argument(
         "--hours", type=float, default=1.0, help="for all of it (default: %(default)g)"
@@ -58,7 +62,7 @@ def init(arguments: argparse.Namespace) -> int:
 
     if arguments.dry_run:
         return _dry_run(arguments)
-    output = _output(arguments)
+    output = arguments.output
     with _errors_of_data():
         plan = initialise(_request(arguments), output, _tell)
     print("\n".join(plan_lines(plan)))
@@ -78,7 +82,7 @@ def search(arguments: argparse.Namespace) -> int:
 
     if arguments.dry_run:
         return _dry_run(arguments)
-    output = _output(arguments)
+    output = arguments.output
     is_finished = (output / "result.json").exists()
     try:
         with _errors_of_data(), Display(Console(highlight=False)) as display:
@@ -107,12 +111,6 @@ def _request(arguments: argparse.Namespace) -> Request:
         final_epochs=arguments.final_epochs,
         seed=arguments.seed,
     )
-
-
-def _output(arguments: argparse.Namespace) -> Path:
-    if arguments.output is None:
-        raise ValueError("name the folder for what is found: -o FOLDER")
-    return arguments.output
 
 
 def _dry_run(arguments: argparse.Namespace) -> int:

@@ -125,7 +125,7 @@ def test_a_manager_that_dies_meanwhile_is_started_again(stage: Any) -> None:
 
 def test_one_that_dies_again_and_again_is_given_up(stage: Any) -> None:
     nni = FakeNni(*["GONE"] * 20)
-    with pytest.raises(StageError, match=r"experiment of the search ended 4 times \(GONE\)"):
+    with pytest.raises(StageError, match=r"experiment of the search ended 6 times \(GONE\)"):
         stage(nni)()
 
 
@@ -153,6 +153,22 @@ def test_one_that_gave_up_says_why(stage: Any) -> None:
     nni = FakeNni("DONE", state="given up")
     with pytest.raises(StageError, match=r"abcd1234 is given up: .* 5 trials failed in a row"):
         stage(nni)()
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("trainingService: {platform: local}", True),
+        ("trainingService: {platform: remote}", False),
+        ("trainingService: [{platform: local}, {platform: remote}]", False),
+        ("trainingService: 3", True),  # NNI says what is wrong
+        ("{", True),
+        ("", True),
+    ],
+)
+def test_other_machines_must_reach_the_manager(text: str, local: bool, tmp_path: Path) -> None:
+    (tmp_path / "search.yml").write_text(text)
+    assert _experiments._is_local(tmp_path / "search.yml") is local
 
 
 def test_nothing_is_run_again_where_nothing_was_lost(

@@ -22,6 +22,7 @@ from nni_blockqnn.automl._schedule import (
 from nni_blockqnn.automl._sizing import (
     Size,
     comes_to_cost,
+    halved_size,
     input_size,
     size_of_flops,
     tier_size,
@@ -147,7 +148,7 @@ def test_a_cost_in_numbers_is_kept(outline: Outline, flops: int) -> None:
 
 
 def test_a_cost_that_no_network_has_is_refused_with_those_that_are_possible() -> None:
-    with pytest.raises(RequestError, match=r"budget 10,000 .* digits .* allowed are some \d"):
+    with pytest.raises(RequestError, match=r"budget 10,000 .* digits .* nearest .* is 88,000"):
         size_of_flops(DIGITS, 10_000)
 
 
@@ -168,6 +169,15 @@ def test_the_input_is_about_a_square_of_the_side(
     height: int, width: int, side: int, expected: tuple[int, int]
 ) -> None:
     assert input_size(height, width, side) == expected
+
+
+def test_where_time_is_short_networks_cost_half() -> None:
+    for outline in (DIGITS, CIFAR, PHOTOS):
+        small = tier_size(outline, "small")
+        tiny = halved_size(outline, small)
+        assert tiny is not None
+        assert small.flops / 4 < tiny.flops <= small.flops / 2
+        assert comes_to_cost(tiny)
 
 
 def test_images_of_one_pixel_are_refused() -> None:
@@ -201,6 +211,27 @@ def test_given_numbers_are_kept() -> None:
     request = Request("digits", 1.0, trials=33, finalists=4, final_epochs=21)
     found = schedule(request, IMAGES, 1e-3, 2)
     assert (found.trials, found.finalists, found.final_epochs) == (33, 4, 21)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"final_epochs": 1},
+        {"final_epochs": 5_000},
+        {"trials": 1},
+        {"trials": 100_000},
+        {"finalists": 1_000},
+        {"trials": 1, "final_epochs": 1, "finalists": 1},
+    ],
+)
+@pytest.mark.parametrize("pace", [1e-6, 1e-3, 1e-2])
+def test_whatever_is_given_some_hours_are_enough(given: dict[str, int], pace: float) -> None:
+    request = Request("digits", 0.001, **given)
+    with pytest.raises(RequestError, match="hours must be at least about") as refused:
+        schedule(request, IMAGES, pace, 2)
+    enough = float(str(refused.value).split("about ")[1].split()[0].replace(",", ""))
+    found = schedule(replace(request, hours=min(1.01 * enough, 10_000)), IMAGES, pace, 2)
+    assert all(getattr(found, name) == value for name, value in given.items())
 
 
 def test_affordable_epochs_fill_the_time() -> None:
