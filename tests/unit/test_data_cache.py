@@ -8,12 +8,14 @@ import io
 import json
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import tarfile
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -185,20 +187,21 @@ def test_without_a_place_to_write_it_warns_and_goes_on(
     assert contents(data) == expected
 
 
-@pytest.mark.slow
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Stands for the disk's end: the same writes fail in the same way."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_a_full_disk_names_the_cache_and_the_variable(source: Path, cache: Path) -> None:
-    # a limit on file sizes stands for the disk's end: the same writes fail in the same way
-    script = """
-import resource, sys
-from pathlib import Path
-from nni_blockqnn.data import DataError, load_dataset
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-try:
-    load_dataset("cifar100", Path(sys.argv[1]))
-except DataError as error:
-    print(error)
-"""
-    (answer,) = printed_by(script, source)
+    with files_of_at_most(50_000), pytest.raises(DataError) as error:
+        load_dataset("cifar100", source)
+    answer = str(error.value)
     assert f"could not be written to the cache in {cache}" in answer
     assert "free some space there, or set NNI_BLOCKQNN_CACHE" in answer
     assert folders(cache) == []
@@ -287,25 +290,15 @@ together(4, work)
 """
 
 
-@pytest.mark.slow
-def test_four_processes_that_start_together_decode_once_and_agree(
-    tmp_path: Path, cache: Path
-) -> None:
+def write_fashion_mnist(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for name, count in (("train", 2000), ("t10k", 100)):
         header = bytes([0, 0, 8, 3]) + np.array([count, 28, 28], ">u4").tobytes()
         pixels = rng.integers(0, 256, count * 784, dtype=np.uint8).tobytes()
-        (tmp_path / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + pixels, 1))
+        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + pixels, 1))
         header = bytes([0, 0, 8, 1]) + np.array([count], ">u4").tobytes()
         labels = (np.arange(count, dtype=np.int64) % 10).astype(np.uint8).tobytes()
-        (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels, 1))
-
-    log = tmp_path / "log"
-    hashes = printed_by(TOGETHER + LOAD, tmp_path, log)
-    assert len(hashes) == 4
-    assert len(set(hashes)) == 1
-    assert log.read_text() == "decoded\n" * 4  # four files, each by one process
-    assert len(folders(cache)) == 1
+        (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels, 1))
 
 
 # --- downloads --------------------------------------------------------------------------------
@@ -349,18 +342,28 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 DOWNLOAD = """
 import torchvision.datasets
 
-torchvision.datasets.CIFAR100.url, torchvision.datasets.CIFAR100.tgz_md5 = sys.argv[2:]
-together(2, lambda: len(load_dataset("cifar100", Path(sys.argv[1]), validation="test").train))
+torchvision.datasets.CIFAR100.url, torchvision.datasets.CIFAR100.tgz_md5 = sys.argv[4:]
+together(2, lambda: len(load_dataset("cifar100", Path(sys.argv[3]), validation="test").train))
 """
 
 
 @pytest.mark.slow
-def test_two_processes_that_start_together_download_once(tmp_path: Path, server: Server) -> None:
-    data_dir = tmp_path / "new" / "data"
+def test_processes_that_start_together_decode_and_download_once(
+    tmp_path: Path, cache: Path, server: Server
+) -> None:
+    """Four that decode, which agree; then two that download."""
+    write_fashion_mnist(tmp_path)
+    log, data_dir = tmp_path / "log", tmp_path / "new" / "data"
     md5 = hashlib.md5(server.content).hexdigest()
-    assert printed_by(TOGETHER + DOWNLOAD, data_dir, server.url, md5) == ["40", "40"]
+    printed = printed_by(TOGETHER + LOAD + DOWNLOAD, tmp_path, log, data_dir, server.url, md5)
+    hashes, counts = printed[:4], printed[4:]
+    assert len(hashes[0]) == 64
+    assert len(set(hashes)) == 1
+    assert log.read_text() == "decoded\n" * 4  # four files, each by one process
+    assert counts == ["40", "40"]
     assert server.fetches == 1
     assert (data_dir / "cifar-100-python.tar.gz").read_bytes() == server.content
+    assert len(folders(cache)) == 2
 
 
 def test_half_a_download_is_never_taken_for_a_whole_one(

@@ -227,7 +227,7 @@ def test_the_source_of_the_residual_block_reads_like_the_paper() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(0, CASES, 7))  # each frame, encoding and projection
+@pytest.mark.parametrize("number", [0, 10, 14, 35])  # each frame, encoding and projection
 @torch.no_grad()
 def test_the_programs_give_the_networks_logits(number: int, tmp_path: Path) -> None:
     block, spec = cases()[number]

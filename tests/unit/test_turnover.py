@@ -36,43 +36,42 @@ def _in_a_fresh_python(code: str) -> list[str]:
     return finished.stdout.splitlines()
 
 
-@pytest.mark.slow
-def test_a_trial_loads_nothing_that_it_does_not_use() -> None:
+Told = tuple[dict[str, Any], set[str]]
+
+
+def _told_by_trial(no_patches: str) -> Told:
+    """A trial's final metric without its times, and the modules that its process has loaded."""
     load_digits()  # decoded by now: the first trial on a machine does need scikit-learn
-    *_, loaded = _in_a_fresh_python(
-        "import json, sys\n"
+    *_, line, modules = _in_a_fresh_python(
+        "import json, os, sys\n"
+        f"os.environ['NNI_BLOCKQNN_NO_PATCHES'] = '{no_patches}'\n"
         "from nni_blockqnn import trial\nfrom nni_blockqnn.bridge import channel\n"
         "channel.import_nni()\n"
         f"assert trial.main({TRIAL}) == 0\n"
         "print(json.dumps(list(sys.modules)))"
     )
-    modules = set(json.loads(loaded))
+    metric = {name: v for name, v in json.loads(line).items() if "seconds" not in name}
+    return metric, set(json.loads(modules))
+
+
+@pytest.fixture(scope="module")
+def usual_trial() -> Told:
+    return _told_by_trial("0")
+
+
+def test_a_trial_loads_nothing_that_it_does_not_use(usual_trial: Told) -> None:
+    _, modules = usual_trial
     assert modules >= {"nni", "torch", "ptflops"}
     # networkx is loaded by torch._dynamo as well, scipy and pandas by nni, torchvision by ptflops
     unused = {"torch._dynamo", "networkx", "scipy.stats", "pandas", "torchvision", "sklearn"}
     assert not modules & (unused | {"matplotlib"})
 
 
-@pytest.mark.slow
-def test_without_the_patches_a_trial_gives_the_same_numbers() -> None:
-    load_digits()
-    metrics, loaded = [], []
-    for value in ("0", "1"):
-        *_, line, modules = _in_a_fresh_python(
-            "import json, os, sys\n"
-            f"os.environ['NNI_BLOCKQNN_NO_PATCHES'] = '{value}'\n"
-            "from nni_blockqnn import trial\nfrom nni_blockqnn.bridge import channel\n"
-            "channel.import_nni()\n"
-            f"assert trial.main({TRIAL}) == 0\n"
-            "print(json.dumps(list(sys.modules)))"
-        )
-        metric = json.loads(line)
-        metrics.append({name: v for name, v in metric.items() if "seconds" not in name})
-        loaded.append(set(json.loads(modules)))
-    assert metrics[0] == metrics[1]
+def test_without_the_patches_a_trial_gives_the_same_numbers(usual_trial: Told) -> None:
+    metric, modules = _told_by_trial("1")
+    assert metric == usual_trial[0]
     patched_out = {"torch._dynamo", "scipy.stats", "torchvision"}
-    assert not loaded[0] & patched_out
-    assert loaded[1] >= patched_out, "or a library does not import it any more: drop the patch"
+    assert modules >= patched_out, "or a library does not import it any more: drop the patch"
 
 
 @pytest.mark.slow
