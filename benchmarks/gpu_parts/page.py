@@ -20,6 +20,8 @@ def page(parts: Mapping[str, Part], setting: Setting) -> str:
     """What is measured so far, a section a part."""
     lines = ["# On a GPU" if setting.device.type == "cuda" else "# On a CPU: a rehearsal", ""]
     lines += [f"{where(setting.device)}\n"]
+    if setting.smoke:
+        lines += ["Next to no data, everything once: these figures say that it runs, no more.\n"]
     order: dict[str, Row] = {}
     for part in parts.values():
         rows = results(setting.folder / f"{part.name}.jsonl")
