@@ -26,7 +26,7 @@ install: $(DEV_INSTALLED)
 # Experiments mostly wait, two at a time; the rest goes on in what they leave of the processor. It must
 # not take more: NNI gives its manager four seconds to start, and its tuner ten.
 test: $(DEV_INSTALLED)
-	$(MAKE) --jobs 2 --output-sync=target experiments check unit
+	$(MAKE) --jobs 2 --output-sync=target --keep-going experiments check unit
 
 quick: $(DEV_INSTALLED)
 	$(PYTEST) -m "not slow" -n 2

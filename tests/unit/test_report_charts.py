@@ -201,7 +201,7 @@ def test_what_the_agent_prefers_is_counted_by_stage() -> None:
     assert shares[1.0, "3×3 conv"] == 50.0
     assert shares[1.0, "identity"] == 25.0
     assert shares[0.1, "concat"] == 20.0  # 2 of 10 layers
-    assert sum(share for (epsilon, _), share in shares.items() if epsilon == 1.0) == 100
+    assert sum(float(share or 0) for (epsilon, _), share in shares.items() if epsilon == 1.0) == 100
     means = {row[:2]: row[2] for row in shapes.rows}
     assert means[1.0, "adds"] == 1
     assert means[0.1, "layers"] == 5.0
