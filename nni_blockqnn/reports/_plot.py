@@ -153,6 +153,24 @@ def chart_legend(axes: Axes, columns: int = 3, *, above_stages: bool = False) ->
         )
 
 
+def mark_below(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Where :func:`limit_to_most` has left points out, a mark on the edge for each."""
+    bottom = axes.get_ylim()[0]
+    below = [x for x, y in zip(xs, ys, strict=True) if y < bottom]
+    if below:
+        axes.scatter(
+            below,
+            [bottom] * len(below),
+            s=16,
+            marker="v",
+            color=POINT_COLOUR,
+            linewidth=0,
+            clip_on=False,
+            zorder=4,
+            label="below",
+        )
+
+
 def scale_flops(axes: Axes, flops: np.ndarray) -> None:
     """A logarithmic axis where the costs differ much, and its numbers as "12M"."""
     if max(flops) > 10 * min(flops):  # else there might be no power of ten to mark on the axis
