@@ -50,9 +50,10 @@ def course_chart(course: Course, by: str) -> plot.Chart | None:
     plot.whole_numbers(axes)
     plot.chart_legend(axes, above_stages=len(course.spans) > 1)
     errors = "" if by != "accuracy" else _noise_sentence(scored)
-    below = (
-        f" {left_out:,} blocks lie below the axis, where triangles mark them." if left_out else ""
-    )
+    below = ""
+    if left_out:
+        lie = "block lies" if left_out == 1 else "blocks lie"
+        below = f" {left_out:,} {lie} below the axis, as the triangles say."
     stages = " ε is the share of random actions." if len(course.spans) > 1 else ""
     return plot.Chart(
         name=f"{by}-by-iteration",
