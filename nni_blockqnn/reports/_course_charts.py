@@ -13,6 +13,8 @@ from nni_blockqnn.reports._stages import Course, Scored, standard_error
 
 AXIS_NAMES = {"accuracy": "early-stop accuracy (%)", "reward": "reward"}
 _MOST_MEANS = 120
+_LEFT_OUT = 0.1
+"""The share of blocks that may lie below the axis, if they are far below the others."""
 
 
 def course_chart(course: Course, by: str) -> plot.Chart | None:
@@ -42,11 +44,16 @@ def course_chart(course: Course, by: str) -> plot.Chart | None:
     _draw_noise(axes, scored, by, course.minimize)
     left_out = 0
     if by == "accuracy" or not course.minimize:
-        left_out = plot.limit_to_most(axes, [one.value for one in scored])
+        left_out = plot.limit_to_most(axes, [one.value for one in scored], _LEFT_OUT)
+    if left_out:
+        plot.mark_below(axes, *_xy(scored))
     plot.whole_numbers(axes)
     plot.chart_legend(axes, above_stages=len(course.spans) > 1)
     errors = "" if by != "accuracy" else _noise_sentence(scored)
-    below = f" {left_out:,} of the blocks lie below the chart." if left_out else ""
+    below = ""
+    if left_out:
+        lie = "block lies" if left_out == 1 else "blocks lie"
+        below = f" {left_out:,} {lie} below the axis, as the triangles say."
     stages = " ε is the share of random actions." if len(course.spans) > 1 else ""
     return plot.Chart(
         name=f"{by}-by-iteration",

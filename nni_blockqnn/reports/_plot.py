@@ -153,6 +153,24 @@ def chart_legend(axes: Axes, columns: int = 3, *, above_stages: bool = False) ->
         )
 
 
+def mark_below(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Where :func:`limit_to_most` has left points out, a mark on the edge for each."""
+    bottom = axes.get_ylim()[0]
+    below = [x for x, y in zip(xs, ys, strict=True) if y < bottom]
+    if below:
+        axes.scatter(
+            below,
+            [bottom] * len(below),
+            s=16,
+            marker="v",
+            color=POINT_COLOUR,
+            linewidth=0,
+            clip_on=False,
+            zorder=4,
+            label="below",
+        )
+
+
 def scale_flops(axes: Axes, flops: np.ndarray) -> None:
     """A logarithmic axis where the costs differ much, and its numbers as "12M"."""
     if max(flops) > 10 * min(flops):  # else there might be no power of ten to mark on the axis
@@ -164,7 +182,10 @@ def scale_flops(axes: Axes, flops: np.ndarray) -> None:
 
 
 def limit_to_most(axes: Axes, values: Iterable[float], share: float = 0.05) -> int:
-    """Leave the worst few values out of the y axis, where they would press all others flat.
+    """Leave a few values out of the y axis that are so far below that they press all others flat.
+
+    Args:
+        share: of the values that may be left out.
 
     Returns:
         How many are left out.
@@ -172,9 +193,11 @@ def limit_to_most(axes: Axes, values: Iterable[float], share: float = 0.05) -> i
     known = np.sort(np.asarray([*values], dtype=float))
     if len(known) < 20:
         return 0
-    low, lowest, highest = float(np.quantile(known, share)), float(known[0]), float(known[-1])
-    if low - lowest <= (highest - low) / 2:
+    usual, highest = float(np.quantile(known, share)), float(known[-1])
+    far_below = known < usual - (highest - usual) / 2
+    if not far_below.any():
         return 0
-    margin = (highest - low) * 0.06
-    axes.set_ylim(low - margin, highest + margin)
-    return int(np.sum(known < low - margin))
+    lowest = float(known[~far_below][0])
+    margin = (highest - lowest) * 0.06
+    axes.set_ylim(lowest - margin, highest + margin)
+    return int(far_below.sum())

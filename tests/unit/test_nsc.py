@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import blocks
 
-from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.layer import ENCODINGS, LAYER_LIMIT, InvalidBlockError, Layer
 from nni_blockqnn.space.search_space import SearchSpace
 
@@ -334,3 +334,41 @@ def test_a_block_of_another_encoding_than_the_one_asked_for_is_refused() -> None
     assert SearchSpace(encoding="separate").parse(separate.to_json()) == separate
     with pytest.raises(InvalidBlockError, match="encoding must be pcc, got 'separate'"):
         SearchSpace().parse(separate.to_json())
+
+
+def test_rows_that_were_read_before_are_read_as_the_first_time() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(2):  # the second time from memory
+        for block in (SearchSpace().random_block(rng) for _ in range(60)):
+            assert parse_block(block.to_json()) == block
+            without = json.dumps(block.codes[:-1], separators=(",", ":"))
+            assert parse_block(without) == block
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[1,1,3,0,0],[1,1,3,0,0]]",  # known rows where they may not stand
+        "[[2,1,3,1,0],[1,1,3,0,0]]",
+        "[[1,1,3,0,0],[2,7,0,0,0],[3,1,3,2,0]]",
+        "[[1,7,0,0,0]]",
+        "[[1,1,3,0,0],[2,7,0,0,0]",
+        "[[1,1,3,0,0]],[[2,1,3,1,0]]",
+        "[[1,1,3,0,0],[2,1,3.0,1,0]]",
+        "[[1,1,3,0,0],[2,true,3,1,0]]",
+        "[[1,1,3,0,0], [2,7,0,0,0],[2,1,3,1,0]]",  # after a text with spaces between its rows
+        "[[]]",
+        "[[",
+        "[[]",
+    ],
+)
+def test_known_rows_do_not_make_a_wrong_block_right(text: str) -> None:
+    known = "[[1,1,3,0,0],[2,1,3,1,0],[3,1,3,2,0],[4,7,0,0,0]]"
+    for one in (known, "[[1,1,3,0,0],[2,7,0,0,0]]", "[[1,1,3,0,0], [2,7,0,0,0]]", "[[1,4,0,0,0]]"):
+        parse_block(one)
+    messages = []
+    for read in (parse_block, Block.parse, parse_block):
+        with pytest.raises(InvalidBlockError) as caught:
+            read(text)
+        messages.append(str(caught.value))
+    assert len(set(messages)) == 1

@@ -82,6 +82,15 @@ def test_the_course_goes_in_the_order_in_which_blocks_were_handed_out() -> None:
     assert [row[3] for row in rewards.rows] == [20.0, 60.0, 40.0, 80.0, 0.0]
 
 
+def test_blocks_far_below_the_others_are_marked_on_the_edge() -> None:
+    chart = course_chart(course([10.0, *np.linspace(90, 95, 39)], {}, step=8), "accuracy")
+    assert chart is not None
+    axes = chart.figure.axes[0]
+    (marks,) = (one for one in axes.collections if one.get_label() == "below")
+    assert marks.get_offsets().tolist() == [[0.0, axes.get_ylim()[0]]]  # type: ignore[union-attr]
+    assert " 1 block lies below the axis" in chart.caption
+
+
 def test_start_blocks_stand_apart_from_means_and_stages() -> None:
     trials = [trial(n, ONE_LAYER, one, one) for n, one in enumerate([90.0, 10.0, 30.0])]
     trials[0] = replace(trials[0], is_start=True)
