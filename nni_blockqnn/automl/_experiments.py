@@ -19,7 +19,13 @@ from nni_blockqnn.bridge.experiments import (
     ExperimentNotFoundError,
     find_experiment,
 )
-from nni_blockqnn.bridge.statuses import DONE, EXPERIMENT_RUNS, TUNER_NO_MORE_TRIAL, UNDER_WAY
+from nni_blockqnn.bridge.statuses import (
+    ADD_RESUMED,
+    DONE,
+    EXPERIMENT_RUNS,
+    TUNER_NO_MORE_TRIAL,
+    UNDER_WAY,
+)
 from nni_blockqnn.common.messages import UserError
 from nni_blockqnn.results.experiment import Results, read_results
 from nni_blockqnn.results.lost import find_lost
@@ -31,6 +37,8 @@ _GRACE_SECONDS = 60.0
 """How long NNI may take to write its first records."""
 _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
+_QUEUED_POLLS = 90
+"""The same where a resume has queued trials; those that an earlier one has queued never run."""
 _MOST_RESUMES = 5
 """Of an experiment whose manager dies while it is watched."""
 _MOST_STARTS = 6
@@ -59,7 +67,7 @@ def carry_out(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> R
     it again.
 
     Raises:
-        StageError: if it failed, or gave up.
+        StageError: if it ends again and again.
         LaunchError: if it does not start.
     """
     experiment = folder.experiment(stage)
@@ -75,7 +83,7 @@ def carry_out(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> R
             status = _follow(experiment, launched, watch)
         if status in (DONE, TUNER_NO_MORE_TRIAL):
             launch.stop(launched.id)
-            return _checked(find_experiment(launched.id))
+            return read_results(find_experiment(launched.id))
     raise StageError(
         f"NNI's experiment of the {stage} ended {1 + _MOST_RESUMES} times ({status}); "
         "nnictl experiment list --all names it, and its logs say why"
@@ -154,24 +162,28 @@ def _follow(experiment: Experiment, launched: launch.Launched, watch: Watch) -> 
         watch(results, launched.url)
         given_up = status == TUNER_NO_MORE_TRIAL and not any(map(results.statuses.get, UNDER_WAY))
         idle_polls = idle_polls + 1 if given_up else 0
-        if status not in EXPERIMENT_RUNS or idle_polls == _IDLE_POLLS:
+        patience = _QUEUED_POLLS if results.statuses.get(ADD_RESUMED) else _IDLE_POLLS
+        if status not in EXPERIMENT_RUNS or idle_polls >= patience:
             return status
         time.sleep(_POLL_SECONDS)
 
 
-def _checked(experiment: Experiment) -> Results:
-    results = read_results(experiment)
+def check_results(results: Results) -> None:
+    """Check that an experiment has ended well.
+
+    Raises:
+        StageError: if it failed, gave up or has no result, with the reasons of its trials.
+    """
     status = read_status(results)
-    if status.state in ("given up", "failed") or not results.trials:
-        reasons = [
-            f"{group.count} x {group.fate}: {group.reason}" for group in problem_groups(results)
-        ]
-        raise StageError(
-            f"NNI's experiment {experiment.id} is {status.text}; "
-            f"{'; '.join(filter(None, [status.why, *reasons[:3]]))}. Its trials' logs: "
-            f"blockqnn top {experiment.id}"
-        )
-    return results
+    if status.state not in ("given up", "failed") and results.trials:
+        return
+    experiment = results.experiment
+    reasons = [f"{group.count} x {group.fate}: {group.reason}" for group in problem_groups(results)]
+    raise StageError(
+        f"NNI's experiment {experiment.id} is {status.text}; "
+        f"{'; '.join(filter(None, [status.why, *reasons[:3]]))}. Its trials' logs: "
+        f"blockqnn top {experiment.id}"
+    )
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from nni_blockqnn.automl._experiments import StageError
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._recipes import final_options
 from nni_blockqnn.automl._schedule import (
@@ -65,13 +64,11 @@ class Winner(NamedTuple):
 def write_finals(folder: SearchFolder, request: Request, outline: Outline, results: Results) -> int:
     """Write the finalists of a search and the configuration that trains them; returns their epochs.
 
-    Raises:
-        StageError: if the search found nothing that can be trained on.
+    Args:
+        results: at least one.
     """
     config = results.experiment.config
     best = _best(results)
-    if not best:
-        raise StageError(f"the search {results.experiment.id} brought no result")
     repeats = best[0].repeats or SearchSpace.from_json(config["searchSpace"]).repeats[0]
     found = [one for one in best if name_of(one.block) is None and one.repeats == repeats]
     found = varied_results(found, request.finalists or finalists_of(len(results.trials)), results)
@@ -92,12 +89,10 @@ def final_epochs(config: Mapping[str, Any]) -> int:
 def write_winners(folder: SearchFolder, results: Results) -> None:
     """Write the best finalist and the hand-made blocks beside it, with what they were validated at.
 
-    Raises:
-        StageError: if no finalist has a result.
+    Args:
+        results: at least one.
     """
     ranked = distinct_best(results, len(results.trials))
-    if not ranked:
-        raise StageError(f"no finalist of {results.experiment.id} has a result")
     chosen = {"winner": ranked[0]}
     for one in ranked[1:]:
         if (name := name_of(one.block)) is not None:

@@ -17,6 +17,9 @@ from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.named import name_of
 from nni_blockqnn.network.cost import estimate_cost
 
+_FAR = 1.0
+"""Points between the accuracy and the mean of the classes' own, from which on both are said."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -135,6 +138,9 @@ def answer_lines(answer: Answer, folder: Path) -> Iterable[str]:
             f"  {_label(row):<10} {row.accuracy:>11.2f} %   {row.low:5.2f} to {row.high:6.2f}  "
             f"{row.flops:>13,} {row.params:>11,}"
         )
+    if any(abs(row.balanced_accuracy - row.accuracy) >= _FAR for row in answer.rows):
+        means = (f"{_label(row)} {row.balanced_accuracy:.2f} %" for row in answer.rows)
+        yield f"  mean of the classes' accuracies: {', '.join(means)}"
     yield f"  {_verdict(answer)}"
     quoted = shlex.quote(str(folder))
     yield f"  all of it is in   {folder}: network/, report.html, block.svg, results.csv and more"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nni_blockqnn.automl._experiments import carry_out, run_lost_again
+from nni_blockqnn.automl._experiments import carry_out, check_results, run_lost_again
 from nni_blockqnn.automl._finals import final_epochs, read_winners, write_finals, write_winners
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._outputs import export_winner, write_outputs
@@ -109,6 +109,7 @@ def _searched(
         return read_results(experiment)
     display.say("the search begins, or goes on")
     results = carry_out(folder, SEARCH, folder.config, SearchProgress(display, request))
+    check_results(results)
     epochs = write_finals(folder, request, outline, results)
     display.say(f"the search is done: {len(results.trials)} results; finalists get {epochs} epochs")
     return results
@@ -121,6 +122,7 @@ def _finalists_trained(folder: SearchFolder, display: Display) -> Results:
     config = folder.finalists.with_suffix(".yml")
     results = carry_out(folder, FINALISTS, config, watch)
     results = run_lost_again(folder, FINALISTS, config, watch) or results
+    check_results(results)
     write_winners(folder, results)
     display.say(
         f"{len(results.trials)} finalists are trained {final_epochs(results.experiment.config)} "

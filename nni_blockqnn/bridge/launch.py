@@ -158,7 +158,7 @@ def status(launched: Launched) -> str:
     answers."""
     try:
         return str(_get(launched, "check-status")["status"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: an empty answer
         return "GONE"
 
 
@@ -166,7 +166,7 @@ def answering_id(launched: Launched) -> str | None:
     """The ID of the experiment whose manager answers at that port, None if none does."""
     try:
         return str(_get(launched, "experiment")["id"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: an empty answer
         return None
 
 

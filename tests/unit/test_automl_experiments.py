@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ import pytest
 from test_experiments import final, make_experiment
 
 from nni_blockqnn.automl import _experiments
-from nni_blockqnn.automl._experiments import StageError, carry_out, run_lost_again
+from nni_blockqnn.automl._experiments import (
+    StageError,
+    carry_out,
+    check_results,
+    run_lost_again,
+)
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl.request import Request
 from nni_blockqnn.bridge.launch import Launched, LaunchError
@@ -151,8 +157,29 @@ def test_another_fault_of_the_start_is_said_at_once(stage: Any) -> None:
 
 def test_one_that_gave_up_says_why(stage: Any) -> None:
     nni = FakeNni("DONE", state="given up")
+    results = stage(nni)()
     with pytest.raises(StageError, match=r"abcd1234 is given up: .* 5 trials failed in a row"):
-        stage(nni)()
+        check_results(results)
+    nni.state = "finished"
+    check_results(results)
+    with pytest.raises(StageError, match="abcd1234 is finished"):
+        check_results(replace(results, trials=()))
+
+
+def test_trials_that_a_resume_has_queued_are_waited_for(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NNI says that the tuner has no more, before it runs those again that a kill has cut off."""
+    nni = FakeNni(*["TUNER_NO_MORE_TRIAL"] * 8, "RUNNING", "DONE")
+    run = stage(nni)
+    read = _experiments.read_results
+
+    def with_queued(experiment: Any) -> Results:
+        return replace(read(experiment), statuses={"ADD_RESUMED": 1})
+
+    monkeypatch.setattr(_experiments, "read_results", with_queued)
+    run()
+    assert nni.statuses == []
 
 
 @pytest.mark.parametrize(

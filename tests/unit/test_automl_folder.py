@@ -294,6 +294,14 @@ def test_the_answer_in_ten_lines() -> None:
     assert "overlap" not in "\n".join(answer_lines(clear, Path("found")))
 
 
+def test_the_mean_of_the_classes_is_said_where_it_is_another() -> None:
+    assert "mean of the classes" not in "\n".join(answer_lines(ANSWER, Path("found")))
+    far = replace(ANSWER, rows=(replace(ROW, balanced_accuracy=60.0), *ANSWER.rows[1:]))
+    lines = list(answer_lines(far, Path("found")))
+    assert len(lines) <= 10
+    assert "  mean of the classes' accuracies: found 60.00 %, found 95.90 %" in lines
+
+
 def test_a_hand_made_winner_is_called_so() -> None:
     residual = replace(ROW, block=NAMED_BLOCKS["residual"].to_json())
     text = next(iter(answer_lines(replace(ANSWER, rows=(residual, ROW)), Path("found"))))
