@@ -63,7 +63,10 @@ def best_results(results: Results, selection: Selection) -> list[TrialResult]:
         every = distinct_best(fitting, len(fitting.trials), by)
         best = [result for result in every if is_within(result.block, spec, selection)]
     else:
-        best = distinct_best(fitting, len(fitting.trials), by, *limits)
+        # the keys of all networks take most of the time, and the first ones mostly do
+        is_chosen_later = selection.varied or selection.finals is not None
+        wanted = len(fitting.trials) if is_chosen_later else selection.k
+        best = distinct_best(fitting, wanted, by, *limits)
     if selection.finals is not None:
         best = next_finalists(best, results, selection.finals)
     return varied_results(best, selection.k, results) if selection.varied else best[: selection.k]
