@@ -64,9 +64,11 @@ def _kinds(early: Table) -> Iterator[str]:
         entries = [entry for entry in early.entries if kind in ("all", entry.kind)]
         if len(entries) > 1:
             found = np.array([entry.accuracy for entry in entries])
+            several = any(len(entry.accuracies) > 1 for entry in entries)
             yield (
                 f"| {kind} | {len(entries)} | {found.mean():.2f} | {found.std(ddof=1):.2f} "
-                f"| {found.min():.1f} to {found.max():.1f} | {seed_noise(entries):.2f} |"
+                f"| {found.min():.1f} to {found.max():.1f} "
+                f"| {f'{seed_noise(entries):.2f}' if several else ''} |"
             )
 
 
@@ -111,22 +113,22 @@ def _ceiling(longer: Table) -> Iterator[str]:
     """How far the best block lies above the better of residual and inception.
 
     The best is chosen by all seeds but one and read on that one, for each seed in turn, so that
-    luck is not counted.
+    luck is not counted. Blocks of fewer seeds are left out.
     """
     named = [found for name in ("residual", "inception") if (found := _named(longer, name))]
     if not named or len(longer.entries) < 4:
         return
     better = max(named, key=lambda entry: entry.accuracy)
     seeds = range(len(better.accuracies))
+    whole = [entry for entry in longer.entries if len(entry.accuracies) == len(seeds)]
     picked = [
-        max(longer.entries, key=lambda entry: _without(entry, seed)).accuracies[seed]
-        for seed in seeds
+        max(whole, key=lambda entry: _without(entry, seed)).accuracies[seed] for seed in seeds
     ]
     gap = float(np.mean(picked)) - better.accuracy
     error = seed_noise(longer.entries) * np.sqrt(2 / len(seeds))
-    top = max(longer.entries, key=lambda entry: entry.accuracy)
+    top = max(whole, key=lambda entry: entry.accuracy)
     yield (
-        f"- ceiling: the best of {len(longer.entries)}, chosen by the other seeds, lies {gap:+.2f} "
+        f"- ceiling: the best of {len(whole)}, chosen by the other seeds, lies {gap:+.2f} "
         f"± {_NORMAL_95 * error:.2f} points from the better hand-made block "
         f"({better.accuracy:.2f}); by all seeds it has {top.accuracy:.2f} ({top.kind}, "
         f"{len(top.block.layers)} layers, width {top.width}): {top.block}"

@@ -188,6 +188,9 @@ def test_the_description_finds_the_ceiling_without_the_luck_of_the_chosen_seed()
     assert "| residual | 5 | 40.50 ± 0.50 | 50.00 ± 0.00 |" in text
     assert "all (4): Spearman of early mean and final mean 1.00" in text
     assert json.loads(long.setup)["scored"] == "test"
+    once = replace(long.entries[-1], accuracies=(99.0,))
+    text = "\n".join(described_ground([early, Table(long.setup, (*long.entries, once))]))
+    assert "the best of 4, chosen by the other seeds, lies +1.33 ±" in text  # one seed is luck
 
 
 @pytest.fixture(scope="module")
