@@ -91,6 +91,7 @@ def page_template(name: str) -> Template:
     )
     environment.filters |= {
         "quantity": quantity,
+        "sortable": lambda value: "" if value is None else value,
         "duration": duration,
         "quoted": shlex.quote,
         "decimals": decimals,

@@ -399,7 +399,7 @@ def test_the_model_card_says_what_is_known(exported: tuple[Path, nn.Module]) -> 
         assert line in lines
     assert not any("processes" in line for line in lines)
     assert EVERY_LAYER.to_json() in (folder / "README.md").read_text(encoding="utf-8")
-    assert (folder / "block.svg").read_text(encoding="utf-8").count("5×5 conv") == 1
+    assert (folder / "block.svg").read_text(encoding="utf-8").count("5×5 conv</text>") == 1
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "grey"), (3, "RGB")])

@@ -42,8 +42,8 @@ def stated(results: Results, tmp_path: Path) -> str:
     write_report(results, tmp_path / "r.html")
     text = html.unescape((tmp_path / "r.html").read_text())
     _, _, rest = text.partition("so neighbours in the table may well change places.</p>")
-    paragraph = rest.partition("<p>")[2].partition("</p>")[0]
-    return " ".join(paragraph.split())
+    paragraphs = (" ".join(part.partition("</p>")[0].split()) for part in rest.split("<p>")[1:])
+    return next(paragraph for paragraph in paragraphs if "eward" in paragraph)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,8 @@ def test_a_trial_that_reports_no_accuracy_has_a_report(tmp_path: Path) -> None:
             object.__setattr__(trial, name, None)
     assert stated(results, tmp_path).startswith(UNKNOWN)
     page = (tmp_path / "r.html").read_text()
-    assert "best reward so far" in page
+    assert "Reward by iteration" in page
+    assert "Accuracy by iteration" not in page
     assert "<b>2.50</b><span>best reward" in page
     assert "best early-stop accuracy" not in page
     assert "None" not in page.partition("<script>")[0].partition("</style>")[2]

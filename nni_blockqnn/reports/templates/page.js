@@ -52,7 +52,7 @@ for (const table of document.querySelectorAll("table.ranking")) {
   }
   const value = (body, column) => {
     const given = body.rows[0].cells[column].dataset.value;
-    return given === "None" || given === undefined ? NaN : Number(given);
+    return given === "" || given === undefined ? NaN : Number(given);
   };
   headings.forEach((heading, column) => {
     if (heading.dataset.sort === undefined) return;
