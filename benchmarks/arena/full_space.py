@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -74,17 +74,8 @@ class FullArena:
         """The final accuracy, of which a search sees the early stop's."""
         found = Objective("final accuracy", self.space, self.find, _value, match=self.match)
         values = [value for block in self._climbed(found) if (value := found(block)) is not None]
-        best = Objective(
-            found.name,
-            found.space,
-            found.find,
-            found.value,
-            best=max(value.judged for value in values),
-            best_seen=max(value.seen for value in values),
-            values=found.values,
-            match=self.match,
-        )
-        return [best]
+        best = max(value.judged for value in values)
+        return [replace(found, best=best, best_seen=max(value.seen for value in values))]
 
     def _climbed(self, objective: Objective) -> Iterator[Block]:
         """The blocks on walks uphill, by what blocks are worth in the end."""
