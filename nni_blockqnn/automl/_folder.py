@@ -25,7 +25,7 @@ from nni_blockqnn.bridge.experiments import (
     find_experiment,
     known_experiments,
 )
-from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.files import foreign_entries, write_whole
 from nni_blockqnn.common.messages import shown
 
 _RECORD_NAME = "search.json"
@@ -183,9 +183,7 @@ class SearchFolder:
         return Path(directory).resolve() == self.path.resolve()
 
     def _others(self) -> list[str]:
-        if not self.path.is_dir():
-            return []
-        return sorted(one.name for one in self.path.iterdir() if one.name != _LOCK_NAME)
+        return foreign_entries(self.path, {_LOCK_NAME, _RECORD_NAME})
 
     def _record(self) -> dict[str, Any] | None:
         try:

@@ -159,6 +159,16 @@ def test_a_folder_of_something_else_is_refused(folder: SearchFolder, tmp_path: P
         SearchFolder(tmp_path / "file").check(REQUEST)
 
 
+def test_a_kill_before_the_claim_leaves_the_folder_free(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    for name in ("search.lock", "search.json.tmp"):
+        (folder.path / name).touch()
+    folder.check(REQUEST)
+    folder.claim(REQUEST, "data")
+    folder.release()
+    assert not (folder.path / "search.json.tmp").exists()
+
+
 def test_a_configuration_of_the_users_own_is_taken(folder: SearchFolder) -> None:
     folder.path.mkdir()
     folder.config.write_text("maxTrialNumber: 3\n")
