@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nni_blockqnn import Block, BlockSearch
+from nni_blockqnn import Block, BlockSearch, Cost, estimate_cost
+from nni_blockqnn.predictor.families import varied
 from nni_blockqnn.predictor.final_results import FinalResults
 from nni_blockqnn.predictor.guide import Guide
 from nni_blockqnn.predictor.predictor import Network
@@ -40,10 +41,12 @@ class Choice(NamedTuple):
 
 def choose(search: BlockSearch, final: Trainings) -> Choice:
     """The finalist that is expected to be best after its long trainings."""
-    finals = _Finals(search, final)
-    for result in search.finalists(VARIED):
-        finals.train((result.block, result.repeats))
-    known = [(result.block, result.repeats) for result in search.best(len(search.history))]
+    early = search.predictor if isinstance(search.predictor, Guide) else _guide(search, final)
+    finals = _Finals(search, early, final)
+    known = list(dict.fromkeys((result.block, result.repeats) for result in search.history))
+    known = [known[at] for at in np.argsort(-early.mean(known), kind="stable")]
+    for at in varied(known, VARIED, early):
+        finals.train(known[at])
     for _ in range(CORRECTED):
         rest = [network for network in known if network not in finals.accuracies]
         if rest:
@@ -58,6 +61,20 @@ def choose(search: BlockSearch, final: Trainings) -> Choice:
     return Choice(chosen[0], means, finals.seconds)
 
 
+def _guide(search: BlockSearch, final: Trainings) -> Guide:
+    """A predictor that has learnt from a search that had none."""
+
+    def cost(block: Block, repeats: int) -> Cost:
+        spec = final.setup.network(block)
+        assert spec is not None, "the search has sent it"
+        return estimate_cost(block, spec.with_repeats(repeats))
+
+    guide = Guide(cost)
+    for result in search.history:
+        guide.observe((result.block, result.repeats), result.reward)
+    return guide
+
+
 class _Finals:
     """Long trainings of a search's networks, and what they let expect of the others.
 
@@ -66,10 +83,9 @@ class _Finals:
         seconds: that they all took.
     """
 
-    def __init__(self, search: BlockSearch, final: Trainings) -> None:
-        assert isinstance(search.predictor, Guide)
+    def __init__(self, search: BlockSearch, early: Guide, final: Trainings) -> None:
         rewards = [result.reward for result in search.history]
-        self.expected = FinalResults(search.predictor, float(np.std(rewards)))
+        self.expected = FinalResults(early, float(np.std(rewards)))
         self.accuracies: dict[Network, list[float]] = {}
         self.seconds = 0.0
         self._final = final

@@ -16,6 +16,7 @@ from verdict.trainings import Trainings
 _PREDICTOR = {"predictor": "wl", "candidates": {"pool": 160}}
 ARMS: dict[str, dict[str, Any]] = {
     "random": {"agent": "random"},
+    "random, then finals": {"agent": "random"},
     "evolution": {"agent": "evolution"},
     "Q, tuned": {},
     "predictor": _PREDICTOR,
@@ -23,7 +24,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 """Arguments of :class:`BlockSearch`. The predictor's candidates must not depend on how busy the
 machine is."""
-WITH_FINALS = {"predictor, then finals"}
+WITH_FINALS = {"predictor, then finals", "random, then finals"}
 """Their pick is chosen by :mod:`verdict.finals`."""
 
 _TRAINING_SEED = 0

@@ -4,7 +4,7 @@ It has the keys of a search, ``block``, ``repeats`` and ``network``, but all of 
 choices of NNI. It also has ``space`` if the blocks have other kernels than the paper's, extra kinds
 of layers, or another encoding than "pcc", and ``match`` if their filters are scaled to a cost:
 a grid could not pair blocks with widths. :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
-hands out each block once.
+hands out each block once, and then what :class:`Further` asks for.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
@@ -29,6 +30,55 @@ _EXAMPLES = {
     "match": '["{\\"flops\\": 40000000}"]',
 }
 _KEYS = ("block", "repeats", "network", "match", "space")
+_MOST_FURTHER = 1_000
+
+
+class Further(NamedTuple):
+    """What is trained after the finalists, as ``classArgs`` of their tuner name it.
+
+    Attributes:
+        search: the ID of the experiment whose results the finalists are of, or its folder.
+        more: further networks of the search, chosen by what the long trainings let expect.
+        again: the best so many of all are trained again.
+        seeds: trainings of each of these, the first one included.
+    """
+
+    search: str
+    more: int = 0
+    again: int = 0
+    seeds: int = 3
+
+    @classmethod
+    def of(cls, class_args: Any) -> Further | None:
+        """Checked ``classArgs``; ``None`` if there are none.
+
+        Raises:
+            ValueError: naming the argument, its value and what is allowed.
+        """
+        given = {} if class_args is None else class_args
+        if not isinstance(given, Mapping):
+            raise ValueError(f"classArgs must be an object, got {shown(class_args)}")
+        if unknown := sorted(set(map(str, given)) - set(cls._fields)):
+            raise ValueError(f"{unknown[0]} is none of its arguments: {', '.join(cls._fields)}")
+        if not given:
+            return None
+        if not isinstance(search := given.get("search"), str) or not search:
+            raise ValueError(
+                "search must be the ID of the experiment whose blocks are trained, got "
+                f"{shown(search)}"
+            )
+        lowest = {"more": 0, "again": 0, "seeds": 2}
+        numbers = {
+            name: checked_integer(name, given[name], lowest[name], _MOST_FURTHER)
+            for name in lowest
+            if name in given
+        }
+        return cls(search, **numbers)
+
+    @property
+    def trainings(self) -> int:
+        """Those beside one of each finalist."""
+        return self.more + self.again * (self.seeds - 1)
 
 
 def finalists_space(
@@ -91,17 +141,21 @@ def finalist_tasks(search_space: Mapping[str, Any]) -> list[TrialTask]:
 
 
 def check_grid(
-    search_space: Mapping[str, Any], trials: int | None
+    search_space: Mapping[str, Any], trials: int | None, further: Further | None = None
 ) -> tuple[Literal["ok", "warning", "failure"], str]:
     """How a check of the grid ends: "ok", "warning" or "failure", and a message.
 
     Args:
         trials: the experiment's maxTrialNumber.
+        further: what is trained after the grid.
     """
     try:
-        count = len(finalist_tasks(search_space))
+        grid = len(finalist_tasks(search_space))
+        if further is not None:
+            shared_parameters(search_space)
     except ValueError as error:
         return "failure", str(error)
+    count = grid + (further.trainings if further is not None else 0)
     if trials is not None and trials > count:
         return "warning", (
             f"there are {count}, but maxTrialNumber is {trials}: the experiment will not "
@@ -112,7 +166,28 @@ def check_grid(
             f"maxTrialNumber is {trials}: {count - trials} will not be trained; write "
             f"maxTrialNumber: {count}"
         )
-    return "ok", f"all {count} can be built"
+    if further is None:
+        return "ok", f"all {grid} can be built"
+    return "ok", f"all {grid} can be built, and {further.trainings} trainings follow"
+
+
+def shared_parameters(search_space: Mapping[str, Any]) -> dict[str, Any]:
+    """What the trials of a grid have in common: all but the block.
+
+    Raises:
+        ValueError: naming what has several values, or is not a list of choices.
+    """
+    shared = {}
+    for name in search_space:
+        values = _choices(search_space, name)
+        if name != "block" and len(values) > 1:
+            raise ValueError(
+                f"{name} has {len(values)} values, {shown(values)}; with classArgs.search it must "
+                "have one"
+            )
+        shared[name] = values[0]
+    shared.pop("block", None)
+    return shared
 
 
 def network_of_grid(search_space: Mapping[str, Any]) -> str:

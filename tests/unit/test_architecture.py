@@ -48,7 +48,7 @@ ARROWS = {
     "commands": "automl blocks bridge calibration common data exchange export model_space network "
     "q_learning reports results space training trials",
     "tuner": "common exchange q_learning record space",
-    "finalists_tuner": "bridge exchange",
+    "finalists_tuner": "bridge exchange results",
     "trial": "bridge common trials",
     "cli": "common",
     "__main__": "cli common",
