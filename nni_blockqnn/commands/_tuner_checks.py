@@ -9,12 +9,11 @@ from typing import Any
 from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.commands._config_file import Finding, importable_from
 from nni_blockqnn.common.messages import UserError
-from nni_blockqnn.exchange.finalists import Further, check_grid, is_finalists
+from nni_blockqnn.exchange.finalists import FINALISTS_TUNER, Further, check_grid, is_finalists
 from nni_blockqnn.space.search_space import SearchSpace
 
 OUR_TUNERS = ("nni_blockqnn.tuner.BlockQNNTuner", "nni_blockqnn.BlockQNNTuner")
 REGISTERED_NAME = "BlockQNN"
-FINALISTS_TUNER = "nni_blockqnn.finalists_tuner.FinalistsTuner"
 
 
 def check_tuner(config: Any) -> Iterator[Finding]:

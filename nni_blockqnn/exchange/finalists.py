@@ -30,7 +30,9 @@ _EXAMPLES = {
     "match": '["{\\"flops\\": 40000000}"]',
 }
 _KEYS = ("block", "repeats", "network", "match", "space")
-_MOST_FURTHER = 1_000
+FINALISTS_TUNER = "nni_blockqnn.finalists_tuner.FinalistsTuner"
+MOST_FURTHER = 1_000
+"""Networks or seeds."""
 
 
 class Further(NamedTuple):
@@ -69,7 +71,7 @@ class Further(NamedTuple):
             )
         lowest = {"more": 0, "again": 0, "seeds": 2}
         numbers = {
-            name: checked_integer(name, given[name], lowest[name], _MOST_FURTHER)
+            name: checked_integer(name, given[name], lowest[name], MOST_FURTHER)
             for name in lowest
             if name in given
         }

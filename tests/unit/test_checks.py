@@ -67,7 +67,12 @@ def test_gpus(
     ("tuner", "space", "level", "said"),
     [
         (FINALISTS, None, "ok", "hands out each finalist once"),
-        (FINALISTS | {"classArgs": {"k": 3}}, None, "failure", "takes no classArgs, got {'k': 3}"),
+        (
+            FINALISTS | {"classArgs": {"k": 3}},
+            None,
+            "failure",
+            "k is none of its arguments: search, more, again, seeds",
+        ),
         (GRID_SEARCH, None, "warning", "write tuner: {className: nni_blockqnn.finalists_tuner.F"),
         ({"name": "Random"}, None, "warning", "not one for finalists"),
         ({"name": "Random"}, SEARCH, "warning", "not BlockQNN's"),
