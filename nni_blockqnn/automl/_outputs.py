@@ -38,7 +38,7 @@ def export_winner(folder: SearchFolder) -> None:
 def write_outputs(
     folder: SearchFolder, request: Request, answer: Answer, searched: Results, finals: Results
 ) -> None:
-    """Write reports, pictures and tables; the answer itself last."""
+    """Write reports, pictures and tables: all but the answer itself, which is to come last."""
     path = folder.path
     rows = {
         f"Test accuracy, {row.name}": f"{row.accuracy:.2f} % ({row.low:.2f} to {row.high:.2f})"
@@ -55,7 +55,6 @@ def write_outputs(
     script = path / "reproduce.sh"
     write_whole(script, _reproduce(request, answer))
     script.chmod(0o755)
-    write_whole(folder.answer, answer.to_json())
 
 
 def _trials(results: Results) -> str:

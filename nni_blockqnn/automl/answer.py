@@ -54,7 +54,8 @@ class Answer:
     Attributes:
         rows: the winner first.
         tested: test images.
-        seconds: that the stages took.
+        seconds: that it took; of a search that was cut off, those of its stages at least.
+        planned_seconds: None if the configuration was a user's own.
         experiments: NNI's IDs by stage.
     """
 
@@ -65,6 +66,7 @@ class Answer:
     trials: int
     seconds: float
     experiments: Mapping[str, str]
+    planned_seconds: float | None = None
 
     @property
     def winner(self) -> Row:
@@ -124,13 +126,19 @@ def row_of(winner: Winner, facts: Mapping[str, Any], tested: int) -> Row:
     )
 
 
-def answer_lines(answer: Answer, folder: Path) -> Iterable[str]:
-    """The answer in some ten lines."""
+def answer_lines(answer: Answer, folder: Path, command: str = "blockqnn") -> Iterable[str]:
+    """The answer in some ten lines.
+
+    Args:
+        command: as it is to be typed.
+    """
     named = name_of(answer.block)
     what = f"the hand-made block {named}" if named else "a found block"
+    planned = answer.planned_seconds
     yield (
         f"{answer.winner.accuracy:.2f} % of {answer.tested:,} test images are right, by {what}, "
-        f"trained {answer.epochs} epochs; searched and trained in {in_words(answer.seconds)}"
+        f"trained {answer.epochs} epochs; took {in_words(answer.seconds)}"
+        f"{'' if planned is None else f', planned: {in_words(planned)}'}"
     )
     yield f"  {'network':<10} {'test accuracy':>13}   95 % interval    multiply-adds     weights"
     for row in answer.rows:
@@ -144,8 +152,8 @@ def answer_lines(answer: Answer, folder: Path) -> Iterable[str]:
     yield f"  {_verdict(answer)}"
     quoted = shlex.quote(str(folder))
     yield f"  all of it is in   {folder}: network/, report.html, block.svg, results.csv and more"
-    yield f"  use it            blockqnn predict {quoted} photo.jpg photos/ > answers.csv"
-    yield f"  see the search    blockqnn top {answer.experiments.get('search', '')}"
+    yield f"  use it            {command} predict {quoted} photo.jpg photos/ > answers.csv"
+    yield f"  see the search    {command} top {answer.experiments.get('search', '')}"
 
 
 def _label(row: Row) -> str:

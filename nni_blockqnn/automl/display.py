@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,12 +18,13 @@ _LINE_EVERY_SECONDS = 10.0
 
 
 class Display:
-    """Stage, progress, best so far, expected end and web UI's address.
-
-    Use it as a context manager. ``console`` may be quiet.
-    """
+    """Stage, progress, best so far, expected end and web UI's address."""
 
     def __init__(self, console: Console) -> None:
+        """
+        Args:
+            console: may be quiet.
+        """
         self.console = console
         self._live = Live(
             console=console,
@@ -34,19 +36,13 @@ class Display:
         self._last_line = 0.0
         self._last_shown = ("", -1)
 
-    def __enter__(self) -> Display:
-        if self._changes:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._changes:
-            self._live.stop()
+    @classmethod
+    @contextmanager
+    def on(cls, console: Console) -> Iterator[Display]:
+        """A display, for as long as there is something to show."""
+        display = cls(console)
+        with display._live if display._changes else nullcontext():
+            yield display
 
     @property
     def _changes(self) -> bool:

@@ -148,5 +148,5 @@ def search(
         seed=seed,
     )
     folder = Path(output).expanduser().absolute()
-    with Display(Console(highlight=False, quiet=not progress)) as display:
+    with Display.on(Console(highlight=False, quiet=not progress)) as display:
         return Found(folder, run(request, folder, display))
