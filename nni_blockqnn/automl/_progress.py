@@ -94,17 +94,17 @@ class WinnerProgress:
     def __init__(self, display: Display, winners: Sequence[Winner], epochs: int) -> None:
         self.seconds = 0.0
         self._display = display
-        self._names = [winner.name for winner in winners]
+        self._folders = [winner.folder for winner in winners]
         self._epochs = epochs
 
     def of(self, winner: Winner) -> Callable[[EpochResult, int], None]:
-        before = self._names.index(winner.name) * self._epochs
-        total = len(self._names) * self._epochs
+        before = self._folders.index(winner.folder) * self._epochs
+        total = len(self._folders) * self._epochs
 
         def show(epoch: EpochResult, epochs: int) -> None:
             self.seconds += epoch.seconds
             done = before + epoch.epoch
-            text = f"{winner.name}: {epoch.accuracy:.2f} % of its training images"
+            text = f"{winner.folder}: {epoch.accuracy:.2f} % of its training images"
             left = epoch.seconds * (total - done)
             self._display.show("winner", done, total, "epochs", text, left)
 
@@ -112,7 +112,7 @@ class WinnerProgress:
 
 
 def _best(results: Results) -> str:
-    """Such as "97.22 % on validation images (residual 95.10, inception 96.00)"."""
+    """Such as "best: 97.22 % on validation images (residual 95.10, inception 96.00)"."""
     best = distinct_best(results, len(results.trials))
     if not best:
         return ""
@@ -121,4 +121,4 @@ def _best(results: Results) -> str:
     beside = f" ({', '.join(hand_made)})" if hand_made else ""
     failed = results.statuses.get(FAILED, 0)
     without = f", {counted(failed, 'trial')} failed" if failed else ""
-    return f"{best[0].reward:.2f} % on validation images{beside}{without}"
+    return f"best: {best[0].reward:.2f} % on validation images{beside}{without}"

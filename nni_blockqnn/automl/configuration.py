@@ -61,6 +61,9 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{in_words(found.winner_seconds)}; then the test images, once",
         f"in all: about {in_words(found.seconds)} of {in_words(plan.request.seconds)}",
     ]
+    if plan.request.frontier:
+        costs = ", ".join(f"{cost:,}" for cost in sorted(plan.costs))
+        lines.insert(-3, f"frontier: finalists and winners at {costs} multiply-accumulates each")
     if metric_of(plan.outline) != "accuracy":
         lines.insert(
             1,

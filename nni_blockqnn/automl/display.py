@@ -58,14 +58,14 @@ class Display:
         done: int,
         total: int,
         unit: str,
-        best: str = "",
+        news: str = "",
         seconds_left: float | None = None,
         url: str = "",
         of: str = "everything",
     ) -> None:
         """
         Args:
-            best: the best so far, in words.
+            news: the best so far, in words.
             seconds_left: until the end; None if nothing tells it yet.
             of: what ends then: "everything", or this stage alone.
         """
@@ -73,9 +73,9 @@ class Display:
         if seconds_left is not None:
             ends = f"about {clock(seconds_left)}, {in_words(seconds_left)} left for {of}"
         if self._changes:
-            self._live.update(_lines(stage, done, total, unit, best, ends, url), refresh=True)
+            self._live.update(_lines(stage, done, total, unit, news, ends, url), refresh=True)
         elif self._begins_line(stage, done, total):
-            parts = [f"{stage} {done}/{total} {unit}", best, ends and f"ends {ends}", url]
+            parts = [f"{stage} {done}/{total} {unit}", news, ends and f"ends {ends}"]
             self.say(", ".join(part for part in parts if part))
 
     def _begins_line(self, stage: str, done: int, total: int) -> bool:
@@ -89,7 +89,7 @@ class Display:
         return True
 
 
-def _lines(stage: str, done: int, total: int, unit: str, best: str, ends: str, url: str) -> Group:
+def _lines(stage: str, done: int, total: int, unit: str, news: str, ends: str, url: str) -> Group:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
@@ -98,7 +98,7 @@ def _lines(stage: str, done: int, total: int, unit: str, best: str, ends: str, u
         ProgressBar(total=max(total, 1), completed=done, width=30), f"{done}/{total} {unit}"
     )
     table.add_row(stage, bar)
-    for name, value in (("best so far", best), ("ends", ends), ("web UI", url)):
+    for name, value in (("so far", news), ("ends", ends), ("web UI", url)):
         if value:
             table.add_row(name, Text(value))
     return Group(table)

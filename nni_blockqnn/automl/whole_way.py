@@ -88,7 +88,7 @@ def run(request: Request, output: Path, display: Display, port: int | None = Non
     began = time.monotonic()
     outline = outline_of(request.data, request.data_dir)
     plan = None if folder.config.exists() else make_plan(request, display.say)
-    folder.claim(request, outline.fingerprint, plan and _expected(plan))
+    folder.claim(request, outline.fingerprint, _expected(plan) if plan else None)
     try:
         if plan is not None:
             for line in plan_lines(plan):
@@ -120,7 +120,8 @@ def _stages(
         facts = train_winner(folder, winner, arguments, progress.of(winner))
         rows.append(row_of(winner, facts, outline.tested))
     display.say("exports the winner's network and writes the report")
-    export_winner(folder)
+    for winner in winners:
+        export_winner(folder, winner)
     answer = Answer(
         data=request.data,
         rows=tuple(rows),

@@ -54,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--final-epochs", type=int, help="of the long trainings")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(
+        "--frontier",
+        action="store_true",
+        help="also find the best block for about half and about double the cost",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="print the plan and its times, and do nothing"
     )
 
@@ -124,6 +129,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         finalists=arguments.finalists,
         final_epochs=arguments.final_epochs,
         seed=arguments.seed,
+        frontier=arguments.frontier,
     )
 
 
