@@ -181,17 +181,20 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trials", type=int, default=48, help="default: %(default)s")
+    parser.add_argument(
+        "--trials", type=int, default=20, help="of the search (default: %(default)s)"
+    )
     parser.add_argument(
         "--concurrency", type=int, help="trials at a time (default: one a core, at most 8)"
     )
-    parser.add_argument("--seed", type=int, help="of the search (default: drawn)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     _port(parser)
     parser.add_argument(
+        "-o",
         "--output",
         type=Path,
-        default=Path("blockqnn-demo"),
-        help="folder for the best block and the report (default: %(default)s)",
+        help="folder for everything; run again, it goes on there (default: blockqnn-demo, or "
+        "blockqnn-demo-2 and so on once that is finished)",
     )
 
 
@@ -221,7 +224,8 @@ COMMANDS = (
         "demo",
         "demo",
         help="search blocks for handwritten digits: a few minutes on a CPU, no download",
-        description="Runs the quick start with a live display. Ctrl-C stops it cleanly.",
+        description="Runs `blockqnn search digits` with few trials and short trainings. Ctrl-C "
+        "stops it; the same command goes on.",
         epilog="example: blockqnn demo --trials 48 --output blockqnn-demo",
         add_arguments=_demo_arguments,
     ),
@@ -235,6 +239,7 @@ COMMANDS = (
         "cut off, and says its result once it is finished.",
         epilog="examples: blockqnn search photos --hours 2 -o found; "
         "blockqnn search digits --hours 0.1 -o found",
+        add_arguments=_port,
         has_late_arguments=True,
     ),
     Command(

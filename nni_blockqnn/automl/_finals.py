@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -20,14 +22,16 @@ from nni_blockqnn.automl._schedule import (
     affordable_epochs,
     finalists_of,
 )
+from nni_blockqnn.automl._sizing import cost_name, frontier_costs
 from nni_blockqnn.automl.request import Request
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data.outline import Outline
-from nni_blockqnn.exchange.finalists import finalists_space, write_finalists
-from nni_blockqnn.exchange.parameters import TrialTask, read_task
+from nni_blockqnn.exchange.finalists import finalist_tasks, finalists_space, write_finalists
+from nni_blockqnn.exchange.parameters import TrialTask, read_match, read_task
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.expected import varied_results, with_expected
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
@@ -45,20 +49,46 @@ _KEPT_OPTIONS = (
     *("--threads", "--workers", "--precision", "--device"),
 )
 """Of a trial's, those that hold for the long trainings, too."""
+_WINNER = "winner"
 
 
 class Winner(NamedTuple):
     """A network that is trained on all training data.
 
     Attributes:
-        name: of its folder: "winner", or that of a hand-made block.
+        folder: that of its training: "winner", or the name of a hand-made block. Where blocks are
+            compared at several costs, those of the other costs have names such as "winner-170k".
+        name: "winner", or that of the hand-made block.
         validated: the finalist's accuracy on validation images in percent.
+        cost: at which it is compared, in multiply-accumulates; None if it is at none.
     """
 
+    folder: str
     name: str
     block: Block
     task: TrialTask
     validated: float
+    cost: int | None
+
+    @property
+    def exported(self) -> str | None:
+        """The name of its exported folder; None for a hand-made block beside a winner."""
+        if self.name != _WINNER:
+            return None
+        return self.folder.replace(_WINNER, "network")
+
+
+class AtCost(NamedTuple):
+    """Finalists of one cost.
+
+    Attributes:
+        match: the parameter that says it; None if they are compared at none.
+        ending: of the names of their folders and files; empty for the search's own cost.
+    """
+
+    match: str | None
+    ending: str
+    results: Results
 
 
 def write_finals(folder: SearchFolder, request: Request, outline: Outline, results: Results) -> int:
@@ -70,10 +100,13 @@ def write_finals(folder: SearchFolder, request: Request, outline: Outline, resul
     config = results.experiment.config
     best = _best(results)
     repeats = best[0].repeats or SearchSpace.from_json(config["searchSpace"]).repeats[0]
+    matches, spec = _matches(config, request.frontier), _spec(config, repeats)
     found = [one for one in best if name_of(one.block) is None and one.repeats == repeats]
+    found = [one for one in found if _has_networks(one.block, spec, matches)]
     found = varied_results(found, request.finalists or finalists_of(len(results.trials)), results)
-    space = _space(config, [one.block for one in found], repeats)
-    epochs = request.final_epochs or _epochs(request, Data.of(outline), results, found)
+    space = _space(config, [one.block for one in found], repeats, matches)
+    scales = [int(match.value) / int(matches[0].value) for match in matches] or [1.0]
+    epochs = request.final_epochs or _epochs(request, Data.of(outline), results, found, scales)
     network = SearchSpace.from_json(config["searchSpace"]).spec
     recipe = [*final_options(outline, network.input_shape), f"--epochs {epochs}"]
     write_whole(folder.finalists.with_suffix(".yml"), _configuration(folder, config, space, recipe))
@@ -89,39 +122,77 @@ def final_epochs(config: Mapping[str, Any]) -> int:
 def write_winners(folder: SearchFolder, results: Results) -> None:
     """Write the best finalist and the hand-made blocks beside it, with what they were validated at.
 
+    Where they are compared at several costs, there is a best one for each; the first cost, which is
+    the search's own, comes first.
+
     Args:
         results: at least one.
     """
+    space = results.experiment.config["searchSpace"]
+    shared = {key: entry["_value"][0] for key, entry in space.items()}
+    written = {}
+    for match, ending, of_cost in by_cost(results):
+        own = shared if match is None else shared | {"match": match}
+        for name, one in _chosen(of_cost).items():
+            written[name + ending] = {
+                "name": name,
+                "parameters": own | {"block": one.block.to_json()},
+                "validated": one.reward,
+            }
+    write_whole(folder.winners, json.dumps(written, indent=1) + "\n")
+
+
+def by_cost(results: Results) -> list[AtCost]:
+    """The results of finalists, apart for each of their costs, the search's own first.
+
+    A cost without a result is left out.
+    """
+    matches = results.experiment.config["searchSpace"].get("match", {}).get("_value", [None])
+    if len(matches) == 1:
+        return [AtCost(matches[0], "", results)]
+    trials: dict[str, list[TrialResult]] = {match: [] for match in matches}
+    for trial in results.trials:
+        if trial.flops:  # the costs lie so far apart that one of them is clearly the nearest
+            trials[min(matches, key=lambda match: _distance(trial, match))].append(trial)
+    endings = ["", *(f"-{cost_name(_cost(match) or 0)}" for match in matches[1:])]
+    return [
+        AtCost(match, ending, replace(results, trials=tuple(trials[match])))
+        for match, ending in zip(matches, endings, strict=True)
+        if trials[match]
+    ]
+
+
+def _distance(trial: TrialResult, match: str) -> float:
+    return abs(math.log((trial.flops or 1) / (_cost(match) or 1)))
+
+
+def _cost(match: str | None) -> int | None:
+    """In multiply-accumulates; None of another measure."""
+    if match is None:
+        return None
+    measure, value = read_match(match)
+    return int(value) if measure == "flops" else None
+
+
+def _chosen(results: Results) -> dict[str, TrialResult]:
+    """The best one, and the hand-made ones if they are not the best."""
     ranked = distinct_best(results, len(results.trials))
-    chosen = {"winner": ranked[0]}
+    chosen = {_WINNER: ranked[0]}
     for one in ranked[1:]:
         if (name := name_of(one.block)) is not None:
             chosen[name] = one
-    space = results.experiment.config["searchSpace"]
-    shared = {key: entry["_value"][0] for key, entry in space.items()}
-    write_whole(
-        folder.winners,
-        json.dumps(
-            {
-                name: {
-                    "parameters": shared | {"block": one.block.to_json()},
-                    "validated": one.reward,
-                }
-                for name, one in chosen.items()
-            },
-            indent=1,
-        )
-        + "\n",
-    )
+    return chosen
 
 
 def read_winners(folder: SearchFolder) -> list[Winner]:
-    """What :func:`write_winners` has written, the winner first."""
-    found = json.loads(folder.winners.read_text(encoding="utf-8"))
+    """What :func:`write_winners` has written, the winner of the search's own cost first."""
+    written = json.loads(folder.winners.read_text(encoding="utf-8"))
     winners = []
-    for name, entry in found.items():
+    for own_folder, entry in written.items():
         task = read_task(entry["parameters"])
-        winners.append(Winner(name, task.block, task, float(entry["validated"])))
+        name, validated = entry.get("name", own_folder), float(entry["validated"])
+        cost = _cost(entry["parameters"].get("match"))
+        winners.append(Winner(own_folder, name, task.block, task, validated, cost))
     return winners
 
 
@@ -132,42 +203,71 @@ def _best(results: Results) -> list[TrialResult]:
     return distinct_best(results, len(results.trials), "expected" if is_expected else "reward")
 
 
-def _space(config: Mapping[str, Any], found: Sequence[Block], repeats: int) -> dict[str, Any]:
-    searched = SearchSpace.from_json(config["searchSpace"])
-    match = _match(config, searched, repeats)
-    spec = NetworkSpec.from_parameter(searched.network, repeats)
-    blocks = [
-        *found,
-        *(block for block in NAMED_BLOCKS.values() if _has_network(block, spec, match)),
-    ]
-    return finalists_space(blocks, repeats, searched.network, match)
+def _space(
+    config: Mapping[str, Any], found: Sequence[Block], repeats: int, matches: Sequence[Match]
+) -> dict[str, Any]:
+    spec = _spec(config, repeats)
+    hand_made = [block for block in NAMED_BLOCKS.values() if _has_networks(block, spec, matches)]
+    network = SearchSpace.from_json(config["searchSpace"]).network
+    return finalists_space([*found, *hand_made], repeats, network, *matches)
 
 
-def _match(config: Mapping[str, Any], space: SearchSpace, repeats: int) -> Match | None:
+def _spec(config: Mapping[str, Any], repeats: int) -> NetworkSpec:
+    network = SearchSpace.from_json(config["searchSpace"]).network
+    return NetworkSpec.from_parameter(network, repeats)
+
+
+def _matches(config: Mapping[str, Any], frontier: bool) -> list[Match]:
+    """The costs at which finalists are compared, the search's own first; none if it had none."""
     given = ((config.get("tuner") or {}).get("classArgs") or {}).get("match")
-    if given is None:
-        return None
-    return Match(*Match.of(given).target_in(space))
+    if given is None and not frontier:
+        return []
+    space = SearchSpace.from_json(config["searchSpace"])
+    target = None if given is None else Match.of(given).target_in(space)
+    if not frontier:
+        return [Match(*target)] if target else []
+    if target is None or target.measure != "flops":
+        raise ValueError(
+            "frontier: the search's configuration must have a match such as {flops: 40000000}, got "
+            f"{shown(given)}"
+        )
+    spec = space.spec.with_repeats(max(space.repeats))
+    return [Match("flops", cost) for cost in frontier_costs(spec, target.value)]
 
 
-def _has_network(block: Block, spec: NetworkSpec, match: Match | None) -> bool:
+def _has_networks(block: Block, spec: NetworkSpec, matches: Sequence[Match]) -> bool:
+    """Whether the block comes to each of the costs."""
     try:
-        return match is None or bool(match.network(block, spec))
+        return all(match.network(block, spec) for match in matches)
     except ValueError:
         return False
 
 
-def _epochs(request: Request, data: Data, results: Results, found: Sequence[TrialResult]) -> int:
-    """As many as the time that is left allows, by how long the search's trainings took."""
+def _epochs(
+    request: Request,
+    data: Data,
+    results: Results,
+    found: Sequence[TrialResult],
+    scales: Sequence[float],
+) -> int:
+    """As many as the time that is left allows, by how long the search's trainings took.
+
+    Args:
+        scales: what the long trainings' networks cost, in times of the search's.
+    """
     usual = median(_pace(one, results, data.images) for one in results.trials)
     finals = [_pace(one, results, data.images) for one in found]
     hand_made = [usual] * REFERENCES
+    finalists = [pace * scale for pace in (*finals, *hand_made) for scale in scales]
+    winners = [
+        pace * scale for pace in (max(finals, default=usual), *hand_made) for scale in scales
+    ]
     left = request.seconds - (results.seconds or 0.0) - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
     epochs = affordable_epochs(
         left,
         data,
-        [*finals, *hand_made],
-        [max(finals, default=usual), *hand_made],
+        finalists,
+        winners,
         results.experiment.config.get("trialConcurrency", 1),
     )
     return max(epochs, FEWEST_FINAL_EPOCHS)
@@ -189,7 +289,7 @@ def _configuration(
 ) -> str:
     options = given_options(trial_arguments(config) or [], _KEPT_OPTIONS)
     command = command_with(config, [*options, *recipe, "--mu 0 --rho 0"])
-    finalists = len(space["block"]["_value"])
+    finalists = len(finalist_tasks(space))
     name = config.get("experimentName") or "a search"
     lines = [
         "# The finalists of the search beside this file, each trained long and validated on images",

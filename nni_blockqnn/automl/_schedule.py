@@ -16,7 +16,7 @@ EXPERIMENT_SECONDS = 12.0
 """NNI starts and stops."""
 ENDS_SECONDS = 30.0
 """A look at the data before everything; test set, export and report after it."""
-_SEARCH_SHARE = 0.6
+_SEARCH_SHARE, _FRONTIER_SHARE = 0.6, 0.4
 _MOST_TRIALS = 1_000
 _EPOCHS = (12, 8, 5, 3)
 """The recipe's, and what is left of it where time is short."""
@@ -85,7 +85,7 @@ class Schedule:
 
 
 def schedule(
-    request: Request, data: Data, pace: float, at_a_time: int, most_trials: int = _MOST_TRIALS
+    request: Request, data: Data, pace: float, at_a_time: int, scales: Sequence[float] = (1.0,)
 ) -> Schedule:
     """The schedule for the request's hours.
 
@@ -94,15 +94,16 @@ def schedule(
 
     Args:
         pace: seconds for one image of one epoch, of one of the trainings at a time.
+        scales: what the networks cost that are trained long, in times of those of the search.
 
     Raises:
         RequestError: if the hours are too few, saying how many are enough.
     """
-    found = _schedule(request, data, pace, at_a_time, request.seconds, most_trials)
+    found = _schedule(request, data, pace, at_a_time, request.seconds, scales)
     if found is not None:
         return found
     enough = request.seconds
-    while _schedule(request, data, pace, at_a_time, enough, most_trials) is None:
+    while _schedule(request, data, pace, at_a_time, enough, scales) is None:
         enough *= 1.1
     hours = math.ceil(enough / 36) / 100
     raise RequestError(
@@ -112,22 +113,28 @@ def schedule(
 
 
 def _schedule(
-    request: Request, data: Data, pace: float, at_a_time: int, seconds: float, most: int
+    request: Request,
+    data: Data,
+    pace: float,
+    at_a_time: int,
+    seconds: float,
+    scales: Sequence[float],
 ) -> Schedule | None:
     left = seconds - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
-    search = left * _SEARCH_SHARE
-    chosen = _trials(request, data, pace, at_a_time, search, most)
+    search = left * (_FRONTIER_SHARE if request.frontier else _SEARCH_SHARE)
+    chosen = _trials(request, data, pace, at_a_time, search)
     if chosen is None:
         return None
     epochs, images, trials = chosen
     trial = SETUP_SECONDS + epochs * images * pace
     searching = trials * trial / at_a_time
     finalists = request.finalists or finalists_of(trials)
-    paces = [pace] * (finalists + REFERENCES)
+    finals_paces = [pace * scale for scale in scales] * (finalists + REFERENCES)
+    winner_paces = [pace * scale for scale in scales] * (1 + REFERENCES)
     final_epochs = request.final_epochs or affordable_epochs(
-        left - searching, data, paces, paces[: REFERENCES + 1], at_a_time
+        left - searching, data, finals_paces, winner_paces, at_a_time
     )
-    finals, winner = final_seconds(final_epochs, data, paces, paces[: REFERENCES + 1], at_a_time)
+    finals, winner = final_seconds(final_epochs, data, finals_paces, winner_paces, at_a_time)
     fewest = request.final_epochs or FEWEST_FINAL_EPOCHS
     if final_epochs < fewest or searching + finals + winner > 1.05 * left:
         return None
@@ -144,7 +151,7 @@ def _schedule(
 
 
 def _trials(
-    request: Request, data: Data, pace: float, at_a_time: int, seconds: float, most: int
+    request: Request, data: Data, pace: float, at_a_time: int, seconds: float
 ) -> tuple[int, int, int] | None:
     """Epochs, images and number of the search's trials; None if the seconds do not allow any."""
     for least, fewest_epochs in _ENOUGH:
@@ -152,7 +159,7 @@ def _trials(
             trial = SETUP_SECONDS + epochs * images * pace
             trials = int(seconds / trial * at_a_time)
             if epochs >= fewest_epochs and trials >= (request.trials or least):
-                return epochs, images, request.trials or min(trials, most)
+                return epochs, images, request.trials or min(trials, _MOST_TRIALS)
     return None
 
 

@@ -51,7 +51,7 @@ def train_winner(
         "encoding": task.block.encoding,
         "network": json.loads(task.spec.to_json()),
     }
-    own = TrainingFolder(folder.training(winner.name), identity)
+    own = TrainingFolder(folder.training(winner.folder), identity)
     if (facts := own.result) is not None:
         return facts
     epochs = arguments.chosen_recipe().epochs

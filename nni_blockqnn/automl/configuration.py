@@ -38,6 +38,12 @@ def plan_lines(plan: Plan) -> list[str]:
     stages = "-".join(map(str, size.spec.filters))
     widths = ", ".join(f"{name} {size.of_block(name).filters[0]}" for name in NAMED_BLOCKS)
     trial = f"{found.epochs} epochs on {found.limit or outline.trained:,} images"
+    is_open = plan.request.final_epochs is None
+    epochs = (
+        f"about {found.final_epochs} epochs, as time is left"
+        if is_open
+        else (f"{found.final_epochs} epochs")
+    )
     colour = "grey" if channels == 1 else "in colour" if channels == 3 else f"{channels} channels"
     lines = [
         f"data: {outline.dataset}, {outline.classes} classes, {outline.trained:,} images to train "
@@ -50,12 +56,14 @@ def plan_lines(plan: Plan) -> list[str]:
         f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on the "
         f"{'GPU' if plan.machine.gpus else 'CPU'}, about {in_words(found.search_seconds)}",
         f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones, "
-        f"{found.final_epochs} epochs (fewer or more if the search ends late or early), about "
-        f"{in_words(found.finals_seconds)}",
+        f"{epochs}, about {in_words(found.finals_seconds)}",
         f"winner: on all training images, and the hand-made ones alike, about "
         f"{in_words(found.winner_seconds)}; then the test images, once",
         f"in all: about {in_words(found.seconds)} of {in_words(plan.request.seconds)}",
     ]
+    if plan.request.frontier:
+        costs = ", ".join(f"{cost:,}" for cost in sorted(plan.costs))
+        lines.insert(-3, f"frontier: finalists and winners at {costs} multiply-accumulates each")
     if metric_of(plan.outline) != "accuracy":
         lines.insert(
             1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -74,6 +74,7 @@ class Request:
         finalists: found blocks that are trained long; default None, from the hours.
         final_epochs: of the long trainings; default None, from the hours that are left.
         seed: of the search, the trainings and the images held out.
+        frontier: whether the best block is also found for a smaller and for a larger cost.
 
     Raises:
         RequestError: naming the field, its value and what is allowed.
@@ -89,6 +90,7 @@ class Request:
     finalists: int | None = None
     final_epochs: int | None = None
     seed: int = 0
+    frontier: bool = False
 
     def __post_init__(self) -> None:
         if not is_number(self.hours) or not 0 < self.hours <= _MOST_HOURS:
@@ -96,6 +98,8 @@ class Request:
                 f"hours must be above 0 and at most {_MOST_HOURS:,}, got {shown(self.hours)}"
             )
         parse_budget(self.budget)
+        if not isinstance(self.frontier, bool):
+            raise RequestError(f"frontier must be True or False, got {shown(self.frontier)}")
         bounds = {
             "trials": (1, _MOST_TRIALS),
             "concurrency": (1, _MOST_AT_A_TIME),
@@ -123,8 +127,15 @@ class Request:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The first field in which two requests' JSON values differ, in words; empty if none does."""
-    for name in (field.name for field in fields(Request)):
-        if before.get(name) != now.get(name):
-            return f"{name} was {shown(before.get(name))}, now it is {shown(now.get(name))}"
+    """The first field in which two requests' JSON values differ, in words; empty if none does.
+
+    A field that an earlier version did not know had its default.
+    """
+    for field in fields(Request):
+        then, today = (
+            values.get(field.name, None if field.default is MISSING else field.default)
+            for values in (before, now)
+        )
+        if then != today:
+            return f"{field.name} was {shown(then)}, now it is {shown(today)}"
     return ""

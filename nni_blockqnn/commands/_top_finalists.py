@@ -71,7 +71,7 @@ def write_best(
     if finalists.references:
         blocks += _references(spec.with_repeats(repeats), selection)
     match = selection.match and Match(*selection.match.target(spec.with_repeats(repeats)))
-    space = finalists_space(blocks, repeats, network, match)
+    space = finalists_space(blocks, repeats, network, *([match] if match else []))
     count = len(space["block"]["_value"])
     written = f"wrote {counted(count, 'block')} to {path}"
     if is_finalists(search_space) and not selection.network:  # these were trained to the end

@@ -84,7 +84,7 @@ class Further(NamedTuple):
 
 
 def finalists_space(
-    blocks: Sequence[Block], repeats: int, network: str, match: Match | None = None
+    blocks: Sequence[Block], repeats: int, network: str, *matches: Match
 ) -> dict[str, Any]:
     """NNI's search space of these blocks, in their order, each ``Block.key`` once.
 
@@ -92,7 +92,8 @@ def finalists_space(
         blocks: at least one, best first.
         repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
-        match: what each network costs, by its filters; ``None`` for the filters of the network.
+        matches: what each network costs, by its filters; none for the filters of the network.
+            Each block gets a network of each cost.
     """
     distinct: dict[str, str] = {}
     for block in blocks:
@@ -102,8 +103,8 @@ def finalists_space(
         "repeats": [repeats],
         "network": [network],
     }
-    if match is not None:
-        values["match"] = [match.to_json()]
+    if matches:
+        values["match"] = [match.to_json() for match in matches]
     extra_kinds = sorted({name for block in blocks for name in block.extra_kinds})
     values |= {name: [text] for name, text in space_parameter(extra_kinds).items()}
     return {name: {"_type": "choice", "_value": choices} for name, choices in values.items()}

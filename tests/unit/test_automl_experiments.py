@@ -12,6 +12,7 @@ from test_experiments import final, make_experiment
 
 from nni_blockqnn.automl import _experiments
 from nni_blockqnn.automl._experiments import (
+    Stage,
     StageError,
     carry_out,
     check_results,
@@ -86,9 +87,8 @@ def stage(
             for name in names:
                 monkeypatch.setattr(module, name, getattr(nni, name))
         monkeypatch.setattr(_experiments.time, "sleep", lambda seconds: None)
-        return lambda: carry_out(
-            folder, "search", folder.config, lambda results, url: seen.append(url)
-        )
+        search = Stage(folder, "search", folder.config)
+        return lambda: carry_out(search, lambda results, url: seen.append(url))
 
     return make
 
@@ -204,4 +204,5 @@ def test_nothing_is_run_again_where_nothing_was_lost(
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = SearchFolder(tmp_path / "found")
     folder.claim(Request("digits", 1.0), "data")
-    assert run_lost_again(folder, "finalists", folder.config, lambda results, url: None) is None
+    finalists = Stage(folder, "finalists", folder.config)
+    assert run_lost_again(finalists, lambda results, url: None) is None

@@ -11,12 +11,14 @@ import pytest
 from test_experiments import final, make_experiment
 
 from nni_blockqnn.automl._finals import (
+    by_cost,
     final_epochs,
     read_winners,
     write_finals,
     write_winners,
 )
 from nni_blockqnn.automl._folder import SearchFolder
+from nni_blockqnn.automl._sizing import cost_name
 from nni_blockqnn.automl._winners import winner_arguments
 from nni_blockqnn.automl._words import in_words, interval
 from nni_blockqnn.automl.answer import Answer, Row, answer_lines
@@ -65,9 +67,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchFolder:
     return SearchFolder(tmp_path / "found")
 
 
-def metric(episode: int, block: str, accuracy: float) -> dict[str, Any]:
+def metric(episode: int, block: str, accuracy: float, flops: int = 340_000) -> dict[str, Any]:
     """Of a trial at equal cost, as the search's reports it."""
     return final(
+        flops=flops,
         default=accuracy,
         accuracy=accuracy,
         episode=episode,
@@ -283,8 +286,78 @@ def test_a_hand_made_winner_is_not_trained_twice(folder: SearchFolder) -> None:
     assert [winner.name for winner in read_winners(folder)] == ["winner", "inception"]
 
 
+def test_a_frontier_has_a_winner_for_each_cost(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    results, outline = searched(folder), outline_of("digits", Path("unused"))
+    write_finals(folder, replace(REQUEST, frontier=True, finalists=1), outline, results)
+    config = load_config(folder.finalists.with_suffix(".yml"))
+    assert [one.level for one in check_tuner(config)] == ["ok", "ok"]
+    space = json.loads(folder.finalists.read_text())
+    costs = [json.loads(match)["flops"] for match in space["match"]["_value"]]
+    assert costs[0] == 340_000
+    assert costs[1] < costs[0] < costs[2]
+    assert config.max_trial_number == 3 * 3
+
+    residual = NAMED_BLOCKS["residual"].to_json()
+    scores = [
+        *((FOUND, 97.5, costs[0]), (residual, 95.0, costs[0])),
+        *((residual, 94.0, costs[1]), (FOUND, 93.0, int(0.9 * costs[1]))),
+        (FOUND, 98.5, int(1.04 * costs[2])),
+    ]
+    metrics = [metric(number, *one) for number, one in enumerate(scores)]
+    experiment(folder, "efgh5678", {"searchSpace": space}, *metrics)
+    finals = read_results(find_experiment("efgh5678"))
+    assert [len(one.results.trials) for one in by_cost(finals)] == [2, 2, 1]
+    write_winners(folder, finals)
+    small, large = (f"-{cost_name(cost)}" for cost in costs[1:])
+    winners = read_winners(folder)
+    assert [(one.folder, one.cost) for one in winners] == [
+        *(("winner", costs[0]), ("residual", costs[0])),
+        *((f"winner{small}", costs[1]), (f"winner{large}", costs[2])),
+    ]
+    assert [one.exported for one in winners] == [
+        *("network", None, f"network{small}", f"network{large}")
+    ]
+    assert winners[2].block == NAMED_BLOCKS["residual"]
+    narrow, own, wide = (winners[at].task.spec.filters[0] for at in (2, 1, 3))
+    assert narrow < own < wide
+
+
+def test_a_frontier_needs_a_cost_of_the_search(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    searched(folder)
+    without = CONFIG | {"tuner": {"classArgs": {"match": {"params": 9_000}}}}
+    results = read_results(find_experiment("abcd1234"))
+    other = replace(results, experiment=replace(results.experiment, config=without))
+    with pytest.raises(ValueError, match=r"must have a match such as .* got \{'params': 9000\}"):
+        write_finals(
+            folder, replace(REQUEST, frontier=True), outline_of("digits", Path("unused")), other
+        )
+
+
+def test_the_answer_has_a_frontier() -> None:
+    own = replace(ROW, cost=340_000, exported="network")
+    small = replace(ROW, cost=170_000, exported="network-170k", accuracy=90.0, low=86.5, high=92.7)
+    beside = replace(small, name="residual", exported=None, accuracy=80.0, low=75.6, high=83.8)
+    answer = replace(ANSWER, rows=(own, small, beside))
+    assert [one.winner.cost for one in answer.frontier] == [170_000, 340_000]
+    assert answer.frontier[0].rows == (small, beside)
+    assert Answer.from_json(answer.to_json()) == answer
+    text = "\n".join(answer_lines(answer, Path("found")))
+    assert "96.00 % of 359 test images" in text
+    assert (
+        "170,000 multiply-adds: 10.00 points above residual at equal cost (network-170k/)" in text
+    )
+    assert "340,000 multiply-adds: nothing to compare it with (network/)" in text
+
+
 def test_the_answer_is_read_as_it_was_written() -> None:
     assert Answer.from_json(ANSWER.to_json()) == ANSWER
+    earlier = json.loads(ANSWER.to_json())
+    for entry in (earlier, *earlier["rows"]):
+        for name in ("planned_seconds", "cost", "exported"):
+            entry.pop(name, None)
+    assert Answer.from_json(json.dumps(earlier)) == ANSWER
     header, *rows = ANSWER.to_csv().splitlines()
     assert header.startswith("name,validated,accuracy,low,high")
     assert len(rows) == 2
