@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.json_text import read_json
@@ -157,6 +157,11 @@ class NetworkSpec:
         first = self.filters[0]
         scaled = ((2 * width * filters + first) // (2 * first) for filters in self.filters)
         return replace(self, filters=(width, *(max(filters, 1) for filters in [*scaled][1:])))
+
+    @property
+    def output(self) -> Literal["vector", "maps"]:
+        """What the network gives for an image: `classes` numbers, or as many maps."""
+        return "maps" if self.frame == "upsample" else "vector"
 
     @property
     def stage_sizes(self) -> tuple[tuple[int, int], ...]:
