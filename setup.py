@@ -40,6 +40,7 @@ setup(
         "jinja2>=3.1",
         "tensorboard>=2.13",
         "scikit-learn>=1.3",
+        "paramiko>=3.4",
         "psutil>=5.9",
         "PyYAML>=6.0",
         "Pillow>=9.1",

@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_arguments(added)
         if command.has_late_arguments:
             added.add_late = _late(command.module, "add_arguments")
-        added.set_defaults(command=_late(command.module, command.name))
+        added.set_defaults(command=_late(command.module, command.function))
     return parser
 
 
@@ -146,16 +146,21 @@ def _no_estimate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _create_arguments(parser: argparse.ArgumentParser) -> None:
+def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
+
+
+def _create_arguments(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
     _port(parser)
     _no_estimate(parser)
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path)
+    _config(parser)
     _port(parser, "also check that the web UI can have this port")
     _no_estimate(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -203,7 +208,7 @@ class Command:
     """A command of ``blockqnn``.
 
     Attributes:
-        name: also that of the function that runs it.
+        name: also that of the function that runs it, with _ for -.
         module: of ``commands/``, where that function is.
         add_arguments: adds the arguments that need nothing to be loaded.
         has_late_arguments: whether the module has a function ``add_arguments`` for further ones,
@@ -217,6 +222,10 @@ class Command:
     epilog: str
     add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
     has_late_arguments: bool = False
+
+    @property
+    def function(self) -> str:
+        return self.name.replace("-", "_")
 
 
 COMMANDS = (
@@ -258,9 +267,20 @@ COMMANDS = (
         description="Checks versions, the configuration, the tuner's arguments, GPUs, the trial's "
         "command, the data against the network, disk and port, and says how long the search would "
         "take here. Reads the data, and so downloads it if it is missing. Exits with 1 if the "
-        "search would fail.",
+        "search would fail. Logs in to all machines of a remote search, and shows a table of them.",
         epilog="example: blockqnn check config_templates/blockqnn_cifar100.yml --port 8080",
         add_arguments=_check_arguments,
+    ),
+    Command(
+        "setup-hosts",
+        "setup_hosts",
+        help="install this package, and copy the data, on the machines of a remote search",
+        description="Logs in to all machines of the configuration at once. Makes the virtual "
+        "environment that pythonPath names if it is missing, installs this very package with the "
+        "versions of NNI and PyTorch that are here, and copies the data. What is there already "
+        "stays.",
+        epilog="example: blockqnn setup-hosts config_templates/blockqnn_cifar100_remote.yml",
+        add_arguments=_config,
     ),
     Command(
         "create",

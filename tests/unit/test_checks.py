@@ -58,7 +58,9 @@ def test_gpus(
             }
         )
     )
-    (finding,) = [finding for finding in check_config(config, None) if finding.subject == "GPU"]
+    (finding,) = [
+        finding for finding in check_config(config, None).findings if finding.subject == "GPU"
+    ]
     assert finding.level == level
     assert said in finding.message
 
@@ -103,7 +105,7 @@ def of_tuner(folder: Path, tuner: dict[str, Any], space: dict[str, Any]) -> dict
         "trainingService": {"platform": "local", "useActiveGpu": True},
     }
     config.write_text(yaml.safe_dump(settings))
-    return {finding.subject: finding for finding in check_config(config, None)}
+    return {finding.subject: finding for finding in check_config(config, None).findings}
 
 
 @pytest.mark.parametrize(
@@ -137,5 +139,7 @@ def test_an_own_agent_is_looked_for_where_nnis_dispatcher_finds_it(
             }
         )
     )
-    (finding,) = [found for found in check_config(config, None) if found.subject == "tuner"]
+    (finding,) = [
+        found for found in check_config(config, None).findings if found.subject == "tuner"
+    ]
     assert (finding.level, said in finding.message) == (level, True), finding
