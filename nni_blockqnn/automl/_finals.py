@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from nni_blockqnn.automl._folder import SearchFolder
@@ -16,11 +16,12 @@ from nni_blockqnn.automl._schedule import (
     ENDS_SECONDS,
     EXPERIMENT_SECONDS,
     FEWEST_FINAL_EPOCHS,
+    FINAL_SEEDS,
     REFERENCES,
     SETUP_SECONDS,
     Data,
     affordable_epochs,
-    finalists_of,
+    ways_to_choose,
 )
 from nni_blockqnn.automl._sizing import cost_name, frontier_costs
 from nni_blockqnn.automl.request import Request
@@ -30,11 +31,18 @@ from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data.outline import Outline
-from nni_blockqnn.exchange.finalists import finalist_tasks, finalists_space, write_finalists
+from nni_blockqnn.exchange.finalists import (
+    FINALISTS_TUNER,
+    Further,
+    finalist_tasks,
+    finalists_space,
+    write_finalists,
+)
 from nni_blockqnn.exchange.parameters import TrialTask, read_match, read_task
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.expected import varied_results, with_expected
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
+from nni_blockqnn.results.long_trainings import with_final_expected
 from nni_blockqnn.results.trial_command import (
     command_with,
     given_options,
@@ -103,13 +111,21 @@ def write_finals(folder: SearchFolder, request: Request, outline: Outline, resul
     matches, spec = _matches(config, request.frontier), _spec(config, repeats)
     found = [one for one in best if name_of(one.block) is None and one.repeats == repeats]
     found = [one for one in found if _has_networks(one.block, spec, matches)]
-    found = varied_results(found, request.finalists or finalists_of(len(results.trials)), results)
-    space = _space(config, [one.block for one in found], repeats, matches)
     scales = [int(match.value) / int(matches[0].value) for match in matches] or [1.0]
-    epochs = request.final_epochs or _epochs(request, Data.of(outline), results, found, scales)
+    for finals in ways_to_choose(request, len(results.trials)):
+        first = varied_results(found, finals.first, results)
+        affordable = _epochs(request, Data.of(outline), results, first, finals.further, scales)
+        if finals.is_affordable(affordable, request.final_epochs):
+            break
+    epochs = request.final_epochs or max(affordable, FEWEST_FINAL_EPOCHS)
+    space = _space(config, [one.block for one in first], repeats, matches)
     network = SearchSpace.from_json(config["searchSpace"]).spec
     recipe = [*final_options(outline, network.input_shape), f"--epochs {epochs}"]
-    write_whole(folder.finalists.with_suffix(".yml"), _configuration(folder, config, space, recipe))
+    further = None
+    if finals.further:
+        further = Further(results.experiment.id, finals.more, finals.again, FINAL_SEEDS)
+    text = _configuration(folder, config, space, recipe, further)
+    write_whole(folder.finalists.with_suffix(".yml"), text)
     write_finalists(folder.finalists, space)  # last: who finds it finds the other as well
     return epochs
 
@@ -134,10 +150,11 @@ def write_winners(folder: SearchFolder, results: Results) -> None:
     for match, ending, of_cost in by_cost(results):
         own = shared if match is None else shared | {"match": match}
         for name, one in _chosen(of_cost).items():
+            same = [each.reward for each in of_cost.trials if each.block.key == one.block.key]
             written[name + ending] = {
                 "name": name,
                 "parameters": own | {"block": one.block.to_json()},
-                "validated": one.reward,
+                "validated": fmean(same),
             }
     write_whole(folder.winners, json.dumps(written, indent=1) + "\n")
 
@@ -175,8 +192,13 @@ def _cost(match: str | None) -> int | None:
 
 
 def _chosen(results: Results) -> dict[str, TrialResult]:
-    """The best one, and the hand-made ones if they are not the best."""
-    ranked = distinct_best(results, len(results.trials))
+    """The best one, and the hand-made ones if they are not the best.
+
+    Where some were trained several times, the best is what may be expected to be it.
+    """
+    results = with_final_expected(results)
+    is_expected = any(trial.expected is not None for trial in results.trials)
+    ranked = distinct_best(results, len(results.trials), "expected" if is_expected else "reward")
     chosen = {_WINNER: ranked[0]}
     for one in ranked[1:]:
         if (name := name_of(one.block)) is not None:
@@ -248,29 +270,27 @@ def _epochs(
     data: Data,
     results: Results,
     found: Sequence[TrialResult],
+    further: int,
     scales: Sequence[float],
 ) -> int:
     """As many as the time that is left allows, by how long the search's trainings took.
 
     Args:
+        found: that are trained long.
+        further: trainings of others, or of the same ones again.
         scales: what the long trainings' networks cost, in times of the search's.
     """
     usual = median(_pace(one, results, data.images) for one in results.trials)
     finals = [_pace(one, results, data.images) for one in found]
     hand_made = [usual] * REFERENCES
-    finalists = [pace * scale for pace in (*finals, *hand_made) for scale in scales]
+    others = [fmean(finals) if finals else usual] * further
+    finalists = [pace * scale for pace in (*finals, *others, *hand_made) for scale in scales]
     winners = [
         pace * scale for pace in (max(finals, default=usual), *hand_made) for scale in scales
     ]
     left = request.seconds - (results.seconds or 0.0) - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
-    epochs = affordable_epochs(
-        left,
-        data,
-        finalists,
-        winners,
-        results.experiment.config.get("trialConcurrency", 1),
-    )
-    return max(epochs, FEWEST_FINAL_EPOCHS)
+    at_a_time = results.experiment.config.get("trialConcurrency", 1)
+    return affordable_epochs(left, data, finalists, winners, at_a_time)
 
 
 def _pace(trial: TrialResult, results: Results, images: int) -> float:
@@ -285,11 +305,15 @@ def _pace(trial: TrialResult, results: Results, images: int) -> float:
 
 
 def _configuration(
-    folder: SearchFolder, config: Mapping[str, Any], space: Mapping[str, Any], recipe: Sequence[str]
+    folder: SearchFolder,
+    config: Mapping[str, Any],
+    space: Mapping[str, Any],
+    recipe: Sequence[str],
+    further: Further | None,
 ) -> str:
     options = given_options(trial_arguments(config) or [], _KEPT_OPTIONS)
     command = command_with(config, [*options, *recipe, "--mu 0 --rho 0"])
-    finalists = len(finalist_tasks(space))
+    trials = len(finalist_tasks(space)) + (further.trainings if further else 0)
     name = config.get("experimentName") or "a search"
     lines = [
         "# The finalists of the search beside this file, each trained long and validated on images",
@@ -308,10 +332,15 @@ def _configuration(
     service = config.get("trainingService")
     active = isinstance(service, Mapping) and service.get("useActiveGpu") is True
     lines += [
-        f"maxTrialNumber: {finalists}",
+        f"maxTrialNumber: {trials}",
         "tuner:",
-        "  className: nni_blockqnn.finalists_tuner.FinalistsTuner",
+        f"  className: {FINALISTS_TUNER}",
         "  codeDirectory: .",
+    ]
+    if further is not None:
+        lines += ["  classArgs:   # after the finalists, what their results ask for"]
+        lines += [f"    {name}: {json.dumps(value)}" for name, value in further._asdict().items()]
+    lines += [
         "trainingService:",
         "  platform: local",
         f"  useActiveGpu: {'true' if active else 'false'}",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.automl._recipes import metric_of, trial_batch
+from nni_blockqnn.automl._schedule import FINAL_SEEDS
 from nni_blockqnn.automl._words import in_words
 from nni_blockqnn.automl.plan import Plan
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
@@ -44,6 +45,9 @@ def plan_lines(plan: Plan) -> list[str]:
         if is_open
         else (f"{found.final_epochs} epochs")
     )
+    again = ""
+    if found.finals.again:
+        again = f", the best {found.finals.again} of them {FINAL_SEEDS} times"
     colour = "grey" if channels == 1 else "in colour" if channels == 3 else f"{channels} channels"
     lines = [
         f"data: {outline.dataset}, {outline.classes} classes, {outline.trained:,} images to train "
@@ -55,7 +59,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{'block' if size.spec.repeats == 1 else 'blocks'} a stage",
         f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on the "
         f"{'GPU' if plan.machine.gpus else 'CPU'}, about {in_words(found.search_seconds)}",
-        f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones, "
+        f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones{again}, "
         f"{epochs}, about {in_words(found.finals_seconds)}",
         f"winner: on all training images, and the hand-made ones alike, about "
         f"{in_words(found.winner_seconds)}; then the test images, once",

@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block
-from nni_blockqnn.exchange.finalists import Further, grid_of, shared_parameters
+from nni_blockqnn.exchange.finalists import FINALISTS_TUNER, Further, grid_of, shared_parameters
 from nni_blockqnn.exchange.metrics import parse_failure, parse_final_metric
 from nni_blockqnn.exchange.parameters import read_task, space_parameter
 from nni_blockqnn.network.cost import Cost, estimate_cost
@@ -219,7 +219,8 @@ def with_final_expected(finals: Results, searched: Results | None = None) -> Res
         searched: the results of that search; ``None`` to read them.
     """
     tuner = finals.experiment.config.get("tuner") or {}
-    further = Further.of(tuner.get("classArgs"))
+    is_ours = tuner.get("className") == FINALISTS_TUNER
+    further = Further.of(tuner.get("classArgs")) if is_ours else None
     if further is None:
         return finals
     try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_experiments import final, make_experiment
 
@@ -28,6 +29,7 @@ from nni_blockqnn.commands._config_file import load_config
 from nni_blockqnn.commands._tuner_checks import check_tuner
 from nni_blockqnn.data.outline import outline_of
 from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.space.search_space import SearchSpace
 
 REQUEST = Request("digits", 0.5)
 CONFIG: dict[str, Any] = {
@@ -271,6 +273,37 @@ def test_the_best_finalist_wins_and_hand_made_ones_go_with_it(folder: SearchFold
     assert (first.name, first.block.to_json(), first.validated) == ("winner", FOUND, 97.5)
     assert (second.name, second.block) == ("residual", NAMED_BLOCKS["residual"])
     assert first.task.spec.filters[0] != second.task.spec.filters[0]  # each at the same cost
+
+
+def test_where_time_allows_finalists_are_chosen_twice(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    rng = np.random.default_rng(0)
+    space = SearchSpace.from_json(CONFIG["searchSpace"])
+    texts = [block.to_json() for block in NAMED_BLOCKS.values()]
+    texts += [space.random_block(rng).to_json() for _ in range(30)]
+    metrics = [metric(n, text, 90 + float(rng.normal())) for n, text in enumerate(texts)]
+    metrics = [{**one, "flops": 330_000, "params": 4_000} for one in metrics]
+    experiment(folder, "abcd1234", CONFIG, *metrics)
+    results = read_results(find_experiment("abcd1234"))
+    write_finals(
+        folder, replace(REQUEST, finalists=4), outline_of("digits", Path("unused")), results
+    )
+    config = load_config(folder.finalists.with_suffix(".yml"))
+    assert [one.level for one in check_tuner(config)] == ["ok", "ok"]
+    following = {"search": "abcd1234", "more": 1, "again": 2, "seeds": 3}
+    assert (config.tuner.class_args, config.max_trial_number) == (following, 3 + 2 + 1 + 4)
+
+    finalists = json.loads(folder.finalists.read_text())
+    first, second, third, *_ = finalists["block"]["_value"]
+    scores = [(first, 97.0), (second, 95.0), (third, 94.0)]
+    scores += [(first, 93.0), (first, 93.5), (second, 96.0), (second, 95.8)]
+    long = [metric(number, *one) for number, one in enumerate(scores)]
+    tuner = {"className": "nni_blockqnn.finalists_tuner.FinalistsTuner", "classArgs": following}
+    experiment(folder, "efgh5678", {"searchSpace": finalists, "tuner": tuner}, *long)
+    write_winners(folder, read_results(find_experiment("efgh5678")))
+    (winner,) = read_winners(folder)
+    assert winner.block.to_json() == second, "the first one was lucky once"
+    assert winner.validated == pytest.approx((95.0 + 96.0 + 95.8) / 3)
 
 
 def test_a_hand_made_winner_is_not_trained_twice(folder: SearchFolder) -> None:

@@ -15,6 +15,7 @@ from nni_blockqnn.automl._schedule import (
     FEWEST_FINAL_EPOCHS,
     MOST_FINAL_EPOCHS,
     Data,
+    Finals,
     affordable_epochs,
     final_seconds,
     schedule,
@@ -259,6 +260,20 @@ def test_given_numbers_are_kept() -> None:
     request = Request("digits", 1.0, trials=33, finalists=4, final_epochs=21)
     found = schedule(request, IMAGES, 1e-3, 2)
     assert (found.trials, found.finalists, found.final_epochs) == (33, 4, 21)
+
+
+def test_long_trainings_are_chosen_twice_where_time_allows() -> None:
+    hours = Request("cifar10", 1.0)
+    found = schedule(hours, IMAGES, 1e-5, 2)
+    assert found.finals == Finals(5, 3, 2)
+    assert found.finals.further == 3 + 2 * 2
+    assert found.final_epochs >= 12
+    assert schedule(replace(hours, finalists=3), IMAGES, 1e-5, 2).finals == Finals(3)
+    assert schedule(replace(hours, frontier=True), IMAGES, 1e-5, 2).finals == Finals(8)
+    asked = schedule(replace(hours, finalists=8, final_epochs=60), IMAGES, 2e-3, 2)
+    assert asked.finals == Finals(8), "there is no time for more trainings of so many epochs"
+    short = schedule(replace(hours, hours=0.5, finalists=8), IMAGES, 5e-3, 2)
+    assert short.finals == Finals(8), "epochs would be too few"
 
 
 @pytest.mark.parametrize(
