@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+import yaml
 
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._recipes import final_options
@@ -305,18 +307,26 @@ def _configuration(
         lines.append(f"trialCodeDirectory: {_text(code)}")
     if isinstance(gpus := config.get("trialGpuNumber"), int):
         lines.append(f"trialGpuNumber: {gpus}")
-    service = config.get("trainingService")
-    active = isinstance(service, Mapping) and service.get("useActiveGpu") is True
     lines += [
         f"maxTrialNumber: {finalists}",
         "tuner:",
         "  className: nni_blockqnn.finalists_tuner.FinalistsTuner",
         "  codeDirectory: .",
-        "trainingService:",
-        "  platform: local",
-        f"  useActiveGpu: {'true' if active else 'false'}",
+        *_service(folder),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _service(folder: SearchFolder) -> Iterator[str]:
+    """Where the search's configuration has its trials run; here if it does not say."""
+    try:
+        written = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        service = written["trainingService"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        written, service = {}, {"platform": "local"}
+    if "nniManagerIp" in written:
+        yield f"nniManagerIp: {_text(written['nniManagerIp'])}"
+    yield f"trainingService: {json.dumps(service, ensure_ascii=False)}"
 
 
 def _text(text: str) -> str:

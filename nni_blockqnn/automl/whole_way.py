@@ -56,6 +56,11 @@ def initialise(request: Request, output: Path, tell: Callable[[str], None]) -> P
     return plan
 
 
+def has_begun(output: Path) -> bool:
+    """Whether the search itself was started in this folder."""
+    return SearchFolder(output).experiment(SEARCH) is not None
+
+
 def own_folder(request: Request, output: Path) -> Path:
     """``output``, or the first of output-2, output-3, ... that is nobody's or this search's, and
     not finished."""
