@@ -33,6 +33,8 @@ from nni_blockqnn.data.outline import Outline, outline_of
 from nni_blockqnn.results.experiment import Results, read_results
 
 SEARCH, FINALISTS = "search", "finalists"
+_TRIES_OF_LOST = 2
+"""Of finalists whose trainings were killed or have failed."""
 
 
 def initialise(request: Request, output: Path, tell: Callable[[str], None]) -> Plan:
@@ -162,7 +164,10 @@ def _finalists_trained(folder: SearchFolder, display: Display, port: int | None)
         return read_results(experiment)
     watch = FinalsProgress(display)
     results = carry_out(stage, watch)
-    results = run_lost_again(stage, watch) or results
+    for _ in range(_TRIES_OF_LOST):
+        if (again := run_lost_again(stage, watch)) is None:
+            break
+        results = again
     check_results(results)
     write_winners(folder, results)
     display.say(
