@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from nni_blockqnn.automl._chosen import read_winners, write_winners
 from nni_blockqnn.automl._experiments import Stage, carry_out, check_results, run_lost_again
-from nni_blockqnn.automl._finals import final_epochs, read_winners, write_finals, write_winners
+from nni_blockqnn.automl._finals import final_epochs, write_finals
 from nni_blockqnn.automl._folder import Expected, SearchFolder
 from nni_blockqnn.automl._outputs import export_winner, write_outputs
 from nni_blockqnn.automl._progress import FinalsProgress, SearchProgress, WinnerProgress

@@ -11,13 +11,8 @@ import pytest
 import yaml
 from test_experiments import final, make_experiment
 
-from nni_blockqnn.automl._finals import (
-    by_cost,
-    final_epochs,
-    read_winners,
-    write_finals,
-    write_winners,
-)
+from nni_blockqnn.automl._chosen import by_cost, read_winners, write_winners
+from nni_blockqnn.automl._finals import final_epochs, write_finals
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._sizing import cost_name
 from nni_blockqnn.automl._winners import winner_arguments
