@@ -187,7 +187,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--trials", type=int, default=20, help="of the search (default: %(default)s)"
+        "--trials", type=int, default=24, help="of the search (default: %(default)s)"
     )
     parser.add_argument(
         "--concurrency", type=int, help="trials at a time (default: one a core, at most 8)"

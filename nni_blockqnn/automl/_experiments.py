@@ -20,6 +20,7 @@ from nni_blockqnn.bridge.experiments import (
     ExperimentNotFoundError,
     find_experiment,
 )
+from nni_blockqnn.bridge.managers import find_manager
 from nni_blockqnn.bridge.statuses import (
     ADD_RESUMED,
     DONE,
@@ -33,6 +34,7 @@ from nni_blockqnn.results.lost import find_lost
 from nni_blockqnn.results.problems import problem_groups
 from nni_blockqnn.results.status import read_status
 
+_GONE = "GONE"
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 60.0
 """How long NNI may take to write its first records."""
@@ -40,8 +42,10 @@ _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
 _QUEUED_POLLS = 90
 """The same where a resume has queued trials; those that an earlier one has queued never run."""
+_UNANSWERED_POLLS = 30
+"""After so many in turn, a manager that is still there is taken for dead. Each takes some 10 s."""
 _MOST_RESUMES = 5
-"""Of an experiment whose manager dies while it is watched."""
+"""Without a new result, of an experiment whose manager dies while it is watched."""
 _MOST_STARTS = 6
 _WAS_SLOW = (
     "did not connect in 10 seconds",
@@ -96,8 +100,8 @@ def carry_out(stage: Stage, watch: Watch) -> Results:
         if not experiment.has_ended:
             launch.stop(experiment.id)  # whose web UI still runs
         return read_results(find_experiment(experiment.id))
-    status = ""
-    for _ in range(1 + _MOST_RESUMES):
+    endings, known = 0, -1
+    while endings <= _MOST_RESUMES:
         launched = _launched(stage)
         with _stopped_by_ctrl_c(launched):
             experiment = _wait_for_records(launched.id)  # anew, since its port is another one
@@ -105,9 +109,12 @@ def carry_out(stage: Stage, watch: Watch) -> Results:
         if status in (DONE, TUNER_NO_MORE_TRIAL):
             launch.stop(launched.id)
             return read_results(find_experiment(launched.id))
+        found = len(read_results(experiment).trials)
+        endings = endings + 1 if found <= known else 1
+        known = max(found, known)
     raise StageError(
-        f"NNI's experiment of the {stage.name} ended {1 + _MOST_RESUMES} times ({status}); "
-        "nnictl experiment list --all names it, and its logs say why"
+        f"NNI's experiment of the {stage.name} ended {endings} times without a new result "
+        f"({status}); nnictl experiment list --all names it, and its logs say why"
     )
 
 
@@ -177,9 +184,14 @@ def _listed(value: Any) -> list[Any]:
 
 def _follow(experiment: Experiment, launched: launch.Launched, watch: Watch) -> str:
     """Watch until the experiment is over; returns its status, "GONE" if its manager was killed."""
-    idle_polls = 0
+    idle_polls = unanswered = 0
     while True:
         status = launch.status(launched)
+        if status == _GONE and unanswered < _UNANSWERED_POLLS and find_manager(experiment):
+            unanswered += 1  # it is busy: to resume it would end it
+            time.sleep(_POLL_SECONDS)
+            continue
+        unanswered = 0
         results = read_results(experiment)
         watch(results, launched.url)
         given_up = status == TUNER_NO_MORE_TRIAL and not any(map(results.statuses.get, UNDER_WAY))

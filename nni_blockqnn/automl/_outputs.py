@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 
-from nni_blockqnn.automl._finals import Winner, by_cost
+from nni_blockqnn.automl._chosen import Winner, by_cost
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl.answer import Answer
 from nni_blockqnn.automl.configuration import CONFIG_NAME

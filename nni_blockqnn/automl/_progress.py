@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from nni_blockqnn.automl._finals import Winner, final_epochs
+from nni_blockqnn.automl._chosen import Winner
+from nni_blockqnn.automl._finals import final_epochs
 from nni_blockqnn.automl._folder import Expected
 from nni_blockqnn.automl.display import Display
 from nni_blockqnn.automl.request import Request

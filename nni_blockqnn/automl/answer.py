@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.automl._finals import Winner
+from nni_blockqnn.automl._chosen import Winner
 from nni_blockqnn.automl._words import in_words, interval
 from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.named import name_of

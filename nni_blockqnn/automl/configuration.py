@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nni_blockqnn.automl._machine import Machine
 from nni_blockqnn.automl._recipes import metric_of, trial_batch
 from nni_blockqnn.automl._schedule import FINAL_SEEDS
 from nni_blockqnn.automl._words import in_words
@@ -57,8 +58,8 @@ def plan_lines(plan: Plan) -> list[str]:
         f"networks: {size.flops:,} multiply-accumulates an image, all of them ({size.name}); "
         f"filters {stages} scaled to that (first stage: {widths}), {size.spec.repeats} "
         f"{'block' if size.spec.repeats == 1 else 'blocks'} a stage",
-        f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on the "
-        f"{'GPU' if plan.machine.gpus else 'CPU'}, about {in_words(found.search_seconds)}",
+        f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on "
+        f"{_place(plan)}, about {in_words(found.search_seconds)}",
         f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones{again}, "
         f"{epochs}, about {in_words(found.finals_seconds)}",
         f"winner: on all training images, and the hand-made ones alike, about "
@@ -75,6 +76,13 @@ def plan_lines(plan: Plan) -> list[str]:
             "the classes' accuracies",
         )
     return lines
+
+
+def _place(plan: Plan) -> str:
+    if hosts := plan.machine.hosts:
+        named = ", ".join(host.host for host in hosts)
+        return f"{named} (if these are as fast as this machine)"
+    return "the GPU" if plan.machine.gpus else "the CPU"
 
 
 def _validation(plan: Plan) -> str:
@@ -102,7 +110,9 @@ def _hints(plan: Plan) -> Iterator[str]:
     yield "more trials        maxTrialNumber and budget alike, and maxExperimentDuration"
     yield "longer trials      --epochs and --limit (without it: all images)"
     yield "larger networks    match, and filters of network"
-    if plan.machine.gpus:
+    if plan.machine.hosts:
+        yield "other machines     machineList"
+    elif plan.machine.gpus:
         yield "several GPUs       trialConcurrency: <GPUs>   trialGpuNumber: 1"
     else:
         yield "a GPU              without --device cpu and --threads"
@@ -121,7 +131,6 @@ def _settings(plan: Plan) -> str:
     own_code = ""
     if is_reference(plan.outline.dataset):
         own_code = f"trialCodeDirectory: {json.dumps(str(Path.cwd()), ensure_ascii=False)}\n"
-    active = "true" if machine.trials_with_a_gpu else "false"
     return f"""\
 experimentName: {name}
 searchSpace:
@@ -149,9 +158,25 @@ tuner:
     start_blocks: [residual, inception]   # hand-made blocks first, in the same race
     optimize_mode: maximize
 trainingService:
-  platform: local
-  useActiveGpu: {active}   # NNI asks for it beside trialGpuNumber
+{_service(machine)}
 """
+
+
+def _service(machine: Machine) -> str:
+    if not machine.hosts:
+        active = "true" if machine.trials_with_a_gpu else "false"
+        return (
+            f"  platform: local\n  useActiveGpu: {active}   # NNI asks for it beside trialGpuNumber"
+        )
+    hosts = (json.dumps(host.to_nni(), ensure_ascii=False) for host in machine.hosts)
+    return "\n".join(
+        [
+            "  platform: remote",
+            "  reuseMode: false   # with true, a host runs one trial, and none after a kill",
+            "  machineList:",
+            *(f"    - {host}" for host in hosts),
+        ]
+    )
 
 
 def experiment_name(plan: Plan) -> str:
@@ -169,8 +194,10 @@ def trial_command(plan: Plan) -> list[str]:
     sizes = [f"--epochs {found.epochs} --batch-size {batch_size} --seed {plan.request.seed}"]
     if found.limit is not None:
         sizes.append(f"--limit {found.limit}")
-    placed = [f"--device {machine.device}"] if not machine.trials_with_a_gpu else []
-    if machine.threads is not None:
+    placed = []
+    if not machine.hosts and not machine.trials_with_a_gpu:
+        placed.append(f"--device {machine.device}")
+    if not machine.hosts and machine.threads is not None:
         placed.append(f"--threads {machine.threads}")
     named = metric_of(outline)
     metric = [] if named == "accuracy" else [f"--metric {named}"]

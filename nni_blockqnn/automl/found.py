@@ -116,6 +116,7 @@ def search(
     final_epochs: int | None = None,
     seed: int = 0,
     frontier: bool = False,
+    remote: str | Path | None = None,
     progress: bool = True,
 ) -> Found:
     """The best network that is found for images in so many hours, as ``blockqnn search`` finds it.
@@ -138,6 +139,7 @@ def search(
         seed: of the search, the trainings and the images held out.
         frontier: whether the best block is also found for about half and about double the cost;
             :attr:`Found.frontier` then has all three.
+        remote: a file that lists other machines, which train instead of this one.
         progress: whether to show it.
 
     Raises:
@@ -156,6 +158,7 @@ def search(
         final_epochs=final_epochs,
         seed=seed,
         frontier=frontier,
+        remote=None if remote is None else Path(remote),
     )
     folder = Path(output).expanduser().absolute()
     with Display.on(Console(highlight=False, quiet=not progress)) as display:

@@ -75,6 +75,7 @@ class Request:
         final_epochs: of the long trainings; default None, from the hours that are left.
         seed: of the search, the trainings and the images held out.
         frontier: whether the best block is also found for a smaller and for a larger cost.
+        remote: a file that lists other machines, which train instead of this one.
 
     Raises:
         RequestError: naming the field, its value and what is allowed.
@@ -91,6 +92,7 @@ class Request:
     final_epochs: int | None = None
     seed: int = 0
     frontier: bool = False
+    remote: Path | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.hours) or not 0 < self.hours <= _MOST_HOURS:
@@ -123,7 +125,12 @@ class Request:
         """The fields as JSON values; paths are absolute."""
         is_folder = self.data not in NAMED and Path(self.data).expanduser().is_dir()
         data = str(Path(self.data).expanduser().resolve()) if is_folder else self.data
-        return asdict(self) | {"data": data, "data_dir": str(self.data_dir.expanduser().absolute())}
+        paths = {"data_dir": self.data_dir, "remote": self.remote}
+        named = {
+            name: None if path is None else str(path.expanduser().absolute())
+            for name, path in paths.items()
+        }
+        return asdict(self) | named | {"data": data}
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

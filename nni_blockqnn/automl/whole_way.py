@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from nni_blockqnn.automl._chosen import read_winners, write_winners
 from nni_blockqnn.automl._experiments import Stage, carry_out, check_results, run_lost_again
-from nni_blockqnn.automl._finals import final_epochs, read_winners, write_finals, write_winners
+from nni_blockqnn.automl._finals import final_epochs, write_finals
 from nni_blockqnn.automl._folder import Expected, SearchFolder
 from nni_blockqnn.automl._outputs import export_winner, write_outputs
 from nni_blockqnn.automl._progress import FinalsProgress, SearchProgress, WinnerProgress
@@ -33,6 +34,8 @@ from nni_blockqnn.data.outline import Outline, outline_of
 from nni_blockqnn.results.experiment import Results, read_results
 
 SEARCH, FINALISTS = "search", "finalists"
+_TRIES_OF_LOST = 2
+"""Of finalists whose trainings were killed or have failed."""
 
 
 def initialise(request: Request, output: Path, tell: Callable[[str], None]) -> Plan:
@@ -54,6 +57,11 @@ def initialise(request: Request, output: Path, tell: Callable[[str], None]) -> P
     finally:
         folder.release()
     return plan
+
+
+def has_begun(output: Path) -> bool:
+    """Whether the search itself was started in this folder."""
+    return SearchFolder(output).experiment(SEARCH) is not None
 
 
 def own_folder(request: Request, output: Path) -> Path:
@@ -157,7 +165,10 @@ def _finalists_trained(folder: SearchFolder, display: Display, port: int | None)
         return read_results(experiment)
     watch = FinalsProgress(display)
     results = carry_out(stage, watch)
-    results = run_lost_again(stage, watch) or results
+    for _ in range(_TRIES_OF_LOST):
+        if (again := run_lost_again(stage, watch)) is None:
+            break
+        results = again
     check_results(results)
     write_winners(folder, results)
     display.say(

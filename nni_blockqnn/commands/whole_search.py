@@ -59,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also find the best block for about half and about double the cost",
     )
     parser.add_argument(
+        "--remote",
+        type=Path,
+        metavar="HOSTS.yml",
+        help="a list of other machines that train instead of this one: host, user, and port, key "
+        "or password, python, gpus",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="print the plan and its times, and do nothing"
     )
 
@@ -92,10 +99,12 @@ def run_search(request: Request, output: Path, port: int | None) -> int:
 
     from nni_blockqnn.automl.answer import answer_lines
     from nni_blockqnn.automl.display import Display
-    from nni_blockqnn.automl.whole_way import run
+    from nni_blockqnn.automl.whole_way import has_begun, run
     from nni_blockqnn.reports.text_graph import draw_text
 
     is_finished = (output / "result.json").exists()
+    if request.remote is not None and not has_begun(output) and not _is_fit(request, output, port):
+        return 1
     try:
         with _errors_of_data(), Display.on(Console(highlight=False)) as display:
             answer = run(request, output, display, port)
@@ -107,6 +116,19 @@ def run_search(request: Request, output: Path, port: int | None) -> int:
     print(f"\n{draw_text(answer.block)}\n")
     print("\n".join(answer_lines(answer, output, own_command())))
     return 0
+
+
+def _is_fit(request: Request, output: Path, port: int | None) -> bool:
+    """Whether `blockqnn check` finds nothing wrong, before other machines have to do with it."""
+    from nni_blockqnn.automl.configuration import plan_lines
+    from nni_blockqnn.automl.whole_way import initialise
+    from nni_blockqnn.commands.search import check
+
+    config = output / "search.yml"
+    if not config.exists():
+        with _errors_of_data():
+            print("\n".join(plan_lines(initialise(request, output, _tell))), flush=True)
+    return check(argparse.Namespace(config=config, port=port, estimate=False)) == 0
 
 
 def own_command() -> str:
@@ -130,6 +152,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         final_epochs=arguments.final_epochs,
         seed=arguments.seed,
         frontier=arguments.frontier,
+        remote=arguments.remote,
     )
 
 

@@ -131,8 +131,43 @@ def test_a_manager_that_dies_meanwhile_is_started_again(stage: Any) -> None:
 
 def test_one_that_dies_again_and_again_is_given_up(stage: Any) -> None:
     nni = FakeNni(*["GONE"] * 20)
-    with pytest.raises(StageError, match=r"experiment of the search ended 6 times \(GONE\)"):
+    said = r"experiment of the search ended 6 times without a new result \(GONE\)"
+    with pytest.raises(StageError, match=said):
         stage(nni)()
+
+
+def test_one_that_dies_now_and_then_is_not_given_up(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nni = FakeNni(*["GONE"] * 20, "DONE")
+    run = stage(nni)
+    read = _experiments.read_results
+
+    def with_more_each_time(experiment: Any) -> Results:
+        results = read(experiment)
+        return replace(results, trials=results.trials * len(nni.calls))
+
+    monkeypatch.setattr(_experiments, "read_results", with_more_each_time)
+    run()
+    assert nni.calls == ["start", *["resume"] * 20, "stop"]
+
+
+def test_a_manager_that_is_too_busy_to_answer_is_left_alone(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nni = FakeNni("RUNNING", *["GONE"] * 30, "RUNNING", *["GONE"] * 30, "DONE")
+    monkeypatch.setattr(_experiments, "find_manager", lambda experiment: object())
+    stage(nni)()
+    assert nni.calls == ["start", "stop"]
+
+
+def test_a_manager_that_never_answers_again_is_replaced(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nni = FakeNni(*["GONE"] * 31, "DONE")
+    monkeypatch.setattr(_experiments, "find_manager", lambda experiment: object())
+    stage(nni)()
+    assert nni.calls == ["start", "resume", "stop"]
 
 
 def test_a_tuner_without_further_blocks_ends_it(stage: Any) -> None:

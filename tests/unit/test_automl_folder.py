@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from test_experiments import final, make_experiment
 
-from nni_blockqnn.automl._finals import (
-    by_cost,
-    final_epochs,
-    read_winners,
-    write_finals,
-    write_winners,
-)
+from nni_blockqnn.automl._chosen import by_cost, read_winners, write_winners
+from nni_blockqnn.automl._finals import final_epochs, write_finals
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._sizing import cost_name
 from nni_blockqnn.automl._winners import winner_arguments
@@ -245,6 +241,17 @@ def test_finalists_are_the_best_found_and_the_hand_made(folder: SearchFolder) ->
     assert (arguments.seed, arguments.limit, arguments.threads) == (3, None, None)
     assert (arguments.validation, arguments.test) == ("test", True)
     assert arguments.chosen_recipe().augment is False
+
+
+def test_finalists_train_where_the_search_did(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    service = {"platform": "remote", "machineList": [{"host": "a: #", "user": "me"}]}
+    written = {"nniManagerIp": "10.0.0.1", "trainingService": service}
+    folder.config.write_text(yaml.safe_dump(written))
+    results, outline = searched(folder), outline_of("digits", Path("unused"))
+    write_finals(folder, REQUEST, outline, results)
+    finals = yaml.safe_load(folder.finalists.with_suffix(".yml").read_text())
+    assert {name: finals[name] for name in written} == written
 
 
 def test_epochs_follow_from_the_time_that_is_left(folder: SearchFolder) -> None:

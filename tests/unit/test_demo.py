@@ -38,7 +38,7 @@ def test_it_is_a_short_search_of_digits(asked: Any, capsys: pytest.CaptureFixtur
     assert cli.main(["demo", "--port", "8123", "--seed", "3", "--concurrency", "2"]) == 0
     [(request, output, port)] = asked
     assert (request.data, request.gpus, request.concurrency, request.seed) == ("digits", 0, 2, 3)
-    assert request.trials == 20
+    assert request.trials == 24
     assert request.final_epochs is not None
     assert (output, port) == (Path("blockqnn-demo"), 8123)
     assert "search my_images --hours 2 -o found" in capsys.readouterr().out
