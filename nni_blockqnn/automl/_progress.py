@@ -95,18 +95,20 @@ class WinnerProgress:
     def __init__(self, display: Display, winners: Sequence[Winner], epochs: int) -> None:
         self.seconds = 0.0
         self._display = display
-        self._folders = [winner.folder for winner in winners]
+        self._winners = winners
         self._epochs = epochs
 
     def of(self, winner: Winner) -> Callable[[EpochResult, int], None]:
-        before = self._folders.index(winner.folder) * self._epochs
-        total = len(self._folders) * self._epochs
+        position = self._winners.index(winner)
+        before, total = position * self._epochs, len(self._winners) * self._epochs
+        cost = winner.cost or 1
+        later = sum(one.cost or 1 for one in self._winners[position + 1 :]) / cost
 
         def show(epoch: EpochResult, epochs: int) -> None:
             self.seconds += epoch.seconds
             done = before + epoch.epoch
             text = f"{winner.folder}: {epoch.accuracy:.2f} % of its training images"
-            left = epoch.seconds * (total - done)
+            left = epoch.seconds * (epochs - epoch.epoch + later * epochs)
             self._display.show("winner", done, total, "epochs", text, left)
 
         return show

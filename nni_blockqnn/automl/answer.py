@@ -149,11 +149,9 @@ def answer_lines(answer: Answer, folder: Path, command: str = "blockqnn") -> Ite
     """
     named = name_of(answer.block)
     what = f"the hand-made block {named}" if named else "a found block"
-    planned = answer.planned_seconds
     yield (
         f"{answer.winner.accuracy:.2f} % of {answer.tested:,} test images are right, by {what}, "
-        f"trained {answer.epochs} epochs; took {in_words(answer.seconds)}"
-        f"{'' if planned is None else f', planned: {in_words(planned)}'}"
+        f"trained {answer.epochs} epochs"
     )
     yield f"  {'network':<10} {'test accuracy':>13}   95 % interval    multiply-adds     weights"
     frontier = answer.frontier
@@ -169,6 +167,9 @@ def answer_lines(answer: Answer, folder: Path, command: str = "blockqnn") -> Ite
         at = f"{one.winner.cost:,} multiply-adds: " if len(frontier) > 1 else ""
         where = f" ({one.winner.exported}/)" if len(frontier) > 1 else ""
         yield f"  {at}{_verdict(one)}{where}"
+    planned = answer.planned_seconds
+    beside = "" if planned is None else f"; planned were {in_words(planned)}"
+    yield f"  it took           {in_words(answer.seconds)}{beside}"
     quoted = shlex.quote(str(folder))
     yield f"  all of it is in   {folder}: network/, report.html, block.svg, results.csv and more"
     yield f"  use it            {command} predict {quoted} photo.jpg photos/ > answers.csv"

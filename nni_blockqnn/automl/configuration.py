@@ -126,7 +126,6 @@ def _settings(plan: Plan) -> str:
     machine, found = plan.machine, plan.schedule
     name = json.dumps(experiment_name(plan), ensure_ascii=False)
     gpu = "trialGpuNumber: 1" if machine.trials_with_a_gpu else "# trialGpuNumber: 1"
-    seconds = round(found.search_seconds * _SLACK) + 1
     command = trial_command(plan)
     own_code = ""
     if is_reference(plan.outline.dataset):
@@ -145,7 +144,7 @@ trialCommand: {_folded(command)}
 {own_code}trialConcurrency: {machine.at_a_time}
 {gpu}
 maxTrialNumber: {found.trials}
-maxExperimentDuration: {seconds}s   # what was planned and a tenth; then no more trials are started
+maxExperimentDuration: {_most_seconds(plan)}s   # then no more trials are started
 tuner:
   className: nni_blockqnn.tuner.BlockQNNTuner
   codeDirectory: .   # NNI asks for one; the class comes from the installed package
@@ -160,6 +159,15 @@ tuner:
 trainingService:
 {_service(machine)}
 """
+
+
+def _most_seconds(plan: Plan) -> int:
+    """As planned and a tenth more; if the trials are a given number, what all the hours allow."""
+    found, request = plan.schedule, plan.request
+    most = found.search_seconds * _SLACK
+    if request.trials is not None:
+        most = max(most, request.seconds - (found.seconds - found.search_seconds))
+    return round(most) + 1
 
 
 def _service(machine: Machine) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -49,7 +50,15 @@ class Display:
         return self.console.is_terminal or self.console.is_jupyter
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """A line that stays, on a terminal broken between its words."""
+        if self._changes:
+            line = textwrap.fill(
+                line,
+                self.console.width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(

@@ -92,8 +92,9 @@ class _Timed:
         Raises:
             RequestError: if the hours are too few for it.
         """
+        data = self._data(size)
         self._tell(f"times trainings of {size.flops:,} multiply-accumulates an image")
-        pace = seconds_an_image(size, self._data(size), self.outline.dataset, self.machine)
+        pace = seconds_an_image(size, data, self.outline.dataset, self.machine)
         return self.planned(size, pace)
 
     def planned(self, size: Size, pace: float) -> Plan:

@@ -19,6 +19,7 @@ from nni_blockqnn.automl._sizing import cost_name
 from nni_blockqnn.automl._winners import winner_arguments
 from nni_blockqnn.automl._words import in_words, interval
 from nni_blockqnn.automl.answer import Answer, Row, answer_lines
+from nni_blockqnn.automl.found import Found
 from nni_blockqnn.automl.request import Request, RequestError
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.commands._config_file import load_config
@@ -389,6 +390,9 @@ def test_the_answer_has_a_frontier() -> None:
         "170,000 multiply-adds: 10.00 points above residual at equal cost (network-170k/)" in text
     )
     assert "340,000 multiply-adds: nothing to compare it with (network/)" in text
+    found = Found(Path("found"), answer)
+    assert [one.accuracy for one in (found, *found.frontier)] == [96.0, 90.0, 96.0]
+    assert [row["name"] for row in found.frontier[0].table] == ["winner", "residual"]
 
 
 def test_the_answer_is_read_as_it_was_written() -> None:
@@ -412,6 +416,9 @@ def test_the_answer_in_ten_lines() -> None:
     text = "\n".join(lines)
     assert "96.00 % of 359 test images" in text
     assert "1.00 points above residual at equal cost; the intervals overlap" in text
+    assert "it took           17 min\n" in text
+    planned = replace(ANSWER, planned_seconds=900.0)
+    assert "17 min; planned were 15 min" in "\n".join(answer_lines(planned, Path("found")))
     assert "blockqnn predict '/my found'" in text
     clear = replace(ANSWER, rows=(replace(ROW, low=96.9), ANSWER.rows[1]))
     assert "overlap" not in "\n".join(answer_lines(clear, Path("found")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -356,6 +357,19 @@ def test_the_configuration_says_what_was_chosen_and_why() -> None:
     assert "--metric balanced_accuracy" in text
     assert yaml.safe_load(text)["maxTrialNumber"] == plan.schedule.trials
     assert len(plan_lines(plan)) == 9
+
+
+def test_a_search_of_given_trials_may_take_all_the_hours() -> None:
+    def most_seconds(**asked: Any) -> float:
+        text = configuration(plan_of(DIGITS, **asked))
+        return float(yaml.safe_load(text)["maxExperimentDuration"].rstrip("s"))
+
+    found = plan_of(DIGITS, trials=20, final_epochs=12).schedule
+    assert most_seconds(trials=20, final_epochs=12) == pytest.approx(
+        3600 - found.seconds + found.search_seconds, abs=2
+    )
+    planned = plan_of(DIGITS).schedule.search_seconds
+    assert most_seconds() == pytest.approx(1.1 * planned, abs=2)
 
 
 @pytest.mark.parametrize(
