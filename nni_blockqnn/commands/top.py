@@ -26,6 +26,7 @@ from nni_blockqnn.commands._top_display import (
 from nni_blockqnn.commands._top_finalists import Finalists, write_best
 from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.closed_pipe import reader_may_go
+from nni_blockqnn.common.garbage import collection_paused
 from nni_blockqnn.exchange.finalists import MOST_FURTHER, check_replaceable
 from nni_blockqnn.results.experiment import (
     RANKINGS,
@@ -59,10 +60,11 @@ def top(arguments: argparse.Namespace) -> int:
         if output is not None or arguments.format != "table":
             raise ValueError("--watch follows the table: leave --output and --format out")
         return _watch(find_experiment(arguments.experiment), selection)
-    results = read_results(find_experiment(arguments.experiment))
-    best = best_results(results, selection)
-    with reader_may_go():  # the finalists are written all the same
-        _show(results, best, selection, arguments.format)
+    with collection_paused():
+        results = read_results(find_experiment(arguments.experiment))
+        best = best_results(results, selection)
+        with reader_may_go():  # the finalists are written all the same
+            _show(results, best, selection, arguments.format)
     if output is not None:
         if not best:
             raise ValueError(f"there are no finalists: {why_none(results, selection)}")

@@ -63,7 +63,7 @@ ARROWS = {
     "tuner": "bridge common exchange hosts q_learning record space",
     "finalists_tuner": "bridge exchange results",
     "trial": "bridge common trials",
-    "cli": "common",
+    "cli": "commands common",
     "__main__": "cli common",
 }
 """What each room and each entry point imports. An arrow that is not here is a decision to take."""
