@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from nni_blockqnn.commands._progress_bar import ProgressBar, time_left
+from nni_blockqnn.network.measure import measure_of
 from nni_blockqnn.results.experiment import Results, distinct_best
 
 _LINE_EVERY_SECONDS = 10.0
@@ -43,7 +44,9 @@ class SearchDisplay(ProgressBar):
         parts = []
         best = distinct_best(results, 1)
         if best:
-            parts.append(f"best accuracy {best[0].accuracy:.2f} %  reward {best[0].reward:.2f}")
+            measure = measure_of(best[0].metric)
+            found = f"best {measure.title} {measure.text(best[0].accuracy or 0)}"
+            parts.append(f"{found}  reward {best[0].reward:.2f}")
         if epsilons:
             parts.append(f"epsilon {epsilons[max(epsilons)]:.1f}")
         if failed := results.statuses.get("FAILED", 0):
