@@ -24,7 +24,7 @@ from nni_blockqnn.results.trial_command import (
 
 _GENERAL = "cifar100"
 """The data set whose template also serves those without a template of their own."""
-_DATA_OPTIONS = ("--dataset", "--data-dir", "--limit", "--seed")
+_DATA_OPTIONS = ("--task", "--dataset", "--data-dir", "--limit", "--seed")
 _MACHINE_OPTIONS = ("--threads", "--workers", "--precision", "--device")
 _HINTS = "#   fewer epochs"
 """How the part of a template's comments begins that is true of any finalists."""
@@ -199,7 +199,8 @@ def _with_code(text: str, config: Mapping[str, Any], options: Sequence[str], fol
     code = config.get("trialCodeDirectory")
     data_dir = Path(trial_option(options, "--data-dir", "/")).expanduser()
     own_kinds = "extra_kinds" in json.dumps(config.get("searchSpace"))
-    needed = ":" in trial_option(options, "--dataset", "") or not data_dir.is_absolute()
+    own = [trial_option(options, name, "") for name in ("--task", "--dataset")]
+    needed = any(":" in one for one in own) or not data_dir.is_absolute()
     if not isinstance(code, str) or not (needed or own_kinds):
         return text
     if not Path(code).is_dir() or Path(code).resolve() == folder.resolve():

@@ -35,9 +35,19 @@ class Measure:
         return self.label or self.name.replace("_", " ")
 
     @property
+    def heading(self) -> str:
+        """The title with a capital: "Mean IoU"."""
+        return self.title[:1].upper() + self.title[1:]
+
+    @property
     def axis(self) -> str:
         """For an axis, or the head of a column: "accuracy (%)"."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def score_axis(self) -> str:
+        """Likewise, where scores are drawn: of an error the negative."""
+        return self.axis if self.direction == "maximize" else f"negative {self.axis}"
 
     def score(self, value: float) -> float:
         """The value turned so that more is better; and the value again of a score."""

@@ -46,6 +46,8 @@ _ORIGIN = {
 _FRAMES = {
     "stack": "blocks in sequence",
     "residual": "a short-cut around each block",
+    "upsample": "the same blocks downwards and back up, the maps of equal size added, a 1x1 "
+    "convolution at the end",
     "nin": "two 1x1 convolutions behind each stage, a 1x1 convolution instead of a linear layer",
 }
 _OWN = {"adam": ("betas", "eps"), "sgd": ("momentum",)}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from nni_blockqnn.common.messages import alternatives, did_you_mean, shown
 from nni_blockqnn.common.plugins import is_reference, load_object
 from nni_blockqnn.tasks.classification import CLASSIFICATION
+from nni_blockqnn.tasks.segmentation import SEGMENTATION
 from nni_blockqnn.tasks.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION,)}
+TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION, SEGMENTATION)}
 """The tasks that this package brings, by name."""
 
 
