@@ -49,7 +49,7 @@ def sshd(
 ) -> Iterator[SshServer]:
     """
     Args:
-        within: the command that starts others where the address is, such as `nsenter --net=FILE --`.
+        within: what starts the server where the address is, such as `nsenter --net=FILE --`.
         is_bare: leave this process's PYTHONPATH out of its environment.
     """
     program = require("sshd")
@@ -57,7 +57,7 @@ def sshd(
     home.mkdir(parents=True, exist_ok=True)
     host_key, user_key = directory / "host_key", directory / "id_rsa"
     _make_key(host_key, "ed25519")
-    _make_key(user_key, "rsa", "-m", "PEM")
+    _make_key(user_key, "rsa", "-m", "PEM", "-b", "2048")
     server = SshServer(free_port(), user_key, home, address)
     # of a checkout that is not the installed one
     own = "" if is_bare else os.environ.get("PYTHONPATH", "")
