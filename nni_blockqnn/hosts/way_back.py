@@ -28,18 +28,19 @@ def listening(address: str, port: int) -> Iterator[WayBack]:
 
     Args:
         address: what the hosts are told, ``nniManagerIp``.
+        port: 0 for any that is free.
 
     Raises:
         OSError: if the port is not free.
     """
-    way = WayBack(address, port, secrets.token_hex(16))
+    token = secrets.token_hex(16)
 
     class Answer(socketserver.StreamRequestHandler):
         timeout = 10.0
 
         def handle(self) -> None:
-            if self.rfile.readline(100).strip() == way.token.encode():
-                self.wfile.write(way.token[::-1].encode() + b"\n")
+            if self.rfile.readline(100).strip() == token.encode():
+                self.wfile.write(token[::-1].encode() + b"\n")
 
     class Server(socketserver.ThreadingTCPServer):
         allow_reuse_address = True
@@ -49,7 +50,7 @@ def listening(address: str, port: int) -> Iterator[WayBack]:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield way
+            yield WayBack(address, server.server_address[1], token)
         finally:
             server.shutdown()
             thread.join()

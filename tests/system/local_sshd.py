@@ -49,15 +49,15 @@ def sshd(
 ) -> Iterator[SshServer]:
     """
     Args:
-        within: the command that starts others where the address is, such as `nsenter --net=FILE --`.
+        within: what starts the server where the address is, such as `nsenter --net=FILE --`.
         is_bare: leave this process's PYTHONPATH out of its environment.
     """
     program = require("sshd")
     home = directory / "home"
     home.mkdir(parents=True, exist_ok=True)
-    host_key, user_key = directory / "host_key", directory / "id_rsa"
-    _make_key(host_key, "ed25519")
-    _make_key(user_key, "rsa", "-m", "PEM")
+    host_key, user_key = directory / "host_key", directory / "id_ed25519"
+    _make_key(host_key)
+    _make_key(user_key)
     server = SshServer(free_port(), user_key, home, address)
     # of a checkout that is not the installed one
     own = "" if is_bare else os.environ.get("PYTHONPATH", "")
@@ -87,8 +87,8 @@ def sshd(
             process.wait(_PATIENCE_SECONDS)
 
 
-def _make_key(path: Path, kind: str, *options: str) -> None:
-    command = [str(require("ssh-keygen")), "-q", "-t", kind, *options, "-N", "", "-f", str(path)]
+def _make_key(path: Path) -> None:
+    command = [str(require("ssh-keygen")), "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
     subprocess.run(command, check=True)
 
 

@@ -17,9 +17,11 @@ from small_disk import fill, small_disk
 from soak import notes, soak_config
 from soak_outcome import examine
 
+import nni_blockqnn
 from nni_blockqnn.exchange.kept_results import RESULT_NAME
 
 TRIALS = 9
+PATIENCE = Path(nni_blockqnn.__file__).parent / "bridge" / "patience.js"
 
 
 def test_check_names_every_fault_and_setup_hosts_mends(
@@ -76,6 +78,7 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
     truth.touch()
     (tmp_path / "code").mkdir()  # NNI copies it to the hosts
     config = write_config(tmp_path / "code", remote_config(hosts, tmp_path, [{}, {}, {}]))
+    nni.environment["NODE_OPTIONS"] = f'--require="{PATIENCE}"'  # as blockqnn create has it
     running = nni.create(config)
     lost = hosts.hosts[0]
     trial = wait_for(running, truth, "begun", lost)
