@@ -71,7 +71,7 @@ def write_finals(folder: SearchFolder, request: Request, outline: Outline, resul
     repeats = best[0].repeats or SearchSpace.from_json(config["searchSpace"]).repeats[0]
     matches, spec = _matches(config, request.frontier), _spec(config, repeats)
     found = [one for one in best if name_of(one.block) is None and one.repeats == repeats]
-    found = [one for one in found if _has_networks(one.block, spec, matches)]
+    found = [one for one in found if _has_network(one.block, spec, matches)]
     scales = [int(match.value) / int(matches[0].value) for match in matches] or [1.0]
     for finals in ways_to_choose(request, len(results.trials)):
         first = varied_results(found, finals.first, results)
@@ -107,7 +107,7 @@ def _space(
     config: Mapping[str, Any], found: Sequence[Block], repeats: int, matches: Sequence[Match]
 ) -> dict[str, Any]:
     spec = _spec(config, repeats)
-    hand_made = [block for block in NAMED_BLOCKS.values() if _has_networks(block, spec, matches)]
+    hand_made = [block for block in NAMED_BLOCKS.values() if _has_network(block, spec, matches)]
     network = SearchSpace.from_json(config["searchSpace"]).network
     return finalists_space([*found, *hand_made], repeats, network, *matches)
 
@@ -135,10 +135,10 @@ def _matches(config: Mapping[str, Any], frontier: bool) -> list[Match]:
     return [Match("flops", cost) for cost in frontier_costs(spec, target.value)]
 
 
-def _has_networks(block: Block, spec: NetworkSpec, matches: Sequence[Match]) -> bool:
-    """Whether the block comes to each of the costs."""
+def _has_network(block: Block, spec: NetworkSpec, matches: Sequence[Match]) -> bool:
+    """Whether the block comes to the search's own cost."""
     try:
-        return all(match.network(block, spec) for match in matches)
+        return not matches or bool(matches[0].network(block, spec))
     except ValueError:
         return False
 

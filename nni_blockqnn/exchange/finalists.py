@@ -20,7 +20,7 @@ from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
+from nni_blockqnn.exchange.parameters import TrialTask, read_match, read_task, space_parameter
 from nni_blockqnn.space.match import Match
 
 _EXAMPLES = {
@@ -93,7 +93,7 @@ def finalists_space(
         repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
         matches: what each network costs, by its filters; none for the filters of the network.
-            Each block gets a network of each cost.
+            Each block gets a network of each cost, of several costs each that it can come to.
     """
     distinct: dict[str, str] = {}
     for block in blocks:
@@ -119,13 +119,29 @@ def is_finalists(search_space: Any) -> bool:
 def grid_of(search_space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The parameters of each trial, in the order in which they are sent.
 
+    Where there are several costs, a block is left out at those to which it cannot come.
+
     Raises:
-        ValueError: naming the key whose value is not a list of choices.
+        ValueError: naming the key whose value is not a list of choices, or what is wrong with a
+            block that is to be matched to several costs.
     """
     names = [*search_space]
-    choices = [_choices(search_space, name) for name in names]
-    for values in itertools.product(*choices):
-        yield dict(zip(names, values, strict=True))
+    choices = {name: _choices(search_space, name) for name in names}
+    is_open = len(choices.get("match", ())) > 1
+    for values in itertools.product(*choices.values()):
+        parameters = dict(zip(names, values, strict=True))
+        if not is_open or _comes_to_cost(parameters):
+            yield parameters
+
+
+def _comes_to_cost(parameters: Mapping[str, Any]) -> bool:
+    match = read_match(parameters["match"])
+    task = read_task({name: value for name, value in parameters.items() if name != "match"})
+    try:
+        match.network(task.block, task.spec)
+    except ValueError:
+        return False
+    return True
 
 
 def finalist_tasks(search_space: Mapping[str, Any]) -> list[TrialTask]:
