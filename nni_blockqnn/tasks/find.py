@@ -5,10 +5,11 @@ from __future__ import annotations
 from nni_blockqnn.common.messages import alternatives, did_you_mean, shown
 from nni_blockqnn.common.plugins import is_reference, load_object
 from nni_blockqnn.tasks.classification import CLASSIFICATION
+from nni_blockqnn.tasks.key_points import KEY_POINTS
 from nni_blockqnn.tasks.segmentation import SEGMENTATION
 from nni_blockqnn.tasks.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION, SEGMENTATION)}
+TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, KEY_POINTS)}
 """The tasks that this package brings, by name."""
 
 

@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_experiments import final, make_experiment
 from torch import Tensor
 
 from nni_blockqnn.cli import main
+from nni_blockqnn.commands._console import TableConsole
+from nni_blockqnn.commands._top_display import show_table
 from nni_blockqnn.data import DataError, ImageArrays, load_dataset
 from nni_blockqnn.data.targets import load_targets
 from nni_blockqnn.network.measure import ACCURACY, Measure, measure_of
+from nni_blockqnn.reports._stages import accuracy_text, axis_name
+from nni_blockqnn.reports.report import write_report
+from nni_blockqnn.results.experiment import TrialResult, find_experiment, read_results
 from nni_blockqnn.tasks import CLASSIFICATION, Measured, Task, find_task
 from nni_blockqnn.training import TrainingArguments
 from nni_blockqnn.trials.arguments import TrialArguments
@@ -180,3 +186,40 @@ def test_targets_are_a_row_for_each_image(
     monkeypatch.setattr(f"{__name__}.grey", lambda data_dir: arrays)
     with pytest.raises(DataError, match="train_labels must be numbers, a row for each of 6 images"):
         load_targets(f"{__name__}:grey", None)
+
+
+ERROR = Measure("grey_error", "mean error", "levels", "minimize")
+
+
+def _searched(tmp_path: Path) -> list[TrialResult]:
+    values = ((1, -3.25), (2, -7.5))
+    finals = [
+        (f"t{n}", final(episode=n, accuracy=score, default=score, measure=ERROR.to_json()))
+        for n, score in values
+    ]
+    make_experiment(tmp_path, finals=finals)
+    return list(read_results(find_experiment("abcd1234", tmp_path)).trials)
+
+
+def test_tables_and_charts_name_the_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    trials = _searched(tmp_path)
+    show_table(trials, TableConsole())
+    table = capsys.readouterr().out
+    assert "mean error levels" in table
+    assert "3.25" in table
+    assert "accuracy" not in table
+    assert axis_name("accuracy", trials) == "early-stop negative mean error (levels)"
+    assert axis_name("accuracy", []) == "early-stop accuracy (%)"
+    assert accuracy_text(trials[0]) == "3.25 levels"
+
+
+def test_a_report_names_the_measure(tmp_path: Path) -> None:
+    _searched(tmp_path)
+    results = read_results(find_experiment("abcd1234", tmp_path))
+    write_report(results, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "<b>3.25 levels</b><span>best early-stop mean error</span>" in page
+    assert "Every mean error here is an" in page
