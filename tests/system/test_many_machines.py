@@ -17,19 +17,16 @@ from small_disk import fill, small_disk
 from soak import notes, soak_config
 from soak_outcome import examine
 
-import nni_blockqnn
 from nni_blockqnn.exchange.kept_results import RESULT_NAME
 
 TRIALS = 9
-PATIENCE = Path(nni_blockqnn.__file__).parent / "bridge" / "patience.js"
 
 
 def test_check_names_every_fault_and_setup_hosts_mends(
     hosts: Cluster, nni: Nni, tmp_path: Path
 ) -> None:
     full, cut, bare = hosts.hosts
-    environment = tmp_path / "venv"
-    venv.create(environment, with_pip=False)
+    environment = bare_environment(tmp_path / "venv")
     config = remote_config(hosts, tmp_path, [{}, {}, {"pythonPath": str(environment / "bin")}])
     config["trialCommand"] = (
         "python -m nni_blockqnn.trial --dataset image-folder --data-dir ~/pictures"
@@ -78,8 +75,7 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
     truth.touch()
     (tmp_path / "code").mkdir()  # NNI copies it to the hosts
     config = write_config(tmp_path / "code", remote_config(hosts, tmp_path, [{}, {}, {}]))
-    nni.environment["NODE_OPTIONS"] = f'--require="{PATIENCE}"'  # as blockqnn create has it
-    running = nni.create(config)
+    running = nni.create(config, with_blockqnn=True)
     lost = hosts.hosts[0]
     trial = wait_for(running, truth, "begun", lost)
     lost.cut()
@@ -136,6 +132,17 @@ def setup_hosts(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, str]:
         host: "\n".join(line for line in ran.stdout.splitlines() if f"{host.address}:" in line)
         for host in hosts.hosts
     }
+
+
+def bare_environment(folder: Path) -> Path:
+    """A new virtual environment without any package, whatever PYTHONPATH says."""
+    venv.create(folder, with_pip=False)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    (site / "bare.pth").write_text(
+        "import os, sys; own = os.environ.get('PYTHONPATH', '').split(os.pathsep); "
+        "sys.path[:] = [path for path in sys.path if path not in own]"
+    )
+    return folder
 
 
 def lend_packages(environment: Path) -> None:
