@@ -41,6 +41,11 @@ class Host:
         _ip("-n", self.namespace, "link", "set", self.link, "up")
         _ip("-n", self.namespace, "route", "replace", "default", "via", self.gateway)
 
+    def slow_down(self, rate: str) -> None:
+        """Let no more through to the host than this: '256kbit'."""
+        limit = ["tbf", "rate", rate, "burst", "16kb", "latency", "2s"]
+        _run("tc", "qdisc", "replace", "dev", self.namespace, "root", *limit)
+
     def hide(self, address: str) -> None:
         """Leave no way from the host to an address."""
         _ip("-n", self.namespace, "route", "add", "unreachable", address)
@@ -118,8 +123,12 @@ def _host(directory: Path, net: str, number: int) -> Iterator[Host]:
 
 
 def _ip(*arguments: str) -> None:
-    ran = subprocess.run([str(require("ip")), *arguments], capture_output=True, text=True)
-    assert ran.returncode == 0, f"ip {' '.join(arguments)}: {ran.stderr}"
+    _run("ip", *arguments)
+
+
+def _run(program: str, *arguments: str) -> None:
+    ran = subprocess.run([str(require(program)), *arguments], capture_output=True, text=True)
+    assert ran.returncode == 0, f"{program} {' '.join(arguments)}: {ran.stderr}"
 
 
 def _skip_without_namespaces() -> None:
