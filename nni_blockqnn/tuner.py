@@ -201,9 +201,8 @@ class BlockQNNTuner(Tuner):
             else:
                 search = self._started()
                 self._count_kept(search)
-                self._lost.add(episode)
-                self._count_fetched(search)
                 self._release(search, episode, failed=True)
+                self._count_fetched(search)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
         """Learn from results of this experiment before a restart, or of another one."""
@@ -279,6 +278,7 @@ class BlockQNNTuner(Tuner):
     def _release(self, search: BlockSearch, episode: int, *, failed: bool = False) -> None:
         if episode in search.under_way:
             search.release(episode)
+            self._lost.add(episode)
             if failed:
                 search.failures.add_silent()
             self._journal.append(release_event(episode, failed=failed))

@@ -153,7 +153,7 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
         asked: "data" and "beginnings" for :func:`listing_of`, "listing" for the files themselves;
             "address", "port" and "token" of the way back; "quick" for versions and data alone.
     """
-    answer = {
+    answer: dict[str, Any] = {
         "python": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
         "versions": versions_of(TOOLS),

@@ -41,6 +41,11 @@ class Host:
         _ip("-n", self.namespace, "link", "set", self.link, "up")
         _ip("-n", self.namespace, "route", "replace", "default", "via", self.gateway)
 
+    def slow_down(self, rate: str) -> None:
+        """Let no more through to the host than this: '256kbit'."""
+        limit = ["tbf", "rate", rate, "burst", "16kb", "latency", "2s"]
+        _run("tc", "qdisc", "replace", "dev", self.namespace, "root", *limit)
+
     def hide(self, address: str) -> None:
         """Leave no way from the host to an address."""
         _ip("-n", self.namespace, "route", "add", "unreachable", address)
@@ -78,7 +83,7 @@ class Cluster:
 
 @contextmanager
 def cluster(directory: Path, count: int) -> Iterator[Cluster]:
-    """Some hosts, the last of them bare; the test is skipped where no namespaces can be made."""
+    """Some hosts; the test is skipped where no namespaces can be made."""
     require("ip")
     _skip_without_namespaces()
     net = f"10.213.{os.getpid() % 250}"
@@ -88,13 +93,12 @@ def cluster(directory: Path, count: int) -> Iterator[Cluster]:
         stack.callback(_ip, "address", "del", f"{manager}/32", "dev", "lo")
         hosts = []
         for number in range(count):
-            made = _host(directory / f"host{number}", net, number, number == count - 1)
-            hosts.append(stack.enter_context(made))
+            hosts.append(stack.enter_context(_host(directory / f"host{number}", net, number)))
         yield Cluster(manager, tuple(hosts))
 
 
 @contextmanager
-def _host(directory: Path, net: str, number: int, is_bare: bool) -> Iterator[Host]:
+def _host(directory: Path, net: str, number: int) -> Iterator[Host]:
     name = f"bq{os.getpid()}h{number}"
     here, there = f"{net}.{4 * number + 1}", f"{net}.{4 * number + 2}"
     _ip("netns", "add", name)
@@ -108,7 +112,7 @@ def _host(directory: Path, net: str, number: int, is_bare: bool) -> Iterator[Hos
         _ip("-n", name, "route", "add", "default", "via", here)
         # not `ip netns exec`, which also hides later mounts from what it runs
         within = [str(require("nsenter")), f"--net=/run/netns/{name}", "--"]
-        with sshd(directory, there, within, is_bare=is_bare) as server:
+        with sshd(directory, there, within) as server:
             host = Host(name, "up0", here, server)
             try:
                 yield host
@@ -119,8 +123,12 @@ def _host(directory: Path, net: str, number: int, is_bare: bool) -> Iterator[Hos
 
 
 def _ip(*arguments: str) -> None:
-    ran = subprocess.run([str(require("ip")), *arguments], capture_output=True, text=True)
-    assert ran.returncode == 0, f"ip {' '.join(arguments)}: {ran.stderr}"
+    _run("ip", *arguments)
+
+
+def _run(program: str, *arguments: str) -> None:
+    ran = subprocess.run([str(require(program)), *arguments], capture_output=True, text=True)
+    assert ran.returncode == 0, f"{program} {' '.join(arguments)}: {ran.stderr}"
 
 
 def _skip_without_namespaces() -> None:

@@ -41,16 +41,11 @@ class SshServer:
 
 @contextmanager
 def sshd(
-    directory: Path,
-    address: str = "127.0.0.1",
-    within: Sequence[str] = (),
-    *,
-    is_bare: bool = False,
+    directory: Path, address: str = "127.0.0.1", within: Sequence[str] = ()
 ) -> Iterator[SshServer]:
     """
     Args:
         within: what starts the server where the address is, such as `nsenter --net=FILE --`.
-        is_bare: leave this process's PYTHONPATH out of its environment.
     """
     program = require("sshd")
     home = directory / "home"
@@ -60,8 +55,7 @@ def sshd(
     _make_key(user_key)
     server = SshServer(free_port(), user_key, home, address)
     # of a checkout that is not the installed one
-    own = "" if is_bare else os.environ.get("PYTHONPATH", "")
-    path = f" PYTHONPATH={own}" if own else ""
+    path = f" PYTHONPATH={os.environ['PYTHONPATH']}" if "PYTHONPATH" in os.environ else ""
     config = directory / "sshd_config"
     config.write_text(
         f"ListenAddress {address}:{server.port}\n"

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import venv
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from cluster import Cluster, Host
-from nni_shell import WAITING_SECONDS, Nni, Running, kill, write_config
+from nni_shell import Nni, kill, write_config
+from remote_soak import remote_config, wait_for
 from small_disk import fill, small_disk
-from soak import notes, soak_config
+from soak import notes
 from soak_outcome import examine
 
-import nni_blockqnn
 from nni_blockqnn.exchange.kept_results import RESULT_NAME
 
 TRIALS = 9
-PATIENCE = Path(nni_blockqnn.__file__).parent / "bridge" / "patience.js"
 
 
 def test_check_names_every_fault_and_setup_hosts_mends(
     hosts: Cluster, nni: Nni, tmp_path: Path
 ) -> None:
     full, cut, bare = hosts.hosts
-    environment = tmp_path / "venv"
-    venv.create(environment, with_pip=False)
-    config = remote_config(hosts, tmp_path, [{}, {}, {"pythonPath": str(environment / "bin")}])
+    environment = bare_environment(tmp_path / "venv")
+    config = remote_config(
+        hosts, tmp_path / "truth.jsonl", TRIALS, [{}, {}, {"pythonPath": str(environment / "bin")}]
+    )
     config["trialCommand"] = (
         "python -m nni_blockqnn.trial --dataset image-folder --data-dir ~/pictures"
     )
@@ -77,13 +74,12 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
     truth = tmp_path / "truth.jsonl"
     truth.touch()
     (tmp_path / "code").mkdir()  # NNI copies it to the hosts
-    config = write_config(tmp_path / "code", remote_config(hosts, tmp_path, [{}, {}, {}]))
-    nni.environment["NODE_OPTIONS"] = f'--require="{PATIENCE}"'  # as blockqnn create has it
-    running = nni.create(config)
+    config = write_config(tmp_path / "code", remote_config(hosts, truth, TRIALS))
+    running = nni.create(config, with_blockqnn=True)
     lost = hosts.hosts[0]
-    trial = wait_for(running, truth, "begun", lost)
+    trial = wait_for(truth, "begun", lost)
     lost.cut()
-    wait_for(running, truth, "kept", lost, trial)
+    wait_for(truth, "kept", lost, trial)
     lost.kill_all()
     lost.mend()
     running.wait_until(
@@ -92,9 +88,9 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
     )
     assert "results were fetched from hosts" in running.log("dispatcher.log")
 
-    other = wait_for(running, truth, "begun", hosts.hosts[1])
+    other = wait_for(truth, "begun", hosts.hosts[1])
     kill(nni.processes(running.id)[:1])
-    wait_for(running, truth, "kept", hosts.hosts[1], other)
+    wait_for(truth, "kept", hosts.hosts[1], other)
     running = nni.resume(running, with_blockqnn=True)
     assert list(running.directory.glob(f"environments/*/trials/{other['trial']}/{RESULT_NAME}"))
     running.wait_for_end()
@@ -103,18 +99,6 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
     assert len(outcome.finished) >= TRIALS
     assert outcome.counted == outcome.finished
     assert not any((outcome.twice, outcome.mistaken, outcome.reused, outcome.unlisted))
-
-
-def remote_config(
-    hosts: Cluster, folder: Path, changes: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Of a search on all hosts, with changes of each one's entry."""
-    machines = [host.entry(**other) for host, other in zip(hosts.hosts, changes, strict=True)]
-    config = soak_config(folder / "truth.jsonl", trials=TRIALS, seed=0, trialConcurrency=3)
-    return config | {
-        "nniManagerIp": hosts.manager,
-        "trainingService": {"platform": "remote", "reuseMode": False, "machineList": machines},
-    }
 
 
 def check(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, dict[str, Any]]:
@@ -138,38 +122,19 @@ def setup_hosts(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, str]:
     }
 
 
+def bare_environment(folder: Path) -> Path:
+    """A new virtual environment without any package, whatever PYTHONPATH says."""
+    venv.create(folder, with_pip=False)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    (site / "bare.pth").write_text(
+        "import os, sys; own = os.environ.get('PYTHONPATH', '').split(os.pathsep); "
+        "sys.path[:] = [path for path in sys.path if path not in own]"
+    )
+    return folder
+
+
 def lend_packages(environment: Path) -> None:
     """Let a bare environment have all packages of this one, but for what is being developed."""
     folders = [path for path in sys.path if any(Path(path).glob("*.dist-info"))]
     (site,) = environment.glob("lib/python3*/site-packages")
     (site / "lent.pth").write_text("\n".join(folders))
-
-
-def wait_for(
-    running: Running, truth: Path, phase: str, host: Host, trial: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """The next note of that phase on a host, or of a certain trial."""
-    seen = 0 if trial else len(notes(truth))
-    found: list[dict[str, Any]] = []
-
-    def is_there() -> bool:
-        found.extend(
-            note
-            for note in notes(truth)[seen:]
-            if note["phase"] == phase
-            and (note["trial"] == trial["trial"] if trial else is_on(note["pid"], host))
-        )
-        return bool(found)
-
-    deadline = time.monotonic() + WAITING_SECONDS
-    while not is_there():
-        assert time.monotonic() < deadline, f"waited in vain for a trial to have {phase}"
-        time.sleep(0.02)
-    return found[0]
-
-
-def is_on(pid: int, host: Host) -> bool:
-    try:
-        return psutil.Process(pid).environ().get("HOME") == str(host.server.home)
-    except psutil.Error:
-        return False

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playing import Experiment, metric, tuner
 
+import nni_blockqnn.tuner
 from nni_blockqnn.exchange.kept_results import (
     CHECKPOINT_NAME,
     RESULT_NAME,
@@ -17,7 +18,13 @@ from nni_blockqnn.exchange.kept_results import (
     checkpoint_time,
     kept_metric,
 )
+from nni_blockqnn.hosts import results
+from nni_blockqnn.hosts.machine import Machine
+from nni_blockqnn.hosts.results import Fetched
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
+from nni_blockqnn.tuner import BlockQNNTuner
+
+HOST = Machine("10.0.0.2", "me")
 
 
 @pytest.fixture
@@ -67,6 +74,54 @@ def test_a_trial_that_was_killed_before_it_could_report_counts(experiment: Path)
         if event["event"] == "release"
     ]
     assert released == [(second["episode"], True)]
+
+
+def test_a_lost_trials_result_is_fetched_from_its_host(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first round finds the host cut off; the next one comes once there are news of trials."""
+    rounds: list[int] = []
+
+    def fetch_files(machines: list[Machine], directory: Path, name: str) -> Fetched:
+        assert (machines, directory, name) == ((HOST,), experiment, RESULT_NAME)
+        fetched = Fetched()
+        if rounds:
+            keep(experiment, "aaaaa", played.sent[0])
+            fetched.files = 1
+        else:
+            fetched.failed[HOST.name] = "no answer"
+        rounds.append(len(rounds))
+        return fetched
+
+    monkeypatch.setattr(results, "fetch_files", fetch_files)
+    monkeypatch.setattr(nni_blockqnn.tuner, "_machines", lambda directory: [HOST])
+    played = Experiment(tuner(), 2)
+    played.fill()
+    played.finish(1)
+    wait_for_fetcher(played.tuner)
+    assert rounds == []  # nothing is lost
+    played.fail(0)
+    wait_for_fetcher(played.tuner)
+    played.fill()
+    wait_for_fetcher(played.tuner)
+    assert len(rounds) == 1  # the next one waits a minute
+    monkeypatch.setattr(results, "_PAUSE_SECONDS", 0.0)
+    played.finish(2)
+    played.fill()
+    wait_for_fetcher(played.tuner)
+    played.fill()
+    played.finish(3)
+    played.fill()
+    counted = [result.episode for result in played.tuner.history]
+    assert sorted(counted) == [0, 1, *sorted(one for one in counted if one > 1)]
+    assert len(rounds) == 2  # nothing is lost any more
+    assert tuner().history == played.tuner.history
+
+
+def wait_for_fetcher(played: BlockQNNTuner) -> None:
+    assert played._fetcher is not None
+    if (thread := played._fetcher._thread) is not None:
+        thread.join()
 
 
 def test_a_result_that_counted_early_may_still_be_reported(
