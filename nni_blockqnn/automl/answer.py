@@ -164,9 +164,8 @@ def answer_lines(answer: Answer, folder: Path, command: str = "blockqnn") -> Ite
         means = (f"{_label(row)} {row.balanced_accuracy:.2f} %" for row in answer.rows)
         yield f"  mean of the classes' accuracies: {', '.join(means)}"
     for one in frontier:
-        at = f"{one.winner.cost:,} multiply-adds: " if len(frontier) > 1 else ""
-        where = f" ({one.winner.exported}/)" if len(frontier) > 1 else ""
-        yield f"  {at}{_verdict(one)}{where}"
+        which = f"{one.winner.exported}/: " if len(frontier) > 1 else ""
+        yield f"  {which}{_verdict(one)}"
     planned = answer.planned_seconds
     beside = "" if planned is None else f"; planned were {in_words(planned)}"
     yield f"  it took           {in_words(answer.seconds)}{beside}"
