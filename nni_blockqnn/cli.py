@@ -93,6 +93,11 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
     _port(parser, "also check that the web UI can have this port")
     _no_estimate(parser)
+    _json(parser)
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for scripts: JSON on stdout")
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -210,7 +215,8 @@ COMMANDS = (
         help="list your experiments, newest first",
         description="Lists the searches and final trainings of this user on this machine: how each "
         "stands and how many of its trials are done.",
-        epilog="example: blockqnn list",
+        epilog="examples: blockqnn list; blockqnn list --json",
+        add_arguments=_json,
     ),
     Command(
         "retry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 from collections.abc import Sequence
 
@@ -20,6 +21,9 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 def check(arguments: argparse.Namespace) -> int:
     findings = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
+    if arguments.json:
+        print(json.dumps([finding._asdict() for finding in findings], indent=1))
+        return _code(findings)
     return _show_findings(findings)
 
 
@@ -82,4 +86,8 @@ def _show_findings(findings: Sequence[Finding]) -> int:
         colour = _COLOURS[level]
         console.print(f"[{colour}]{level:>8}[/]  {subject}: ", end="")
         console.print(message, markup=False)
+    return _code(findings)
+
+
+def _code(findings: Sequence[Finding]) -> int:
     return 1 if any(finding.level == "failure" for finding in findings) else 0
