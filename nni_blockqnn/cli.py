@@ -337,7 +337,7 @@ COMMANDS = (
         epilog="examples: blockqnn completion bash > "
         "~/.local/share/bash-completion/completions/blockqnn; "
         "blockqnn completion fish > ~/.config/fish/completions/blockqnn.fish; "
-        "blockqnn completion zsh > ~/.zfunc/_blockqnn",
+        "blockqnn completion zsh > ~/.zfunc/_blockqnn (with ~/.zfunc in fpath)",
         add_arguments=_completion_arguments,
     ),
 )
