@@ -97,7 +97,11 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     _port(parser, "also check that the web UI can have this port")
     _no_estimate(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    _json(parser)
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for scripts: JSON on stdout")
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -231,7 +235,8 @@ COMMANDS = (
         help="list your experiments, newest first",
         description="Lists the searches and final trainings of this user on this machine: how each "
         "stands and how many of its trials are done.",
-        epilog="example: blockqnn list",
+        epilog="examples: blockqnn list; blockqnn list --json",
+        add_arguments=_json,
     ),
     Command(
         "retry",
@@ -352,7 +357,7 @@ COMMANDS = (
         epilog="examples: blockqnn completion bash > "
         "~/.local/share/bash-completion/completions/blockqnn; "
         "blockqnn completion fish > ~/.config/fish/completions/blockqnn.fish; "
-        "blockqnn completion zsh > ~/.zfunc/_blockqnn",
+        "blockqnn completion zsh > ~/.zfunc/_blockqnn (with ~/.zfunc in fpath)",
         add_arguments=_completion_arguments,
     ),
 )

@@ -48,7 +48,14 @@ PARTS = {
         "CHANGELOG",
     ],
     "Explanation": ["paper", "identity", "nni", "faults", "security", "architecture"],
-    "Results": ["search_quality", "nsc_bench", "turnover", "conformance", "results"],
+    "Results": [
+        "search_quality",
+        "search_quality_tables",
+        "nsc_bench",
+        "turnover",
+        "conformance",
+        "results",
+    ],
 }
 """The navigation."""
 

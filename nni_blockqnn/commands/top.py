@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from nni_blockqnn.commands._status_display import (
     status_line,
 )
 from nni_blockqnn.commands._top_display import (
+    records,
     show_codes,
     show_csv,
     show_json,
@@ -36,6 +38,7 @@ from nni_blockqnn.results.experiment import (
     find_experiment,
     read_results,
 )
+from nni_blockqnn.results.problems import problem_groups
 from nni_blockqnn.results.status import Status, read_status
 
 _WATCH_SECONDS = 5.0
@@ -57,14 +60,17 @@ def top(arguments: argparse.Namespace) -> int:
     finalists = Finalists(arguments.references, arguments.more, arguments.again)
     _check_options(selection, finalists, output)
     if arguments.watch:
-        if output is not None or arguments.format != "table":
-            raise ValueError("--watch follows the table: leave --output and --format out")
+        if output is not None or arguments.format != "table" or arguments.json:
+            raise ValueError("--watch follows the table: leave --output, --format and --json out")
         return _watch(find_experiment(arguments.experiment), selection)
     with collection_paused():
         results = read_results(find_experiment(arguments.experiment))
         best = best_results(results, selection)
         with reader_may_go():  # the finalists are written all the same
-            _show(results, best, selection, arguments.format)
+            if arguments.json:
+                _show_object(results, best)
+            else:
+                _show(results, best, selection, arguments.format)
     if output is not None:
         if not best:
             raise ValueError(f"there are no finalists: {why_none(results, selection)}")
@@ -81,6 +87,17 @@ def _show(results: Results, best: Sequence[TrialResult], selection: Selection, f
     (show_json if form == "json" else show_csv)(best)
     for line in problem_lines(results):
         print(line, file=sys.stderr)
+
+
+def _show_object(results: Results, best: Sequence[TrialResult]) -> None:
+    """All that the table shows."""
+    experiment = results.experiment
+    problems = [
+        {"count": group.count, "what": group.fate, "reason": group.reason, "trial": group.trial_id}
+        for group in problem_groups(results)
+    ]
+    found = {"id": experiment.id, "name": experiment.name, **read_status(results).record}
+    print(json.dumps(found | {"problems": problems, "best": records(best)}, indent=1))
 
 
 def _show_all(
@@ -154,7 +171,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an experiment that trained some of these blocks long: show the others by what a long "
         "training of each may be expected to bring (column expected: its accuracy)",
     )
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="json and csv are of the best blocks alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="for scripts: one JSON object of how the experiment stands, its problems and the best",
+    )
     parser.add_argument(
         "--watch", action="store_true", help="show it again and again until it is over, or Ctrl-C"
     )

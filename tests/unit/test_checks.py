@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import yaml
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.cli import main
 from nni_blockqnn.commands._checks import check_config
 from nni_blockqnn.commands._config_file import Finding
 from nni_blockqnn.exchange.finalists import finalists_space
@@ -18,6 +20,17 @@ GRID_SEARCH = {"name": "GridSearch"}
 FINALISTS = {"className": "nni_blockqnn.finalists_tuner.FinalistsTuner", "codeDirectory": "."}
 SEARCH = {"block": {"_type": "nsc", "_value": {"max_layers": 5}}}
 BLOCK = Block.parse([[1, 1, 3, 0, 0]])
+
+
+def test_scripts_get_the_findings_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "missing.yml"
+    assert main(["check", str(path), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found[-1]["level"] == "failure"
+    assert found[-1]["subject"] == "configuration"
+    assert "missing.yml" in found[-1]["message"]
 
 
 @pytest.mark.parametrize(
