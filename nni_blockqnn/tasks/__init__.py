@@ -2,6 +2,18 @@
 
 from nni_blockqnn.tasks.classification import CLASSIFICATION
 from nni_blockqnn.tasks.find import TASKS, find_task
+from nni_blockqnn.tasks.key_points import KEY_POINTS
+from nni_blockqnn.tasks.segmentation import SEGMENTATION
 from nni_blockqnn.tasks.task import Augment, Measured, Share, Task
 
-__all__ = ["CLASSIFICATION", "TASKS", "Augment", "Measured", "Share", "Task", "find_task"]
+__all__ = [
+    "CLASSIFICATION",
+    "KEY_POINTS",
+    "SEGMENTATION",
+    "TASKS",
+    "Augment",
+    "Measured",
+    "Share",
+    "Task",
+    "find_task",
+]
