@@ -45,7 +45,9 @@ NETWORK = json.dumps(
 TARGET = CostTarget("flops", 3_000_000)
 SPACE = SearchSpace(max_layers=10, network=NETWORK, repeats=(1,))
 TRIALS, RANDOM_BLOCKS, SEEDS = 100, 5, 3
-HOURGLASS = Block.parse([[1, 1, 1, 0, 0], [2, 1, 3, 1, 0], [3, 1, 1, 2, 0], [4, 5, 0, 3, 0]])
+HOURGLASS = Block.parse(
+    [[1, 4, 0, 0, 0], [2, 1, 1, 1, 0], [3, 1, 3, 2, 0], [4, 1, 1, 3, 0], [5, 5, 0, 1, 4]]
+)
 """The residual module of Newell et al. (arXiv 1603.06937), with one width throughout."""
 TRANSFERRED = ROOT / "benchmarks/results/found_against_handmade/cifar10/searches.jsonl"
 
@@ -170,7 +172,8 @@ def _measured(trained: Trained) -> dict[str, float]:
 def _figures() -> Any:
     path = ROOT / "examples/key_points/figures.py"
     spec = importlib.util.spec_from_file_location("figures", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

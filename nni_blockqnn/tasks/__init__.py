@@ -4,7 +4,7 @@ from nni_blockqnn.tasks.classification import CLASSIFICATION
 from nni_blockqnn.tasks.find import TASKS, find_task
 from nni_blockqnn.tasks.key_points import KEY_POINTS
 from nni_blockqnn.tasks.segmentation import SEGMENTATION
-from nni_blockqnn.tasks.task import Augment, Measured, Share, Task
+from nni_blockqnn.tasks.task import Augment, Measured, Place, Share, Task
 
 __all__ = [
     "CLASSIFICATION",
@@ -13,6 +13,7 @@ __all__ = [
     "TASKS",
     "Augment",
     "Measured",
+    "Place",
     "Share",
     "Task",
     "find_task",
