@@ -58,6 +58,7 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
+            "pycocotools>=2.0.7",  # tests compare its average precision with ours
             "ruff==0.17.*",
             "selenium>=4.20",
             "mypy==2.4.*",

@@ -14,16 +14,19 @@ from nni_blockqnn.model_space._layers import PCC, Residual, initialise, projecti
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.network.widths import StageWidths, network_widths, way_up
 
+_HEAD_DEVIATION = 0.001
+"""Of the last convolution's weights where it gives maps (Xiao et al., arXiv 1804.06208)."""
+
 
 def build_network(block: Block, spec: NetworkSpec) -> nn.Module:
     """The network of `spec` around `block`, with fresh weights: (B, C, H, W) -> (B, classes).
 
     In the frame "upsample" it gives maps (B, classes, h, w) of the first stage's size.
 
-    Weights have the MSRA initialisation, drawn from PyTorch's global generator:
-    `torch.manual_seed` makes them reproducible. Submodules are named stem, stage1, pool1, stage2,
-    ..., then up2, up1 on a way up, and head. Height and width of the images are free as long as
-    the poolings leave something.
+    Weights have the MSRA initialisation (the last ones of maps a small one), drawn from PyTorch's
+    global generator: `torch.manual_seed` makes them reproducible. Submodules are named stem,
+    stage1, pool1, stage2, ..., then up2, up1 on a way up, and head. Height and width of the images
+    are free as long as the poolings leave something.
     """
     stages = network_widths(block, spec)
     parts: OrderedDict[str, nn.Module] = OrderedDict(stem=_stem(spec))
@@ -38,6 +41,8 @@ def build_network(block: Block, spec: NetworkSpec) -> nn.Module:
     parts["head"] = _head(channels, spec)
     network = Hourglass(parts) if spec.frame == "upsample" else nn.Sequential(parts)
     initialise(network)
+    if spec.frame == "upsample":  # maps that begin near zero, as most of a heat map is
+        nn.init.normal_(network.get_submodule("head.conv").weight, std=_HEAD_DEVIATION)
     return network
 
 

@@ -2,6 +2,19 @@
 
 from nni_blockqnn.tasks.classification import CLASSIFICATION
 from nni_blockqnn.tasks.find import TASKS, find_task
-from nni_blockqnn.tasks.task import Augment, Measured, Share, Task
+from nni_blockqnn.tasks.key_points import KEY_POINTS
+from nni_blockqnn.tasks.segmentation import SEGMENTATION
+from nni_blockqnn.tasks.task import Augment, Measured, Place, Share, Task
 
-__all__ = ["CLASSIFICATION", "TASKS", "Augment", "Measured", "Share", "Task", "find_task"]
+__all__ = [
+    "CLASSIFICATION",
+    "KEY_POINTS",
+    "SEGMENTATION",
+    "TASKS",
+    "Augment",
+    "Measured",
+    "Place",
+    "Share",
+    "Task",
+    "find_task",
+]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,9 +18,13 @@ from nni_blockqnn.data.key_points import COCO, EXTRA_ROWS, default_sigmas, load_
 from nni_blockqnn.data.targets import LabelledImages, load_targets
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.tasks._drawing import draw_points
 from nni_blockqnn.tasks._heat_maps import drawn_maps, found_points
 from nni_blockqnn.tasks._oks import average_precisions
-from nni_blockqnn.tasks.task import Measured, Share, Task
+from nni_blockqnn.tasks.task import Measured, Place, Share, Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _STEM_POOLS = 2
 """Heat maps are a quarter of the input."""
@@ -48,12 +52,20 @@ class KeyPoints(Task):
     datasets = (COCO,)
     final_recipe = "keypoints-final"
 
-    def __init__(self, names: Sequence[str] = (), sigmas: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        names: Sequence[str] = (),
+        sigmas: Sequence[float] = (),
+        skeleton: Sequence[Sequence[int]] = (),
+    ) -> None:
         """
         Args:
             names: of the key points, which tell left from right; of data that is known.
             sigmas: OKS's constant of each; likewise.
+            skeleton: pairs of points that a drawing joins; likewise.
         """
+        self._names = tuple(names)
+        self._skeleton = skeleton
         self._order = mirrored(names)
         self._sigmas = tuple(sigmas)
 
@@ -68,8 +80,9 @@ class KeyPoints(Task):
             **options,
         )
 
-    def with_data(self, data: ImageData) -> KeyPoints:
-        return KeyPoints(data.class_names, data.facts.get("sigmas") or default_sigmas(data.classes))
+    def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> KeyPoints:
+        sigmas = facts.get("sigmas") or default_sigmas(len(names))
+        return KeyPoints(names, sigmas, facts.get("skeleton", ()))
 
     def check_network(self, spec: NetworkSpec) -> None:
         super().check_network(spec)
@@ -140,6 +153,29 @@ class KeyPoints(Task):
         targets = torch.where(flipped[:, None, None], mirror, targets)
         angle, zoom = (2 * turns - 1) * _LARGEST_TURN, 1 + (2 * zooms - 1) * _LARGEST_ZOOM
         return _moved(images, targets, angle, zoom)
+
+    def answer(self, outputs: Tensor, place: Place) -> dict[str, Any]:
+        """Each point's x and y in pixels of the image, and the height of its peak."""
+        found = self._found(outputs, place)
+        points = {
+            name: {"x": round(x, 2), "y": round(y, 2), "score": round(score, 4)}
+            for name, (x, y, score) in zip(self._names, found, strict=True)
+        }
+        return {"points": points}
+
+    def draw(self, image: Image, outputs: Tensor, place: Place) -> None:
+        draw_points(image, self._found(outputs, place), self._skeleton)
+
+    def _found(self, outputs: Tensor, place: Place) -> list[list[float]]:
+        ((*points,),) = found_points(outputs, _STRIDE).tolist()
+        return [
+            [
+                (x + 0.5) / place.scale + place.left - 0.5,
+                (y + 0.5) / place.scale + place.top - 0.5,
+                score,
+            ]
+            for x, y, score in points
+        ]
 
     def _mirror(self, points: Tensor, width: int) -> Tensor:
         if len(self._order) == points.shape[1]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,8 +15,12 @@ from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.data.masks import IGNORED, MASK_FOLDER, class_count, load_masks
 from nni_blockqnn.data.targets import LabelledImages, load_targets
 from nni_blockqnn.network.measure import Measure
+from nni_blockqnn.tasks._drawing import draw_mask
 from nni_blockqnn.tasks.crops import crop_and_flip, drawn_crops
-from nni_blockqnn.tasks.task import Measured, Share, Task
+from nni_blockqnn.tasks.task import Measured, Place, Share, Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _PADDING = 4
 """Pixels, as of :func:`nni_blockqnn.training._augment.random_crop_and_flip`."""
@@ -35,6 +39,13 @@ class Segmentation(Task):
     output = "maps"
     outputs = "classes of pixels"
     datasets = (MASK_FOLDER,)
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """
+        Args:
+            names: of the classes, of data that is known.
+        """
+        self._names = tuple(names)
 
     def load_data(self, dataset: str, data_dir: Path | None, **options: Any) -> ImageData:
         shape = options.get("image_shape")
@@ -76,6 +87,23 @@ class Segmentation(Task):
         accuracy = 100 * float(right.sum() / here.sum().clamp(min=1))
         mean = sum(known) / max(len(known), 1)
         return Measured({"mean_iou": mean, "pixel_accuracy": accuracy}, of_classes)
+
+    def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> Segmentation:
+        return Segmentation(names)
+
+    def answer(self, outputs: Tensor, place: Place) -> dict[str, Any]:
+        """The share of the pixels that each class has, in percent, where it has any."""
+        answers = outputs[0].argmax(dim=0)
+        counts = answers.flatten().bincount(minlength=outputs.shape[1]).tolist()
+        shares = zip(self._names, counts, strict=True)
+        return {
+            "pixels": {
+                name: round(100 * count / answers.numel(), 2) for name, count in shares if count
+            }
+        }
+
+    def draw(self, image: Image, outputs: Tensor, place: Place) -> None:
+        draw_mask(image, outputs[0].argmax(dim=0).to(torch.uint8).numpy(), place)
 
     def augment(
         self, images: Tensor, targets: Tensor, generator: torch.Generator, share: Share

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.targets import load_targets
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.network.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Share = Callable[[Tensor], Tensor]
 """Of something that has a row for each image of a batch, the rows of this process."""
@@ -39,6 +42,19 @@ class Measured:
 
     values: Mapping[str, float]
     of_outputs: tuple[float | None, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where the network's input was cut out of an image.
+
+    Attributes:
+        left, top: pixels of the image.
+        scale: pixels of the input over pixels of the image.
+    """
+
+    left: float
+    top: float
+    scale: float
 
 
 @runtime_checkable
@@ -123,10 +139,36 @@ class Task(Protocol):
             limit=limit,
         )
 
-    def with_data(self, data: ImageData) -> Task:
+    def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> Task:
         """The task as it knows its data, such as which key points are left and right; by default
-        itself."""
+        itself.
+
+        Args:
+            names: of the outputs.
+            facts: :attr:`ImageData.facts`.
+        """
         return self
+
+    def answer(self, outputs: Tensor, place: Place) -> dict[str, Any]:
+        """What ``blockqnn predict`` says of an image, as JSON values; by default the outputs.
+
+        Args:
+            outputs: of the image, (1, classes) or (1, classes, h, w).
+            place: where the network's input was cut out of the image.
+        """
+        return {"outputs": outputs[0].tolist()}
+
+    def draw(self, image: Image, outputs: Tensor, place: Place) -> None:
+        """Draw the answer into the image; by default, nothing can be drawn.
+
+        Args:
+            image: RGB, of the size that it has in its file.
+            outputs, place: as for :meth:`answer`.
+
+        Raises:
+            ValueError: if the task draws nothing.
+        """
+        raise ValueError(f"task {self.name} draws nothing: leave --draw out")
 
     def chance(self, data: ImageData) -> float:
         """The score of a constant answer; a first epoch that is not better calls for a restart.

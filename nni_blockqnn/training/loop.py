@@ -94,7 +94,7 @@ def train(
         saved = None
     with kernels(precision, deterministic=deterministic):
         with memory_errors_explained(recipe.batch_size, device):
-            task = task.with_data(data)
+            task = task.knowing(data.class_names, data.facts)
             training = batches_of(data.train, data.mean, data.std, device, world, task.augment)
             validation = batches_of(data.valid, data.mean, data.std, device, world)
         whole = world.largest_share(recipe.batch_size)

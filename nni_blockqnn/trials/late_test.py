@@ -36,7 +36,7 @@ def read_test_set_of(
     device, batch_size = prepare(task, arguments, arguments.chosen_recipe().batch_size, ALONE)
     data = arguments.load_data(task.spec)
     on_start(data, device)
-    purpose = arguments.chosen_task().with_data(data)
+    purpose = arguments.chosen_task().knowing(data.class_names, data.facts)
     found = evaluate_task(
         purpose,
         network.to(device),

@@ -72,7 +72,7 @@ class Trained:
         """Accuracies on the test set, likewise; all processes take part."""
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
-        task = self.arguments.chosen_task().with_data(data)
+        task = self.arguments.chosen_task().knowing(data.class_names, data.facts)
         found = evaluate_task(
             task,
             network,
