@@ -152,7 +152,6 @@ class BlockQNNTuner(Tuner):
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         with self._lock:
             search = self._started()
-            self._count_fetched(search)
             self._release_silent(search)
             suggestion = search.ask() or self._suggest_inherited(search)
             if suggestion is None:
@@ -202,7 +201,6 @@ class BlockQNNTuner(Tuner):
                 search = self._started()
                 self._count_kept(search)
                 self._release(search, episode, failed=True)
-                self._count_fetched(search)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
         """Learn from results of this experiment before a restart, or of another one."""
@@ -241,15 +239,19 @@ class BlockQNNTuner(Tuner):
             self._journal.append(result_event(result), durable=True)
             search.learn(result)
 
-    def _count_fetched(self, search: BlockSearch) -> None:
-        """Count what has come from hosts, and send for more while results may be there."""
-        if self._fetcher is None:
-            return
-        if self._fetcher.take_news():
-            self._count_kept(search)
-        self._lost.difference_update(result.episode for result in search.history)
-        if self._lost:
+    def _miss(self, episodes: set[int]) -> None:
+        """Look on the hosts for the results of trials of which nothing was heard."""
+        self._lost |= episodes
+        if self._lost and self._fetcher is not None:
             self._fetcher.wish()
+
+    def _count_fetched(self) -> bool:
+        """Count what has come from hosts; whether there may be more. Called by the fetcher."""
+        with self._lock:
+            search = self._started()
+            self._count_kept(search)
+            self._lost.difference_update(result.episode for result in search.history)
+            return bool(self._lost)
 
     def _release_silent(self, search: BlockSearch) -> None:
         """Release the episodes of trials that ended without a result.
@@ -278,7 +280,7 @@ class BlockQNNTuner(Tuner):
     def _release(self, search: BlockSearch, episode: int, *, failed: bool = False) -> None:
         if episode in search.under_way:
             search.release(episode)
-            self._lost.add(episode)
+            self._miss({episode})
             if failed:
                 search.failures.add_silent()
             self._journal.append(release_event(episode, failed=failed))
@@ -299,7 +301,9 @@ class BlockQNNTuner(Tuner):
             self._journal = Journal(path)
             experiment = Path(checkpoint).parent
             self._kept = KeptResults(experiment)
-            self._fetcher = Fetcher(partial(_machines, experiment), experiment, RESULT_NAME)
+            self._fetcher = Fetcher(
+                partial(_machines, experiment), experiment, RESULT_NAME, self._count_fetched
+            )
         events = self._journal.events
         seed = self._seed(events)
         arguments = {name: v for name, v in self._class_args.items() if name != "seed"}
@@ -312,8 +316,7 @@ class BlockQNNTuner(Tuner):
         if restarted and search.next_episode:
             self._count_kept(search)
             self._inherited = set(search.under_way)
-            self._lost |= self._inherited
-            self._count_fetched(search)
+            self._miss(self._inherited)
             self._journal.append(restart_event())
             search.failures.end_streak()
         if search.history:

@@ -6,6 +6,7 @@ these logins, so that what works here works there.
 
 from __future__ import annotations
 
+import logging
 import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -122,6 +123,7 @@ def connect(machine: Machine, seconds: float = _LOGIN_SECONDS) -> Iterator[Conne
     """
     import paramiko
 
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it is all in the errors
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.AutoAddPolicy())  # NNI checks no host keys
     try:

@@ -1,6 +1,6 @@
 """What a host says of itself: this file is sent to its Python, and prints JSON.
 
-So it imports the standard library alone, and Python 3.8 can read it. What the host's answers are
+So it imports the standard library alone, and Python 3.9 can read it. What the host's answers are
 compared with comes from the same functions.
 """
 
@@ -153,24 +153,24 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
         asked: "data" and "beginnings" for :func:`listing_of`, "listing" for the files themselves;
             "address", "port" and "token" of the way back; "quick" for versions and data alone.
     """
+    versions = versions_of(TOOLS)
     answer: dict[str, Any] = {
         "python": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
-        "versions": versions_of(TOOLS),
+        "versions": versions,
         "code": code_of(PACKAGE),
     }
     if asked.get("data") is not None:
         listing = listing_of(asked["data"], asked["beginnings"])
-        answer["data"] = {"files": len(listing), "bytes": sum(listing.values())}
-        answer["data"]["hash"] = hash_of(listing)
+        total = sum(listing.values())
+        answer["data"] = {"files": len(listing), "bytes": total, "hash": hash_of(listing)}
         if asked.get("listing"):
             answer["data"]["listing"] = listing
     if not asked.get("quick"):
-        answer["disk"] = _disk()
-        answer["gpus"] = _gpus()
-        if answer["gpus"]["memory"] and answer["versions"]["torch"]:
+        gpus = _gpus()
+        answer |= {"disk": _disk(), "gpus": gpus, "pip": _pip() if versions["nni"] else None}
+        if gpus["memory"] and versions["torch"]:
             answer["cuda"] = _cuda()
-        answer["pip"] = _pip() if answer["versions"]["nni"] else None
         if asked.get("address"):
             answer["way_back"] = _way_back(asked["address"], asked["port"], asked["token"])
     return answer

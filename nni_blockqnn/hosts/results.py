@@ -99,44 +99,45 @@ class Fetcher:
     """Fetches in the background, so that nobody waits for a host that does not answer."""
 
     def __init__(
-        self, machines: Callable[[], Sequence[Machine]], experiment: Path, name: str
+        self,
+        machines: Callable[[], Sequence[Machine]],
+        experiment: Path,
+        name: str,
+        arrived: Callable[[], bool],
     ) -> None:
         """
         Args:
             machines: asked at the first round; none means that there is nothing to fetch.
             experiment: as for :func:`fetch_files`, like `name`.
+            arrived: called after a round; whether there is to be another one, a minute later.
         """
         self._machines, self._experiment, self._name = machines, experiment, name
+        self._arrived = arrived
         self._known: Sequence[Machine] | None = None
         self._thread: threading.Thread | None = None
-        self._began = -_PAUSE_SECONDS
-        self._has_new = False
 
     def wish(self) -> None:
-        """Begin a round, unless one is under way or began a minute ago."""
+        """Begin to fetch, unless that is under way."""
         is_running = self._thread is not None and self._thread.is_alive()
-        too_early = time.monotonic() - self._began < _PAUSE_SECONDS
-        if is_running or too_early or self._known == ():
+        if is_running or self._known == ():
             return
-        self._began = time.monotonic()
-        self._thread = threading.Thread(target=self._round, daemon=True)
+        self._thread = threading.Thread(target=self._rounds, daemon=True)
         self._thread.start()
 
-    def take_news(self) -> bool:
-        """Whether files came since the last time."""
-        news, self._has_new = self._has_new, False
-        return news
-
-    def _round(self) -> None:
+    def _rounds(self) -> None:
         try:
             if self._known is None:
                 self._known = tuple(self._machines())
-            fetched = fetch_files(self._known, self._experiment, self._name)
+            while self._known:
+                self._log(fetch_files(self._known, self._experiment, self._name))
+                if not self._arrived():
+                    return
+                time.sleep(_PAUSE_SECONDS)
         except Exception as error:  # nothing here may end a search
             _logger.warning("Results cannot be fetched from hosts: %s", error)
-            return
+
+    def _log(self, fetched: Fetched) -> None:
         for host, reason in fetched.failed.items():
             _logger.info("Host %s: no results can be fetched: %s", host, reason)
         if fetched.files:
             _logger.info("%d results were fetched from hosts", fetched.files)
-            self._has_new = True

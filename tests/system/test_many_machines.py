@@ -70,12 +70,18 @@ def test_check_names_every_fault_and_setup_hosts_mends(
 
 
 def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> None:
-    """A host is cut off, crashes and comes back; later NNI's manager is killed."""
+    """NNI's manager is killed; later a host is cut off, crashes and comes back."""
     truth = tmp_path / "truth.jsonl"
     truth.touch()
     (tmp_path / "code").mkdir()  # NNI copies it to the hosts
     config = write_config(tmp_path / "code", remote_config(hosts, truth, TRIALS))
     running = nni.create(config, with_blockqnn=True)
+    trial = wait_for(truth, "begun", hosts.hosts[1])
+    kill(nni.processes(running.id)[:1])
+    wait_for(truth, "kept", hosts.hosts[1], trial)
+    running = nni.resume(running, with_blockqnn=True)
+    assert list(running.directory.glob(f"environments/*/trials/{trial['trial']}/{RESULT_NAME}"))
+
     lost = hosts.hosts[0]
     trial = wait_for(truth, "begun", lost)
     lost.cut()
@@ -86,13 +92,7 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
         lambda: trial["episode"] in [event["episode"] for event in running.journal("result")],
         "the result that was kept on the host",
     )
-    assert "results were fetched from hosts" in running.log("dispatcher.log")
-
-    other = wait_for(truth, "begun", hosts.hosts[1])
-    kill(nni.processes(running.id)[:1])
-    wait_for(truth, "kept", hosts.hosts[1], other)
-    running = nni.resume(running, with_blockqnn=True)
-    assert list(running.directory.glob(f"environments/*/trials/{other['trial']}/{RESULT_NAME}"))
+    assert "fetched from hosts" in running.log("dispatcher.log")
     running.wait_for_end()
     nni.stop(running.id)
     outcome = examine(running, notes(truth))

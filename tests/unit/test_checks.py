@@ -27,7 +27,7 @@ def test_scripts_get_the_findings_as_json(
 ) -> None:
     path = tmp_path / "missing.yml"
     assert main(["check", str(path), "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["findings"]
     assert found[-1]["level"] == "failure"
     assert found[-1]["subject"] == "configuration"
     assert "missing.yml" in found[-1]["message"]
