@@ -70,7 +70,7 @@ class Request:
         budget: what a network may cost: see :func:`parse_budget`.
         trials: of the search; default None, as many as the hours allow.
         concurrency: trials at a time; default None, one a core, or two on a GPU.
-        gpus: GPUs to use; default None, those that there are.
+        gpus: GPUs to use; default None, those that there are. Not with `remote`.
         finalists: found blocks that are trained long; default None, from the hours.
         final_epochs: of the long trainings; default None, from the hours that are left.
         seed: of the search, the trainings and the images held out.
@@ -102,6 +102,8 @@ class Request:
         parse_budget(self.budget)
         if not isinstance(self.frontier, bool):
             raise RequestError(f"frontier must be True or False, got {shown(self.frontier)}")
+        if self.remote is not None and self.gpus is not None:
+            raise RequestError(f"gpus are this machine's; give those of {self.remote} in that list")
         bounds = {
             "trials": (1, _MOST_TRIALS),
             "concurrency": (1, _MOST_AT_A_TIME),

@@ -127,6 +127,11 @@ def test_the_configuration_is_one_of_other_machines(gpus: int, tmp_path: Path, k
     assert f"{2 * gpus} at a time on gpu1, gpu2" in "\n".join(plan_lines(plan))
 
 
+def test_gpus_of_other_machines_are_in_their_list() -> None:
+    with pytest.raises(RequestError, match=r"gpus are this machine's; .* hosts\.yml in that list"):
+        Request("digits", 1.0, remote=Path("hosts.yml"), gpus=1)
+
+
 def test_a_request_names_its_list_by_an_absolute_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
