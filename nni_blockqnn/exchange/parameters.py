@@ -40,19 +40,15 @@ class TrialTask(NamedTuple):
 def trial_parameters(space: SearchSpace, suggestion: Suggestion) -> dict[str, Any]:
     """A suggestion as NNI sends it.
 
-    ``block`` is JSON text, since NNI's web UI mangles nested lists. ``layers`` and ``convolutions``
-    are for people: numbers are what its hyper-parameter chart can draw. ``space`` is there only if
-    the search space has extra kinds of layers, which a trial has to import, or another encoding
-    than "pcc".
+    ``block`` is JSON text, since NNI's web UI mangles nested lists. ``space`` is there only if the
+    search space has extra kinds of layers, which a trial has to import, or another encoding than
+    "pcc".
     """
-    kinds = suggestion.block.kinds
     parameters = {
         "block": suggestion.block.to_json(),
         "repeats": suggestion.repeats,
         "network": space.network,
         "episode": suggestion.episode,
-        "layers": len(kinds),
-        "convolutions": sum(kind.outputs == "filters" for kind in kinds),
     }
     if suggestion.width is not None:
         parameters["width"] = suggestion.width

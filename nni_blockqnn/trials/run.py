@@ -250,6 +250,8 @@ def _measured(trained: Trained) -> dict[str, Any]:
         "density": block.density,
         "block": block.to_json(),
         "shape": block_shape(block),
+        "layers": len(block.layers),
+        "convolutions": sum(kind.outputs == "filters" for kind in block.kinds),
         "encoding": block.encoding,
         "repeats": spec.repeats,
         "block_flops": block_cost(block, spec).flops,

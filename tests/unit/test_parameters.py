@@ -28,8 +28,6 @@ def test_there_and_back() -> None:
         "repeats": 2,
         "network": '{"preset": "digits", "filters": [4, 8]}',
         "episode": 17,
-        "layers": 1,
-        "convolutions": 1,
     }
     spec = NetworkSpec("digits", filters=(4, 8), repeats=2)
     assert read_task(json.loads(json.dumps(parameters))) == (block, spec, 17, 0, None)

@@ -41,6 +41,7 @@ def test_the_metrics_outside_nni(capsys: pytest.CaptureFixture[str]) -> None:
     assert (metric["mu"], metric["rho"]) == (2, 3)
     assert "reward" not in metric
     assert metric["block"] == block.to_json()
+    assert (metric["layers"], metric["convolutions"]) == (3, 2)
     assert metric["repeats"] == 1
     assert 0 <= metric["test_accuracy"] <= 100
     assert "episode" not in metric
