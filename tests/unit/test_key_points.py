@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nni_blockqnn.cli import main
 from nni_blockqnn.data import DataError, ImageArrays
 from nni_blockqnn.data.key_points import COCO_SIGMAS, load_coco, target
 from nni_blockqnn.network.spec import NetworkSpec
@@ -333,3 +334,34 @@ def test_what_is_wrong_with_the_files_is_named(folder: Path, spoil: Any, message
     arguments = TrainingArguments("coco", data_dir=folder, task="keypoints")
     with pytest.raises(DataError, match=message):
         arguments.load_data(NetworkSpec.from_parameter(NETWORK))
+
+
+@pytest.mark.slow
+def test_predict_draws_points(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On photographs of another size than the network's, in their own pixels."""
+    options = ["--task", "keypoints", "--dataset", "coco", "--data-dir", str(folder)]
+    sizes = ["--network", NETWORK, "--epochs", "1", "--batch-size", "16", "--threads", "1"]
+    net = tmp_path / "net"
+    assert main(["train", "residual", *options, *sizes, "--test", "--output", str(net)]) == 0
+    facts = json.loads((net / "network.json").read_text())
+    assert facts["recipe"]["optimizer"] == "adam"
+    assert facts["data"]["skeleton"][0] == [0, 1]
+    assert "test PCKh@0.5" in capsys.readouterr().out
+    Image.new("RGB", (200, 100), (90, 90, 90)).save(tmp_path / "wide.png")
+    drawn = tmp_path / "drawn"
+    assert main(["predict", str(net), str(tmp_path / "wide.png"), "--draw", str(drawn)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert list(said["points"]) == facts["class_names"]
+    for point in said["points"].values():
+        assert 50 <= point["x"] <= 150, "the square in the middle is looked at"
+        assert 0 <= point["y"] <= 100
+    with Image.open(drawn / "wide.png") as picture:
+        assert picture.size == (200, 100)
+        assert len(picture.getcolors() or []) > 5
+
+    assert main(["export", str(net), "-o", str(tmp_path / "out"), "--formats", "python"]) == 0
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| test PCKh@0.5 | {facts['test_pckh']:.2f} % |" in card
+    assert "14 maps of 8 x 8" in card

@@ -11,6 +11,7 @@ import torch
 from drawn_shapes import NETWORK, write_shapes
 from PIL import Image
 
+from nni_blockqnn.cli import main
 from nni_blockqnn.data import DataError
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.tasks.segmentation import SEGMENTATION
@@ -118,3 +119,30 @@ def test_what_is_wrong_with_a_folder_is_named(shapes: Path, spoil, message: str)
     arguments = TrainingArguments("mask-folder", data_dir=shapes, task="segmentation")
     with pytest.raises(DataError, match=message):
         arguments.load_data(NetworkSpec.from_parameter(NETWORK))
+
+
+@pytest.mark.slow
+def test_predict_says_and_draws_the_classes(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--task", "segmentation", "--dataset", "mask-folder", "--data-dir", str(shapes)]
+    sizes = ["--network", NETWORK, "--recipe", "early-stop", "--epochs", "6", "--batch-size", "16"]
+    net = tmp_path / "net"
+    rate = ["--learning-rate", "0.02", "--threads", "1"]
+    assert main(["train", "[[1,1,3,0,0]]", *options, *sizes, *rate, "--output", str(net)]) == 0
+    capsys.readouterr()
+    files = [str(shapes / "images" / name) for name in ("0.png", "1.png")]
+    assert main(["predict", str(net), *files, "--draw", str(tmp_path / "drawn")]) == 0
+    for line, file in zip(capsys.readouterr().out.splitlines(), files, strict=True):
+        said = json.loads(line)
+        assert said["file"] == file
+        assert sum(said["pixels"].values()) == pytest.approx(100, abs=0.05)
+        background = said["pixels"]["background"]
+        assert 50 < background < 100
+        before, after = (
+            np.asarray(Image.open(one)) for one in (file, tmp_path / "drawn" / Path(file).name)
+        )
+        mask = np.asarray(Image.open(shapes / "masks" / Path(file).name))
+        changed = (before != after).any(axis=2)
+        assert 100 * changed.mean() == pytest.approx(100 - background, abs=5)
+        assert changed[mask > 0].mean() > 3 * changed[mask == 0].mean()
