@@ -41,6 +41,7 @@ setup(
         "jinja2>=3.1",
         "tensorboard>=2.13",
         "scikit-learn>=1.3",
+        "paramiko>=3.4",
         "psutil>=5.9",
         "shtab>=1.8",
         "PyYAML>=6.0",
@@ -57,6 +58,7 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
+            "pycocotools>=2.0.7",  # tests compare its average precision with ours
             "ruff==0.17.*",
             "selenium>=4.20",
             "mypy==2.4.*",

@@ -83,14 +83,18 @@ def _no_estimate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _create_arguments(parser: argparse.ArgumentParser) -> None:
+def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
+
+
+def _create_arguments(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
     _port(parser)
     _no_estimate(parser)
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path)
+    _config(parser)
     _port(parser, "also check that the web UI can have this port")
     _no_estimate(parser)
     _json(parser)
@@ -127,17 +131,20 @@ def _completion_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trials", type=int, default=48, help="default: %(default)s")
+    parser.add_argument(
+        "--trials", type=int, default=24, help="of the search (default: %(default)s)"
+    )
     parser.add_argument(
         "--concurrency", type=int, help="trials at a time (default: one a core, at most 8)"
     )
-    parser.add_argument("--seed", type=int, help="of the search (default: drawn)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     _port(parser)
     parser.add_argument(
+        "-o",
         "--output",
         type=Path,
-        default=Path("blockqnn-demo"),
-        help="folder for the best block and the report (default: %(default)s)",
+        help="folder for everything; run again, it goes on there (default: blockqnn-demo, or "
+        "blockqnn-demo-2 and so on once that is finished)",
     )
 
 
@@ -146,7 +153,8 @@ COMMANDS = (
         "demo",
         "demo",
         help="search blocks for handwritten digits: a few minutes on a CPU, no download",
-        description="Runs the quick start with a live display. Ctrl-C stops it cleanly.",
+        description="Runs `blockqnn search digits` with few trials and short trainings. Ctrl-C "
+        "stops it; the same command goes on.",
         epilog="example: blockqnn demo --trials 48 --output blockqnn-demo",
         add_arguments=_demo_arguments,
     ),
@@ -160,6 +168,7 @@ COMMANDS = (
         "cut off, and says its result once it is finished.",
         epilog="examples: blockqnn search photos --hours 2 -o found; "
         "blockqnn search digits --hours 0.1 -o found",
+        add_arguments=_port,
         has_late_arguments=True,
     ),
     Command(
@@ -178,9 +187,20 @@ COMMANDS = (
         description="Checks versions, the configuration, the tuner's arguments, GPUs, the trial's "
         "command, the data against the network, disk and port, and says how long the search would "
         "take here. Reads the data, and so downloads it if it is missing. Exits with 1 if the "
-        "search would fail.",
+        "search would fail. Logs in to all machines of a remote search, and shows a table of them.",
         epilog="example: blockqnn check config_templates/blockqnn_cifar100.yml --port 8080",
         add_arguments=_check_arguments,
+    ),
+    Command(
+        "setup-hosts",
+        "setup_hosts",
+        help="install this package, and copy the data, on the machines of a remote search",
+        description="Logs in to all machines of the configuration at once. Makes the virtual "
+        "environment that pythonPath names if it is missing, installs this very package with the "
+        "versions of NNI and PyTorch that are here, and copies the data. What is there already "
+        "stays.",
+        epilog="example: blockqnn setup-hosts config_templates/blockqnn_cifar100_remote.yml",
+        add_arguments=_config,
     ),
     Command(
         "create",

@@ -12,6 +12,7 @@ from nni_blockqnn.commands._templates import template
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
+from nni_blockqnn.exchange.finalists import FINALISTS_TUNER, Further
 from nni_blockqnn.network.spec import PRESETS
 from nni_blockqnn.results.experiment import Experiment
 from nni_blockqnn.results.trial_command import (
@@ -23,7 +24,7 @@ from nni_blockqnn.results.trial_command import (
 
 _GENERAL = "cifar100"
 """The data set whose template also serves those without a template of their own."""
-_DATA_OPTIONS = ("--dataset", "--data-dir", "--limit", "--seed")
+_DATA_OPTIONS = ("--task", "--dataset", "--data-dir", "--limit", "--seed")
 _MACHINE_OPTIONS = ("--threads", "--workers", "--precision", "--device")
 _HINTS = "#   fewer epochs"
 """How the part of a template's comments begins that is true of any finalists."""
@@ -67,16 +68,24 @@ class Written(NamedTuple):
     is_kept: bool
 
 
-def write_config(finalists: Path, search: Experiment, network: str, trials: int) -> Written:
+def write_config(
+    finalists: Path,
+    search: Experiment,
+    network: str,
+    trials: int,
+    further: Further | None = None,
+) -> Written:
     """Write the configuration beside the file of finalists.
 
     It has the search's own data, seed, limit, threads and precision, unless the network is made for
-    other images. If it exists already, only its number of trials is changed.
+    other images. If it exists already, only its number of trials and what follows the finalists
+    are changed.
 
     Args:
         finalists: the file of finalists.
         network: a preset's name or JSON text of NetworkSpec's fields.
         trials: how many finalists there are.
+        further: what is trained after them.
 
     Raises:
         ValueError: if another file has the configuration's name.
@@ -93,6 +102,8 @@ def write_config(finalists: Path, search: Experiment, network: str, trials: int)
             f"{path} would be the finalists' configuration, but a file of that name is there "
             f"without the line {shown(searched)}: name another file with --output"
         )
+    text = _with_further(text, further)
+    trials += 0 if further is None else further.trainings
     write_whole(path, _with_line(text, f"maxTrialNumber: {trials}"))
     return Written(path, data, is_kept)
 
@@ -188,13 +199,29 @@ def _with_code(text: str, config: Mapping[str, Any], options: Sequence[str], fol
     code = config.get("trialCodeDirectory")
     data_dir = Path(trial_option(options, "--data-dir", "/")).expanduser()
     own_kinds = "extra_kinds" in json.dumps(config.get("searchSpace"))
-    needed = ":" in trial_option(options, "--dataset", "") or not data_dir.is_absolute()
+    own = [trial_option(options, name, "") for name in ("--task", "--dataset")]
+    needed = any(":" in one for one in own) or not data_dir.is_absolute()
     if not isinstance(code, str) or not (needed or own_kinds):
         return text
     if not Path(code).is_dir() or Path(code).resolve() == folder.resolve():
         return text
     line = f"trialCodeDirectory: {json.dumps(code)}"
     return text.replace("\ntrialCommand:", f"\n{line}\ntrialCommand:")
+
+
+def _with_further(text: str, further: Further | None) -> str:
+    """With the finalists' tuner's arguments, in the line after its name."""
+    text = re.sub(r"^  classArgs: \{search: .*\n", "", text, flags=re.MULTILINE)
+    if further is None:
+        return text
+    fields = ", ".join(f"{name}: {json.dumps(value)}" for name, value in further._asdict().items())
+    line = f"  classArgs: {{{fields}}}\n"
+    return re.sub(
+        rf"^  className: {re.escape(FINALISTS_TUNER)}\n",
+        lambda found: found[0] + line,
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def _with_line(text: str, line: str) -> str:

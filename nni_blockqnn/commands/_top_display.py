@@ -14,6 +14,7 @@ from rich.table import Table
 from nni_blockqnn.blocks.named import name_of
 from nni_blockqnn.commands._console import TableConsole, width_of
 from nni_blockqnn.common.checks import is_number
+from nni_blockqnn.network.measure import measure_of
 from nni_blockqnn.results.experiment import TrialResult
 
 _FIELDS = (
@@ -80,7 +81,7 @@ def _table(best: Sequence[TrialResult], columns: Sequence[_Column]) -> Table:
     table = Table()
     table.add_column("#", justify="right", no_wrap=True)
     for heading, _ in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(_heading(heading, best), justify="right", no_wrap=True)
     for place, result in enumerate(best, 1):
         table.add_row(str(place), *(text(result) for _, text in columns))
     return table
@@ -88,9 +89,9 @@ def _table(best: Sequence[TrialResult], columns: Sequence[_Column]) -> Table:
 
 def _show_paragraphs(best: Sequence[TrialResult], console: TableConsole) -> None:
     for place, result in enumerate(best, 1):
-        facts = [(heading.partition(" "), text(result)) for heading, text in _COLUMNS]
+        facts = [(_name_and_unit(heading, best), text(result)) for heading, text in _COLUMNS]
         words = [
-            "\0".join(filter(None, [name, fact, unit])) for (name, _, unit), fact in facts if fact
+            "\0".join(filter(None, [name, fact, unit])) for (name, unit), fact in facts if fact
         ]
         lines = textwrap.wrap(
             ", ".join(words),
@@ -117,6 +118,25 @@ def _time(result: TrialResult, name: str) -> str:
     return f"{value:.3g}" if is_number(value) else ""
 
 
+def _name_and_unit(heading: str, best: Sequence[TrialResult]) -> tuple[str, str]:
+    if heading != _ACCURACY:
+        return heading, ""
+    measure = measure_of(best[0].metric)
+    return measure.title, measure.unit
+
+
+def _heading(heading: str, best: Sequence[TrialResult]) -> str:
+    """With the name of what the search's task measures, in the place of accuracy."""
+    return " ".join(filter(None, _name_and_unit(heading, best)))
+
+
+def _accuracy(result: TrialResult) -> str:
+    """In its measure's own direction."""
+    if result.accuracy is None:
+        return ""
+    return _decimals(measure_of(result.metric).score(result.accuracy))
+
+
 def _decimals(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
@@ -128,6 +148,7 @@ def _millions(flops: int | None) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
+_ACCURACY = "accuracy"
 _NOT_EVERYWHERE = ("expected", "width", "s/epoch", "ms/image")
 
 _Column = tuple[str, Callable[[TrialResult], str]]
@@ -137,7 +158,7 @@ _COLUMNS: tuple[_Column, ...] = (
     ("episode", lambda result: str(result.episode)),
     ("reward", lambda result: _decimals(result.reward)),
     ("expected", lambda result: _decimals(result.expected)),
-    ("accuracy %", lambda result: _decimals(result.accuracy)),
+    (_ACCURACY, _accuracy),
     ("MFLOPs", lambda result: _millions(result.flops)),
     ("params", lambda result: "" if result.params is None else f"{result.params:,}"),
     ("layers", lambda result: str(len(result.block.layers))),

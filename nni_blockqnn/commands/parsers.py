@@ -22,7 +22,7 @@ class Command:
     """A command of ``blockqnn``.
 
     Attributes:
-        name: also that of the function that runs it.
+        name: also that of the function that runs it, with _ for -.
         module: of ``commands/``, where that function is.
         add_arguments: adds the arguments that need nothing to be loaded.
         has_late_arguments: whether the module has a function ``add_arguments`` for further ones,
@@ -36,6 +36,10 @@ class Command:
     epilog: str
     add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
     has_late_arguments: bool = False
+
+    @property
+    def function(self) -> str:
+        return self.name.replace("-", "_")
 
 
 class _Parser(ArgumentParser):
@@ -109,5 +113,5 @@ def _with_commands(
         command.add_arguments(one)
         if command.has_late_arguments:
             one.add_late = _late(command.module, "add_arguments")
-        one.set_defaults(command=_late(command.module, command.name), commands=commands)
+        one.set_defaults(command=_late(command.module, command.function), commands=commands)
     return parser, added.choices

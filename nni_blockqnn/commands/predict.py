@@ -28,14 +28,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="add the probability of every class, not only the best"
     )
+    parser.add_argument(
+        "--draw",
+        type=Path,
+        metavar="DIR",
+        help="of key points and segmentation: also draw what is found into copies of the images",
+    )
+    parser.add_argument(
+        "--task",
+        metavar="MODULE:FUNCTION",
+        help="of a network for a task of your own: its code, which is imported",
+    )
     parser.add_argument("--json", action="store_true", help="JSON instead of CSV")
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Print a row for each image; returns 1 if there is none."""
+    """Print a row for each image (of other tasks than classification a line of JSON); returns 1 if
+    there is none."""
     # here, since PyTorch takes seconds to load
-    from nni_blockqnn.automl.predicting import Predictor, files_of
+    from nni_blockqnn.automl.predicting import Predictor, files_of, network_folder
+    from nni_blockqnn.commands._predict_task import predict_task
+    from nni_blockqnn.export.description import read_description
 
+    folder = network_folder(arguments.found)
+    named = read_description(folder).facts.get("task")
+    if isinstance(named, str):
+        files = files_of(arguments.files, _tell)
+        found = predict_task(folder, named, arguments.task, files, arguments.draw, _tell)
+        if not found:
+            _tell("no image could be read")
+        return 0 if found else 1
+    if arguments.draw is not None:
+        raise ValueError("--draw is of key points and segmentation, and the network is for classes")
     predictor = Predictor(arguments.found)
     files = files_of(arguments.files, _tell)
     predictions = predictor.of_files(files, _tell)

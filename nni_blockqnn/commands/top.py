@@ -25,10 +25,11 @@ from nni_blockqnn.commands._top_display import (
     show_json,
     show_table,
 )
-from nni_blockqnn.commands._top_finalists import write_best
+from nni_blockqnn.commands._top_finalists import Finalists, write_best
+from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.closed_pipe import reader_may_go
 from nni_blockqnn.common.garbage import collection_paused
-from nni_blockqnn.exchange.finalists import check_replaceable
+from nni_blockqnn.exchange.finalists import MOST_FURTHER, check_replaceable
 from nni_blockqnn.results.experiment import (
     RANKINGS,
     Experiment,
@@ -56,7 +57,8 @@ def top(arguments: argparse.Namespace) -> int:
         arguments.varied,
         read_results(find_experiment(arguments.finals)) if arguments.finals else None,
     )
-    _check_options(selection, output, arguments.references)
+    finalists = Finalists(arguments.references, arguments.more, arguments.again)
+    _check_options(selection, finalists, output)
     if arguments.watch:
         if output is not None or arguments.format != "table" or arguments.json:
             raise ValueError("--watch follows the table: leave --output, --format and --json out")
@@ -72,7 +74,7 @@ def top(arguments: argparse.Namespace) -> int:
     if output is not None:
         if not best:
             raise ValueError(f"there are no finalists: {why_none(results, selection)}")
-        write_best(output, results.experiment, best, selection, arguments.references)
+        write_best(output, results.experiment, best, selection, finalists)
     return 0
 
 
@@ -199,6 +201,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add the hand-made blocks of the paper's Fig. 2, to compare with",
     )
     group.add_argument(
+        "--more",
+        type=int,
+        default=0,
+        metavar="K",
+        help="then train so many other networks of the search, chosen by what the finalists' long "
+        "trainings let expect of them (default: %(default)s)",
+    )
+    group.add_argument(
+        "--again",
+        type=int,
+        default=0,
+        metavar="K",
+        help="and the best so many from two more seeds, for one training may be a lucky one "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
         "--network",
         help="that they are trained in: preset or JSON of NetworkSpec's fields, its N included "
         "(default: the experiment's, with the N of the results)",
@@ -212,13 +230,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _check_options(selection: Selection, output: Path | None, references: bool) -> None:
+def _check_options(selection: Selection, finalists: Finalists, output: Path | None) -> None:
     if selection.k < 1:
         raise ValueError(f"--k is how many to show, 1 or more, got {selection.k}")
-    if output is None and (references or selection.network):
+    for name in ("more", "again"):
+        checked_integer(f"--{name}", getattr(finalists, name), 0, MOST_FURTHER)
+    if output is None and (finalists != Finalists() or selection.network):
         raise ValueError(
-            "--references and --network are of the finalists that --output FILE writes: add it, or "
-            "leave them out"
+            "--references, --more, --again and --network are of the finalists that --output FILE "
+            "writes: add it, or leave them out"
         )
     if selection.match is not None and not selection.network:
         raise ValueError(

@@ -22,6 +22,7 @@ from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask, read_match
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.tasks import Task
 from nni_blockqnn.training import TrainingArguments, TrainingError, World, joined
 from nni_blockqnn.trials.arguments import (
     add_data,
@@ -134,7 +135,7 @@ def _train_in(world: World, job: _Job, device_of_all: str) -> int:
         if folder is not None:
             _test_later(job, folder, console)
         facts = world.of_first(None if folder is None else folder.result)
-    _show(facts or {}, job.output, console)
+    _show(facts or {}, job.output, console, job.training.chosen_task())
     return 0
 
 
@@ -162,7 +163,8 @@ def _train(
         for note in data.notes:
             console.print(f"note: {note}", markup=False)
 
-    with TrainingDisplay(console, arguments.chosen_recipe().epochs, measured_on) as display:
+    epochs, measure = arguments.chosen_recipe().epochs, arguments.chosen_task().main
+    with TrainingDisplay(console, epochs, measured_on, measure) as display:
         trained = run_training(
             task,
             arguments,
@@ -236,20 +238,18 @@ def _identity(job: _Job, origin: Origin | None) -> dict[str, Any]:
     )
 
 
-def _show(facts: Mapping[str, Any], folder: Path, console: Console) -> None:
-    rows = {
-        "test accuracy": "test_accuracy",
-        "test, balanced": "test_balanced_accuracy",
-        "test, top 5": "test_top5_accuracy",
-    }
+def _show(facts: Mapping[str, Any], folder: Path, console: Console, purpose: Task) -> None:
+    splits = {"test": "test_"}
     if facts["validation"] != "test":
-        validated = {
-            "validation accuracy": "best_accuracy",
-            "validation, balanced": "best_balanced_accuracy",
-            "validation, top 5": "best_top5_accuracy",
-        }
-        rows = validated | rows
-    for what, name in rows.items():
-        if facts.get(name) is not None:
-            console.print(f"  {what:19}  {facts[name]:6.2f} %")
+        splits = {"validation": "best_", **splits}
+    for split, beginning in splits.items():
+        for measure in purpose.measures:
+            what = (
+                f"{split} {measure.title}"
+                if measure is purpose.main
+                else f"{split}, {measure.title}"
+            )
+            value = facts.get(f"{beginning}{measure.name}")
+            if value is not None:
+                console.print(f"  {what:19}  {value:6.2f} {measure.unit}".rstrip())
     console.print(f"  weights of epoch     {facts['epoch']:6}\n  kept in              {folder}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class LabelledImages:
     images: np.ndarray
     """(N, C, H, W) uint8."""
     labels: np.ndarray
-    """(N,) int64."""
+    """(N,) int64; of tasks other than classification (N, ...) of any type."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Decoded:
     """`channel_moments` of the training images."""
     notes: tuple[str, ...] = ()
     """Lines on how the data was read."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else a task knows of its data, as JSON values."""
 
     @classmethod
     def of(
@@ -42,9 +45,10 @@ class Decoded:
         class_names: Sequence[str],
         valid: LabelledImages | None = None,
         notes: Iterable[str] = (),
+        facts: Mapping[str, Any] | None = None,
     ) -> Decoded:
         moments = channel_moments(train.images)
-        return cls(train, test, valid, tuple(class_names), moments, tuple(notes))
+        return cls(train, test, valid, tuple(class_names), moments, tuple(notes), facts or {})
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ def _write(folder: Path, decoded: Decoded, source: Source, fingerprint: str) -> 
         "shapes": shapes,
         "class_names": decoded.class_names,
         "notes": decoded.notes,
+        "facts": decoded.facts,
     }
     (folder / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
 
@@ -130,7 +131,10 @@ def _read(folder: Path) -> Decoded | None:
         }
         moments = np.load(folder / "train-moments.npy")
         names, notes = tuple(description["class_names"]), tuple(description["notes"])
-        return Decoded(splits["train"], splits["test"], splits.get("valid"), names, moments, notes)
+        facts = description.get("facts", {})
+        return Decoded(
+            *(splits["train"], splits["test"], splits.get("valid"), names, moments, notes, facts)
+        )
     except (OSError, ValueError, KeyError, EOFError):
         return None
 
@@ -139,7 +143,7 @@ def _read_split(folder: Path, name: str, shape: tuple[int, ...]) -> LabelledImag
     # "c", copy on write: PyTorch warns about arrays that are read-only, and no file changes
     images = np.load(folder / f"{name}-images.npy", mmap_mode="c")
     labels = np.load(folder / f"{name}-labels.npy")
-    if images.shape != shape or labels.shape != shape[:1]:
+    if images.shape != shape or labels.shape[:1] != shape[:1]:
         raise ValueError(f"{folder} does not hold what its description says")
     return LabelledImages(images, labels)
 

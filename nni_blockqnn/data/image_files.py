@@ -27,14 +27,24 @@ def read_image(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         Exception: whatever Pillow raises for a broken file: SyntaxError, struct.error and more.
     """
+    channels, height, width = shape
+    image = fitted(open_image(path, channels), height, width)
+    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def fitted(image: Image, height: int, width: int, mixing: bool = True) -> Image:
+    """The image resized so that it covers height and width, its centre cut out.
+
+    Args:
+        mixing: whether pixels are mixed (bilinear); otherwise each is one of the image's own.
+    """
     from PIL import ImageOps
     from PIL.Image import Resampling
 
-    channels, height, width = shape
-    image = open_image(path, channels)
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Resampling.BILINEAR)
-    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+    if image.size == (width, height):
+        return image
+    method = Resampling.BILINEAR if mixing else Resampling.NEAREST
+    return ImageOps.fit(image, (width, height), method)
 
 
 def open_image(path: str | Path, channels: int) -> Image:

@@ -80,8 +80,8 @@ def load_dataset(
     _check_arguments(name, validation, validation_fraction)
     if name in PRESETS and name != IMAGENET:  # known before anything is downloaded
         known = PRESETS[name]
-        _check_network(name, known["input_shape"], known["classes"], image_shape, classes)
-    directory = _directory(name, data_dir)
+        check_network(name, known["input_shape"], known["classes"], image_shape, classes)
+    directory = directory_of(name, data_dir)
     choice = _Choice(validation == "holdout", validation_fraction, limit, seed)
     if name == IMAGENET:
         data = _streamed(directory, image_shape, workers, choice)
@@ -89,7 +89,7 @@ def load_dataset(
         decode = _DECODED.get(name)
         decoded = decode(directory, image_shape) if decode else load_own(name, directory)
         data = _in_memory(decoded, choice)
-    _check_network(name, data.image_shape, data.classes, image_shape, classes)
+    check_network(name, data.image_shape, data.classes, image_shape, classes)
     if data.classes < 2:
         raise DataError(f"{name}: it has one class, {data.class_names[0]!r}; two are needed")
     return replace(data, notes=(*data.notes, *imbalance(data.train.labels, data.class_names)))
@@ -158,7 +158,7 @@ class _Choice:
         return _hold_out(labels, class_names, rows, self.fraction, rng)
 
 
-def _directory(name: str, data_dir: Path | None) -> Path:
+def directory_of(name: str, data_dir: Path | None) -> Path:
     """Digits come with the installation, and a function may do without."""
     if data_dir is None and name in DATASETS and name != "digits":
         raise DataError(
@@ -170,7 +170,7 @@ def _directory(name: str, data_dir: Path | None) -> Path:
     return directory
 
 
-def _check_network(
+def check_network(
     name: str,
     shape: Sequence[int],
     found_classes: int,

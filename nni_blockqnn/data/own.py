@@ -42,6 +42,25 @@ def load_own(reference: str, data_dir: Path) -> Decoded:
         DataError: if the function cannot be loaded or fails, or what it returns is not as
             :class:`ImageArrays` says: naming the part, what it is and what is allowed.
     """
+    arrays = own_arrays(reference, data_dir)
+    train = _labelled(reference, "train", arrays.train_images, arrays.train_labels)
+    test = _labelled(reference, "test", arrays.test_images, arrays.test_labels)
+    check_one_shape(reference, train.images, test.images)
+    classes = 1 + max(int(train.labels.max()), int(test.labels.max()))
+    names = [str(label) for label in range(classes)]
+    if arrays.class_names is not None:
+        names = [str(name) for name in arrays.class_names]
+    if len(names) < classes:
+        raise DataError(f"{reference}: {len(names)} class_names for labels up to {classes - 1}")
+    return Decoded.of(train, test, names)
+
+
+def own_arrays(reference: str, data_dir: Path) -> ImageArrays:
+    """What the function returns; its images and labels are not looked at.
+
+    Raises:
+        DataError: as :func:`load_own`.
+    """
     try:
         arrays = load_object(reference, "a data set")(data_dir)
     except ValueError as error:
@@ -52,34 +71,45 @@ def load_own(reference: str, data_dir: Path) -> Decoded:
         raise DataError(
             f"{reference} must return nni_blockqnn.data.ImageArrays, got {shown(arrays)}"
         )
-    train = _labelled(reference, "train", arrays.train_images, arrays.train_labels)
-    test = _labelled(reference, "test", arrays.test_images, arrays.test_labels)
-    if train.images.shape[1:] != test.images.shape[1:]:
+    return arrays
+
+
+def check_one_shape(reference: str, train: np.ndarray, test: np.ndarray) -> None:
+    """Check that all images have one shape.
+
+    Raises:
+        DataError: naming both.
+    """
+    if train.shape[1:] != test.shape[1:]:
         raise DataError(
             f"{reference}: training and test images must have one (C, H, W), got "
-            f"{train.images.shape[1:]} and {test.images.shape[1:]}"
+            f"{train.shape[1:]} and {test.shape[1:]}"
         )
-    classes = 1 + max(int(train.labels.max()), int(test.labels.max()))
-    names = [str(label) for label in range(classes)]
-    if arrays.class_names is not None:
-        names = [str(name) for name in arrays.class_names]
-    if len(names) < classes:
-        raise DataError(f"{reference}: {len(names)} class_names for labels up to {classes - 1}")
-    return Decoded.of(train, test, names)
 
 
-def _labelled(reference: str, split: str, images: Any, labels: Any) -> LabelledImages:
-    images, labels = np.asanyarray(images), np.asanyarray(labels)
+def channels_first(reference: str, split: str, images: Any) -> np.ndarray:
+    """The function's images as (N, C, H, W).
+
+    Raises:
+        DataError: naming their type and shape, and what is allowed.
+    """
+    images = np.asanyarray(images)
     is_image = images.dtype == np.uint8 and images.ndim in (3, 4) and images.size > 0
     if not is_image or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise DataError(
             f"{reference}: {split}_images must be uint8 of shape (N, H, W), (N, H, W, 1) or "
             f"(N, H, W, 3), got {images.dtype} {images.shape}"
         )
-    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1] or labels.min() < 0:
+    return np.ascontiguousarray(
+        images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+    )
+
+
+def _labelled(reference: str, split: str, images: Any, labels: Any) -> LabelledImages:
+    found, labels = channels_first(reference, split, images), np.asanyarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != found.shape[:1] or labels.min() < 0:
         raise DataError(
-            f"{reference}: {split}_labels must be {len(images)} integers from 0, one an image, "
+            f"{reference}: {split}_labels must be {len(found)} integers from 0, one an image, "
             f"got {labels.dtype} {labels.shape}"
         )
-    channels_first = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    return LabelledImages(np.ascontiguousarray(channels_first), labels.astype(np.int64))
+    return LabelledImages(found, labels.astype(np.int64))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +13,8 @@ from nni_blockqnn.data.streamed import StreamedSplit
 
 
 class Split:
-    """Labelled images, either a pool of them or selected rows of a pool that other splits share.
+    """Images with labels or other targets, either a pool of them or selected rows of a pool that
+    other splits share.
 
     A selection keeps row numbers and not a copy: the pool is often a file mapped into memory, and a
     training never needs more of it at once than a batch.
@@ -21,7 +24,8 @@ class Split:
         """
         Args:
             images: (N, C, H, W) uint8, the pool.
-            labels: (N,) int64, the pool's.
+            labels: (N,) int64, the pool's; for tasks other than classification (N, ...) of any
+                type, a row for each image.
             rows: the pool's rows that belong to the split, int64; all of them if not given.
         """
         self._pool = images
@@ -70,13 +74,15 @@ class ImageData:
         train: what the weights are fitted to.
         valid: what the search selects on; the same split as `test` with validation="test".
         test: read once, by the winner.
-        classes: labels are 0 to classes - 1.
-        class_names: a name for each label.
+        classes: outputs of a network; of classification, labels are 0 to classes - 1.
+        class_names: a name for each output.
         mean: mean of `train`'s pixels, a number a channel, on the scale 0 to 1; for streamed
             images ImageNet's.
         std: standard deviation of the same; 1 for a channel without any.
         notes: lines that a user should see: files that are not read, a test set that was made,
             images that do not fit the network, classes of very different sizes. Default none.
+        facts: what else a task knows of its data, as JSON values, for ``network.json``. Default
+            none.
     """
 
     train: AnySplit
@@ -87,6 +93,7 @@ class ImageData:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -26,10 +26,11 @@ def network_source(block: Block, spec: NetworkSpec) -> str:
     )
     source = block_source(block, spec.project_input)
     channels, height, width = spec.input_shape
-    projects = spec.project_input or source.adds or spec.frame == "residual"
+    projects = spec.project_input or source.adds or spec.frame in ("residual", "upsample")
     return environment.get_template("model.py.jinja").render(
         block=source,
         spec=spec,
+        outputs="maps" if spec.output == "maps" else "logits",
         channels=channels,
         height=height,
         width=width,

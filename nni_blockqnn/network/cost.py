@@ -10,7 +10,7 @@ from nni_blockqnn.blocks.costs import Cost, map_cost, total_cost
 from nni_blockqnn.blocks.kinds.table1 import PCC, conv_bn_cost
 from nni_blockqnn.blocks.layer_kind import LayerKind
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.network.widths import BlockWidths, StageWidths, network_widths
+from nni_blockqnn.network.widths import BlockWidths, StageWidths, network_widths, way_up
 
 __all__ = ["Cost", "block_cost", "estimate_cost"]
 
@@ -19,7 +19,8 @@ def estimate_cost(block: Block, spec: NetworkSpec) -> Cost:
     """Cost of the whole network that `build_network(block, spec)` builds, equal to the unit."""
     stages = network_widths(block, spec)
     blocks = _blocks_cost(block, stages, spec)
-    return total_cost(_stem_cost(spec), blocks, *_frame_costs(stages, spec), _head(stages, spec))
+    frame = _frame_costs(block, stages, spec)
+    return total_cost(_stem_cost(spec), blocks, *frame, _head(block, stages, spec))
 
 
 def block_cost(block: Block, spec: NetworkSpec) -> Cost:
@@ -31,10 +32,12 @@ def block_cost(block: Block, spec: NetworkSpec) -> Cost:
 
 
 def _blocks_cost(block: Block, stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
+    areas = _stage_areas(spec)
+    upwards = ((up.stage, areas[number - 1]) for number, up in way_up(block, spec, stages))
     return total_cost(
         *(
             _stage_cost(block, stage.blocks, area)
-            for stage, area in zip(stages, _stage_areas(spec), strict=True)
+            for stage, area in (*zip(stages, areas, strict=True), *upwards)
         )
     )
 
@@ -88,7 +91,9 @@ def _stem_cost(spec: NetworkSpec) -> Cost:
     return total_cost(*costs)
 
 
-def _frame_costs(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Iterator[Cost]:
+def _frame_costs(
+    block: Block, stages: tuple[StageWidths, ...], spec: NetworkSpec
+) -> Iterator[Cost]:
     areas = _stage_areas(spec)
     for stage, pooled_area in zip(stages, areas[1:], strict=False):  # none follows the last stage
         yield map_cost(stage.output, pooled_area)
@@ -102,11 +107,25 @@ def _frame_costs(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Iterator
                 if widths.input != widths.output:
                     yield _pcc(widths.input, widths.output, 1, area)
 
+    for number, up in way_up(block, spec, stages):
+        filters, area = up.stage.filters, areas[number - 1]
+        if up.deep != filters:
+            yield _pcc(up.deep, filters, 1, areas[number])
+        if up.skip != filters:
+            yield _pcc(up.skip, filters, 1, area)
+        yield map_cost(2 * filters, area)  # the doubled map, and the sum
 
-def _head(stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
+
+def _head(block: Block, stages: tuple[StageWidths, ...], spec: NetworkSpec) -> Cost:
     channels, classes = stages[-1].output, spec.classes
     area = _stage_areas(spec)[-1]
+    if spec.frame == "upsample":
+        for _, up in way_up(block, spec, stages):
+            channels = up.stage.output
+        area = _stage_areas(spec)[0]
     params = (channels + 1) * classes  # of the 1x1 convolution or the linear layer, with bias
+    if spec.frame == "upsample":
+        return Cost(params * area, params, channels * area + classes * area)
     if spec.frame == "nin":
         return Cost(params * area, params, channels * area + classes * area + classes)
     return Cost(params, params, channels * area + channels + classes)

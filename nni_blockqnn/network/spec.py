@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import did_you_mean, shown
 
-FRAMES = ("stack", "residual", "nin")
+FRAMES = ("stack", "residual", "nin", "upsample")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {"input_shape": (1, 8, 8), "classes": 10, "filters": (16, 32), "repeats": 1},
@@ -64,7 +64,9 @@ class NetworkSpec:
             from block to block.
         frame: "stack" puts blocks in sequence, "residual" adds a short-cut around each, "nin"
             follows each stage with the two 1x1 convolutions of a Network-in-Network and classifies
-            without a linear layer.
+            without a linear layer. "upsample" (ours) goes back up to the first stage's size, as an
+            hourglass does: before each stage but the last one there, the map is doubled, the
+            downward stage's of that size is added, and as many blocks follow. It gives maps.
     """
 
     input_shape: tuple[int, int, int]
@@ -157,6 +159,11 @@ class NetworkSpec:
         first = self.filters[0]
         scaled = ((2 * width * filters + first) // (2 * first) for filters in self.filters)
         return replace(self, filters=(width, *(max(filters, 1) for filters in [*scaled][1:])))
+
+    @property
+    def output(self) -> Literal["vector", "maps"]:
+        """What the network gives for an image: `classes` numbers, or as many maps."""
+        return "maps" if self.frame == "upsample" else "vector"
 
     @property
     def stage_sizes(self) -> tuple[tuple[int, int], ...]:

@@ -11,7 +11,7 @@ projection is a 1x1 PCC to the stage's filters, also around blocks of the encodi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from nni_blockqnn.blocks.block import Block
@@ -48,23 +48,60 @@ class StageWidths(NamedTuple):
     output: int
 
 
+class UpWidths(NamedTuple):
+    """Channels within one stage back up of the frame "upsample".
+
+    Attributes:
+        deep: channels of the smaller map, which is projected to the stage's filters (if they
+            differ) and doubled.
+        skip: channels of the downward stage's map, which is projected likewise and added.
+    """
+
+    deep: int
+    skip: int
+    stage: StageWidths
+
+
 def network_widths(block: Block, spec: NetworkSpec) -> tuple[StageWidths, ...]:
-    """The stages of the network; the stem hands the first one ``spec.filters[0]`` channels."""
+    """The stages of the network, downwards; the stem hands ``spec.filters[0]`` to the first one."""
     stages = []
     channels = spec.filters[0]
     for filters in spec.filters:
-        blocks: list[BlockWidths] = []
-        for _ in range(spec.repeats):
-            if blocks and spec.project_input:
-                widths = blocks[-1]._replace(input=channels)
-            elif not blocks or blocks[-1].input != channels:
-                widths = block_widths(block, channels, filters, spec.project_input)
-            blocks.append(widths)
-            channels = widths.output
-        if spec.frame == "nin":
-            channels = filters
-        stages.append(StageWidths(filters, tuple(blocks), channels))
+        stages.append(_stage_widths(block, channels, filters, spec))
+        channels = stages[-1].output
     return tuple(stages)
+
+
+def way_up(
+    block: Block, spec: NetworkSpec, stages: Sequence[StageWidths]
+) -> Iterator[tuple[int, UpWidths]]:
+    """The stages back up of the frame "upsample", with their numbers, from the last but one to 1;
+    nothing in other frames.
+
+    Args:
+        stages: those downwards, as :func:`network_widths` has them.
+    """
+    if spec.frame != "upsample":
+        return
+    deep = stages[-1].output
+    for number in range(len(stages) - 1, 0, -1):
+        down = stages[number - 1]
+        stage = _stage_widths(block, down.filters, down.filters, spec)
+        yield number, UpWidths(deep, down.output, stage)
+        deep = stage.output
+
+
+def _stage_widths(block: Block, channels: int, filters: int, spec: NetworkSpec) -> StageWidths:
+    """A stage that `channels` enter."""
+    blocks: list[BlockWidths] = []
+    for _ in range(spec.repeats):
+        if blocks and spec.project_input:
+            widths = blocks[-1]._replace(input=channels)
+        elif not blocks or blocks[-1].input != channels:
+            widths = block_widths(block, channels, filters, spec.project_input)
+        blocks.append(widths)
+        channels = widths.output
+    return StageWidths(filters, tuple(blocks), filters if spec.frame == "nin" else channels)
 
 
 def block_widths(block: Block, channels: int, filters: int, project_input: bool) -> BlockWidths:

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from nni_blockqnn.reports import _plot as plot
-from nni_blockqnn.reports._course_charts import AXIS_NAMES
 from nni_blockqnn.reports._expectation import (
     BEST_OF,
     Expectation,
     best_five_so_far,
     random_expectation,
 )
+from nni_blockqnn.reports._stages import axis_name
 from nni_blockqnn.results.experiment import TrialResult
 
 _LEAST_RANDOM = 8
@@ -38,7 +38,7 @@ def best_chart(
     known = [(one, sign * getattr(one, by)) for one in trials if getattr(one, by) is not None]
     if not known:
         return None
-    figure, axes = plot.empty_chart("trained blocks", AXIS_NAMES[by])
+    figure, axes = plot.empty_chart("trained blocks", axis_name(by, trials))
     order = np.arange(1, len(known) + 1)
     best, five = best_five_so_far([value for _, value in known])
     sample = [value for one, value in known if one.episode in random_episodes]

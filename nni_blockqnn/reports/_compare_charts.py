@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import NamedTuple
 
@@ -11,8 +11,7 @@ import numpy as np
 from nni_blockqnn.calibration.rank_statistics import spearman
 from nni_blockqnn.reports import _plot as plot
 from nni_blockqnn.reports._cost_charts import pareto_front
-from nni_blockqnn.reports._course_charts import AXIS_NAMES
-from nni_blockqnn.reports._stages import standard_error
+from nni_blockqnn.reports._stages import axis_name, measure_in, standard_error
 from nni_blockqnn.results.experiment import Results, TrialResult
 from nni_blockqnn.results.groups import Group
 from nni_blockqnn.results.slots import trial_spans
@@ -116,7 +115,7 @@ def _curves_chart(
     label: str,
     x_of: Callable[[Results], Sequence[float]],
 ) -> plot.Chart:
-    figure, axes = plot.empty_chart(label, AXIS_NAMES[by])
+    figure, axes = plot.empty_chart(label, axis_name(by, _trials(groups)))
     rows: list[plot.Row] = []
     hovers = []
     shown: list[float] = []
@@ -157,10 +156,18 @@ def _label(group: Group) -> str:
     return name if len(group.searches) == 1 else f"{name}, {len(group.searches)} searches"
 
 
+def _trials(groups: Sequence[Group]) -> Iterator[TrialResult]:
+    for group in groups:
+        for results in group.searches:
+            yield from results.trials
+
+
 def fronts_chart(groups: Sequence[Group], by: str, minimize: bool) -> plot.Chart | None:
     """The Pareto front of each group; None if no trial reported its FLOPs."""
     sign = -1.0 if minimize and by == "reward" else 1.0
-    figure, axes = plot.empty_chart("FLOPs of the network (multiply-accumulates)", AXIS_NAMES[by])
+    figure, axes = plot.empty_chart(
+        "FLOPs of the network (multiply-accumulates)", axis_name(by, _trials(groups))
+    )
     rows: list[plot.Row] = []
     hovers = []
     for group, colour in zip(groups, cycle(plot.SERIES_COLOURS)):
@@ -212,7 +219,8 @@ def final_chart(
     Args:
         finals: the results of final trainings, by the block's key and its repeats.
     """
-    figure, axes = plot.empty_chart("early-stop accuracy (%)", "final accuracy (%)")
+    measured = measure_in(_trials(groups)).score_axis
+    figure, axes = plot.empty_chart(f"early-stop {measured}", f"final {measured}")
     rows: list[plot.Row] = []
     hovers = []
     looks = zip(groups, cycle(plot.SERIES_COLOURS), cycle(_MARKERS))

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 
 from nni_blockqnn.reports import _plot as plot
-from nni_blockqnn.reports._course_charts import AXIS_NAMES
-from nni_blockqnn.reports._stages import standard_error
+from nni_blockqnn.reports._stages import axis_name, standard_error
 from nni_blockqnn.results.experiment import TrialResult
 from nni_blockqnn.results.slots import Span
 
@@ -44,7 +43,7 @@ def pareto_chart(
     values = np.array([float(getattr(one, by)) for one in known])
     sign = -1.0 if minimize and by == "reward" else 1.0
     front = pareto_front(costs, sign * values)
-    figure, axes = plot.empty_chart(label, AXIS_NAMES[by])
+    figure, axes = plot.empty_chart(label, axis_name(by, known))
     starts = [at for at, one in enumerate(known) if one.is_start]
     others = [at for at, one in enumerate(known) if not one.is_start]
     plot.draw_points(axes, costs[others].tolist(), values[others].tolist(), "block")

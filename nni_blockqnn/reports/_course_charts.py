@@ -9,9 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from nni_blockqnn.reports import _plot as plot
-from nni_blockqnn.reports._stages import Course, Scored, standard_error
+from nni_blockqnn.reports._stages import Course, Scored, axis_name, standard_error
 
-AXIS_NAMES = {"accuracy": "early-stop accuracy (%)", "reward": "reward"}
 _MOST_MEANS = 120
 _LEFT_OUT = 0.1
 """The share of blocks that may lie below the axis, if they are far below the others."""
@@ -30,7 +29,7 @@ def course_chart(course: Course, by: str) -> plot.Chart | None:
         return None
     word = "iteration" if course.has_iterations else "part of the search"
     label = f"{word} ({course.step} block{'s' if course.step > 1 else ''} each)"
-    figure, axes = plot.empty_chart(label, AXIS_NAMES[by])
+    figure, axes = plot.empty_chart(label, axis_name(by, course.trials))
     plot.draw_stages(axes, course.spans)
     others = [one for one in scored if not one.result.is_start]
     starts = [one for one in scored if one.result.is_start]

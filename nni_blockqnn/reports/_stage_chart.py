@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from nni_blockqnn.reports import _plot as plot
-from nni_blockqnn.reports._course_charts import AXIS_NAMES
-from nni_blockqnn.reports._stages import StageResults
+from nni_blockqnn.reports._stages import StageResults, axis_name
 
 
 def stage_chart(stages: Sequence[StageResults], by: str) -> plot.Chart | None:
@@ -25,7 +24,7 @@ def stage_chart(stages: Sequence[StageResults], by: str) -> plot.Chart | None:
     ]
     if len(known) < 2:
         return None
-    figure, axes = plot.empty_chart("epsilon (blocks)", AXIS_NAMES[by])
+    figure, axes = plot.empty_chart("epsilon (blocks)", axis_name(by, stages[0].trials))
     rows: list[plot.Row] = []
     hovers = []
     for place, (epsilon, values) in enumerate(known):

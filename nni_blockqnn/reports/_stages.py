@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
 from nni_blockqnn.common.checks import is_integer
+from nni_blockqnn.network.measure import ACCURACY, Measure, measure_of
 from nni_blockqnn.reports._plot import Stage
 from nni_blockqnn.results.experiment import TrialResult
 
@@ -113,6 +114,8 @@ def standard_error(result: TrialResult) -> float | None:
     images = result.metric.get("validation_images")
     if result.accuracy is None or not is_integer(images) or images < 1:
         return None
+    if measure_of(result.metric) != ACCURACY:  # no share of the images
+        return None
     nearest = 0.5 / images
     share = min(max(result.accuracy / 100, nearest), 1 - nearest)
     return 100 * math.sqrt(share * (1 - share) / images)
@@ -123,4 +126,16 @@ def accuracy_text(result: TrialResult) -> str:
     if result.accuracy is None:
         return "–"
     error = standard_error(result)
-    return f"{result.accuracy:.2f}" + ("" if error is None else f" ± {error:.1f}") + " %"
+    if error is None:
+        return measure_of(result.metric).text(result.accuracy)
+    return f"{result.accuracy:.2f} ± {error:.1f} %"
+
+
+def measure_in(trials: Iterable[TrialResult]) -> Measure:
+    """What their `accuracy` is; that of the first, since a search has one."""
+    return next((measure_of(trial.metric) for trial in trials), ACCURACY)
+
+
+def axis_name(by: str, trials: Iterable[TrialResult]) -> str:
+    """For an axis of their "accuracy" or "reward"."""
+    return "reward" if by == "reward" else f"early-stop {measure_in(trials).score_axis}"

@@ -15,6 +15,7 @@ from nni_blockqnn.reports import _files as files
 from nni_blockqnn.reports import _final_charts as final_charts
 from nni_blockqnn.reports import _page as page
 from nni_blockqnn.reports._plot import Chart
+from nni_blockqnn.reports._stages import measure_in
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
 from nni_blockqnn.results.finalists import (
     Curve,
@@ -84,12 +85,15 @@ def write_final_report(
     arguments, named = trial_arguments(experiment.config) or [], experiment.argument
     on_test = trial_option(arguments, "--validation", "holdout") == "test"
     charts = _charts(ranked, missing, curves, "test" if on_test else "validation")
+    measure = measure_in(row.result for row in ranked)
     text = page.page_template("final.html").render(
         title=title or "The finalists of a search, trained to the end",
         results=results,
         facts=page.facts(results),
         problems=page.problems(results),
         ranked=ranked,
+        measure=measure,
+        percent=lambda score: "–" if score is None else measure.text(score),
         missing=missing,
         fates=sorted({row.finalist.fate for row in missing}),
         references=[row for row in ranked if row.name is not None],
@@ -149,7 +153,7 @@ def _charts(
 ) -> list[Chart]:
     if not ranked:
         return []
-    axis = f"{split} accuracy (%)"
+    axis = f"{split} {measure_in(row.result for row in ranked).score_axis}"
     found = []
     if cost := final_charts.accuracy_chart([row.result for row in ranked], axis):
         found.append(cost)

@@ -8,11 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import FORMATS, Exported
 from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.measure import ACCURACY, measure_of, shown_score
 from nni_blockqnn.reports.drawing import draw_image
 from nni_blockqnn.training.streaming import shorter_side
 
@@ -46,6 +46,8 @@ _ORIGIN = {
 _FRAMES = {
     "stack": "blocks in sequence",
     "residual": "a short-cut around each block",
+    "upsample": "the same blocks downwards and back up, the maps of equal size added, a 1x1 "
+    "convolution at the end",
     "nin": "two 1x1 convolutions behind each stage, a 1x1 convolution instead of a linear layer",
 }
 _OWN = {"adam": ("betas", "eps"), "sgd": ("momentum",)}
@@ -63,13 +65,14 @@ def write_model_card(exported: Exported, folder: Path) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": code, "percent": _percent}
+    environment.filters["code"] = code
     names = description.class_names
     card = environment.get_template("model_card.md").render(
         block=description.block,
         spec=description.spec,
         cost=estimate_cost(description.block, description.spec),
         dataset=facts.get("dataset"),
+        task=facts.get("task"),
         accuracies=_accuracies(facts),
         unvalidated=_unvalidated(facts),
         settings=_settings(facts),
@@ -108,14 +111,18 @@ def _unvalidated(facts: Mapping[str, Any]) -> bool:
     return facts.get("validation") == "test" and facts.get("accuracy") is None
 
 
-def _accuracies(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _accuracies(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = _TESTS if _unvalidated(facts) else _VALIDATIONS | _TESTS
     on = "test-set" if facts.get("validation") == "test" else "validation"
-    return [
-        (what.replace("validation", on), facts.get(name))
+    rows = [
+        (what.replace("validation", on), shown_score(facts, name) or "not measured")
         for name, what in names.items()
         if name in facts or not ("top5" in name or "balanced" in name)
     ]
+    if (measure := measure_of(facts)) == ACCURACY:
+        return rows
+    title = " ".join(measure.title.split()).replace("|", "/")
+    return [(what.replace("accuracy", title), text) for what, text in rows]
 
 
 def _settings(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -127,10 +134,6 @@ def _settings(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if isinstance(origin, Mapping):
         rows += [(what, origin.get(name)) for name, what in _ORIGIN.items()]
     return [(what, value) for what, value in rows if value is not None]
-
-
-def _percent(value: Any) -> str:
-    return f"{value:.2f} %" if is_number(value) else "not measured"
 
 
 def _read_by_the_optimizer(recipe: Any) -> Any:

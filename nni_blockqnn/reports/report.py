@@ -22,7 +22,7 @@ from nni_blockqnn.reports._search_charts import (
     main_score,
     search_charts,
 )
-from nni_blockqnn.reports._stages import Course, accuracy_text, median_result
+from nni_blockqnn.reports._stages import Course, accuracy_text, measure_in, median_result
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
 from nni_blockqnn.results.repetition import repeatable_config
 from nni_blockqnn.results.rewards import search_reward
@@ -98,6 +98,7 @@ def write_report(
         costs=[page.drawn(chart) for chart in charts.costs],
         medians=medians,
         score=main_score(results),
+        measure=measure_in(results.trials),
         legend=page.legend(trial.block for trial in results.trials),
         correlations=_correlations(results.trials),
         trial_texts=json_in_page([_said(trial) for trial in results.trials]),

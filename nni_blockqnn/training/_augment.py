@@ -1,12 +1,14 @@
-"""Random crops and flips of a whole batch at once, on whatever device it lies."""
+"""Random crops and flips of a batch of which several processes take shares."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
+from nni_blockqnn.tasks.crops import crop_and_flip, drawn_crops
 from nni_blockqnn.training.distributed import ALONE, World
+
+__all__ = ["crop_and_flip", "random_crop_and_flip"]
 
 
 def random_crop_and_flip(
@@ -21,9 +23,7 @@ def random_crop_and_flip(
         world: only this process's share of the images is returned; the generator has drawn for
             all of them.
     """
-    device, count = images.device, len(images)
-    offsets = torch.randint(2 * padding + 1, (2, count), generator=generator, device=device)
-    flips = torch.randint(2, (count,), generator=generator, device=device).bool()
+    offsets, flips = drawn_crops(len(images), padding, generator, images.device)
     return crop_and_flip(
         world.share(images),
         world.share(offsets[0]),
@@ -31,27 +31,3 @@ def random_crop_and_flip(
         world.share(flips),
         padding,
     )
-
-
-def crop_and_flip(images: Tensor, top: Tensor, left: Tensor, flips: Tensor, padding: int) -> Tensor:
-    """Each image of the batch cut out of its zero-padded self.
-
-    Args:
-        images: (B, C, H, W).
-        top: (B,) first row of the cut in the padded image, 0 to 2 * padding.
-        left: (B,) first column.
-        flips: (B,) bool, whether to mirror the cut left to right.
-        padding: pixels on each side.
-    """
-    count, channels, height, width = images.shape
-    device = images.device
-    padded = F.pad(images, (padding, padding, padding, padding))
-    rows = top[:, None] + torch.arange(height, device=device)
-    columns = left[:, None] + torch.arange(width, device=device)
-    columns = torch.where(flips[:, None], columns.flip(1), columns)
-    return padded[
-        torch.arange(count, device=device)[:, None, None, None],
-        torch.arange(channels, device=device)[None, :, None, None],
-        rows[:, None, :, None],
-        columns[:, None, None, :],
-    ]

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from nni_blockqnn.data import Split
+from nni_blockqnn.tasks import Augment
 from nni_blockqnn.training._augment import random_crop_and_flip
 from nni_blockqnn.training.distributed import ALONE, World
 
 
 class Batches:
-    """Normalised float images (B, C, H, W), channels last, with labels (B,)."""
+    """Normalised float images (B, C, H, W), channels last, with labels (B,) or targets (B, ...)."""
 
     def __init__(
         self,
@@ -22,6 +23,7 @@ class Batches:
         std: Sequence[float],
         device: torch.device,
         world: World = ALONE,
+        augment: Augment | None = None,
     ) -> None:
         """
         Args:
@@ -29,7 +31,9 @@ class Batches:
             mean: a number a channel, on the scale 0 to 1.
             std: likewise.
             world: of each batch, only this process's share is yielded.
+            augment: of the task; default random crops and flips of the images alone.
         """
+        self._augment = augment
         self.device = device
         self.world = world
         self._split = split.to(device)
@@ -40,7 +44,7 @@ class Batches:
 
     @property
     def labels(self) -> Tensor:
-        """(N,) int64, of all processes' images."""
+        """(N,) int64, or targets (N, ...), of all processes' images."""
         return self._split.labels
 
     def shuffled(
@@ -51,11 +55,14 @@ class Batches:
         self.world.take_first_(order)  # another model of GPU may draw other numbers
         for positions in training_batches(order, batch_size, self.world.size):
             images, labels = self._split.batch(positions)
-            if augment:
+            if augment and self._augment is not None:
+                images, labels = self._augment(images, labels, generator, self.world.share)
+            elif augment:
                 images = random_crop_and_flip(images, generator, world=self.world)
+                labels = self.world.share(labels)
             else:
-                images = self.world.share(images)
-            yield self._normalised(images), self.world.share(labels)
+                images, labels = self.world.share(images), self.world.share(labels)
+            yield self._normalised(images), labels
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         every = torch.arange(len(self), device=self.device)

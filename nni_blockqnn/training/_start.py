@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
+from nni_blockqnn.tasks import Task
 from nni_blockqnn.training._batches import Batches, training_batches
 from nni_blockqnn.training._graphs import record_passes
 from nni_blockqnn.training._optimizers import make_optimizer
@@ -21,7 +21,7 @@ from nni_blockqnn.training.checkpoint import Checkpoint
 from nni_blockqnn.training.device import autocast
 from nni_blockqnn.training.distributed import World
 from nni_blockqnn.training.errors import TrainingError
-from nni_blockqnn.training.evaluation import accuracies
+from nni_blockqnn.training.evaluation import measured
 from nni_blockqnn.training.recipe import Recipe
 from nni_blockqnn.training.results import EpochResult, best_epoch
 from nni_blockqnn.training.streaming import StreamedBatches
@@ -32,12 +32,14 @@ class Plan:
     """What all starts of a training share.
 
     Attributes:
+        task: as it knows the data.
         micro_batch: images that a process's network sees at once; steps come after whole batches.
-        chance: accuracy of a constant answer, in percent.
+        chance: score of a constant answer.
         on_epoch: called after each epoch.
         keep_best: whether the weights of the best epoch are kept beside those of the last one.
     """
 
+    task: Task
     recipe: Recipe
     training: Batches | StreamedBatches
     validation: Batches | StreamedBatches
@@ -138,11 +140,16 @@ class Start:
         (learning_rate,) = self._schedule.get_last_lr()
         loss = self._fit()
         self._schedule.step()
-        found = accuracies(self.network, plan.validation, plan.micro_batch, plan.precision)
+        found = measured(
+            *(plan.task, self.network, plan.validation, plan.micro_batch, plan.precision)
+        )
         seconds = time.perf_counter() - began
         rate = float(learning_rate)
         return EpochResult(
-            *(epoch, loss, found.top1, rate, self._restarts, seconds, found.top5, found.of_classes)
+            *(epoch, loss, plan.task.score(found), rate, self._restarts, seconds),
+            top5_accuracy=found.values.get("top5_accuracy"),
+            class_accuracies=found.of_outputs,
+            measured=dict(found.values),
         )
 
     def _fit(self) -> float:
@@ -155,18 +162,18 @@ class Start:
         batches = training.shuffled(recipe.batch_size, self._generator, recipe.augment)
         whole = training_batches(torch.arange(len(training)), recipe.batch_size, world.size)
         counts = [len(batch) for batch in whole]
-        for (images, labels), count in zip(batches, counts, strict=True):
-            total += self._step(images, labels, count)
+        for (images, targets), count in zip(batches, counts, strict=True):
+            total += self._step(images, targets, count)
         world.equalise_buffers(self.network)
         world.sum_(total)
         return float(total) / sum(counts)
 
-    def _step(self, images: Tensor, labels: Tensor, count: int) -> Tensor:
+    def _step(self, images: Tensor, targets: Tensor, count: int) -> Tensor:
         """Take a step down the gradient of the batch's mean loss; return the sum of the losses.
 
         Args:
             images: this process's share of the batch.
-            labels: likewise.
+            targets: likewise.
             count: images of the whole batch.
         """
         world = self._plan.world
@@ -179,13 +186,13 @@ class Start:
         self._optimizer.zero_grad(set_to_none=True)
         # parts of nearly equal size: batch norm cannot normalise a last one of a single value
         for part, (some, answers) in enumerate(
-            zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True), start=1
+            zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True), start=1
         ):
             last = part == parts
             with nullcontext() if last else world.without_exchange(self._wrapped):
                 with autocast(self._plan.precision, self._plan.device):
-                    logits = self._wrapped(some)
-                loss = F.cross_entropy(logits.float(), answers, reduction="sum")
+                    outputs = self._wrapped(some)
+                loss = self._plan.task.loss(outputs.float(), answers)
                 # times the size, since the exchange takes the mean of all processes' gradients
                 (loss * world.size / count).backward()
             total += loss.detach()

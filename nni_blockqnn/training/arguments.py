@@ -16,8 +16,9 @@ from nni_blockqnn.common.cores import usable_cores
 from nni_blockqnn.common.messages import alternatives, shown
 from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.data.load import DATASETS, VALIDATIONS, load_dataset
+from nni_blockqnn.data.load import VALIDATIONS
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.tasks import CLASSIFICATION, Task, find_task
 from nni_blockqnn.training.device import PRECISIONS
 from nni_blockqnn.training.recipe import RECIPES, Recipe, find_recipe
 
@@ -50,7 +51,8 @@ class TrainingArguments:
     has an option for each of them; :func:`dataclasses.replace` makes variations.
 
     Attributes:
-        dataset: a name in :data:`nni_blockqnn.data.load.DATASETS`, or ``module:function``.
+        dataset: one of the task's (of classification, those in
+            :data:`nni_blockqnn.data.load.DATASETS`), or ``module:function``.
         data_dir: where the data lies or is downloaded to; default ``~/.cache/nni-blockqnn/data``.
         validation: "holdout" (default) validates on 10 % of the training set, "test" on the test
             set.
@@ -58,6 +60,8 @@ class TrainingArguments:
         workers: processes that decode images, 1024 at most; 0 decodes in the training's own
             process. Default None: `threads`, or the CPU's cores, at most 16.
         test: whether to read the test set once training is over; default False.
+        task: a name in :data:`nni_blockqnn.tasks.TASKS` (default "classification"), or
+            ``module:function`` of one of the user's own (docs/tasks.md).
         recipe: a name in :data:`nni_blockqnn.training.RECIPES` (default "early-stop"), or
             ``module:function`` of a function without arguments that returns a :class:`Recipe`.
         epochs: shortens or lengthens the recipe, its milestones in proportion; default None, the
@@ -88,6 +92,7 @@ class TrainingArguments:
     limit: int | None = None
     workers: int | None = None
     test: bool = False
+    task: str = CLASSIFICATION.name
     recipe: str = "early-stop"
     epochs: int | None = None
     batch_size: int | None = None
@@ -105,7 +110,7 @@ class TrainingArguments:
     threads: int | None = None
 
     IDENTIFYING: ClassVar[tuple[str, ...]] = (
-        *("dataset", "validation", "limit", *RECIPE_FIELDS),
+        *("task", "dataset", "validation", "limit", *RECIPE_FIELDS),
         *("seed", "precision", "deterministic", "cuda_graphs"),
     )
     """The fields that a training's result depends on, by which a folder knows it again."""
@@ -114,7 +119,8 @@ class TrainingArguments:
     """The values of those fields that :attr:`identity` leaves out."""
 
     def __post_init__(self) -> None:
-        for name, known in (("dataset", DATASETS), ("recipe", tuple(RECIPES))):
+        datasets = self.chosen_task().datasets
+        for name, known in (("dataset", datasets), ("recipe", tuple(RECIPES))):
             value = getattr(self, name)
             if value not in known and not (isinstance(value, str) and is_reference(value)):
                 raise ValueError(
@@ -152,6 +158,14 @@ class TrainingArguments:
             if name not in self.DEFAULTS or value != self.DEFAULTS[name]
         }
 
+    def chosen_task(self) -> Task:
+        """The task of that name.
+
+        Raises:
+            ValueError: if there is none, or it cannot be loaded.
+        """
+        return find_task(self.task)
+
     def chosen_recipe(self) -> Recipe:
         """The recipe of that name, with what the other fields change in it.
 
@@ -183,12 +197,15 @@ class TrainingArguments:
 
         Raises:
             DataError: as :func:`nni_blockqnn.data.load_dataset`.
-            ValueError: if the recipe is wrong, or its batches are too small for the network.
+            ValueError: if the recipe is wrong, its batches are too small for the network, or the
+                network's outputs are not what the task takes.
         """
         recipe, workers = self.chosen_recipe(), self.workers
         if workers is None:
             workers = min(self.threads or _cores_each(processes), MOST_WORKERS)
-        data = load_dataset(
+        task = self.chosen_task()
+        task.check_network(spec)
+        data = task.load_data(
             self.dataset,
             self.data_dir,
             image_shape=spec.input_shape,

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nni_blockqnn.data import ImageData
+from nni_blockqnn.tasks import CLASSIFICATION, Task
 from nni_blockqnn.training._graphs import check_graphs
 from nni_blockqnn.training._start import Plan, Start
 from nni_blockqnn.training.checkpoint import Checkpoint
@@ -31,6 +32,7 @@ def train(
     data: ImageData,
     recipe: Recipe,
     *,
+    task: Task = CLASSIFICATION,
     device: torch.device,
     seed: int = 0,
     on_epoch: Callable[[EpochResult], None] | None = None,
@@ -44,9 +46,10 @@ def train(
 ) -> TrainingResult:
     """Train a network on `data.train` and validate it on `data.valid` after each epoch.
 
-    If the first epoch is not better than chance (accuracy <= 100 / classes, or a loss that is not
-    finite), the training starts anew with a new network, other random numbers and a smaller
-    learning rate, at most `recipe.restarts` times; after that it goes on whatever the accuracy.
+    If the first epoch is not better than chance (accuracy <= 100 / classes; of other tasks, the
+    score of a constant answer if they have one; or a loss that is not finite), the training starts
+    anew with a new network, other random numbers and a smaller learning rate, at most
+    `recipe.restarts` times; after that it goes on whatever the accuracy.
 
     If a batch does not fit into memory, it starts anew too, each time with half the micro-batch,
     down to :data:`nni_blockqnn.training.memory.SMALLEST_MICRO_BATCH`.
@@ -55,6 +58,7 @@ def train(
         make_network: builds a freshly initialised network, once for each start; it draws from
             PyTorch's global generator, which is seeded for it and put back at the end.
         data: copied to the device whole, as bytes, or streamed from its files.
+        task: what the network is trained for; default classification.
         seed: of weights, order and augmentation. The same seed gives the same result on the same
             CPU, and on the same GPU if `deterministic`.
         on_epoch: called after each epoch, those before a restart or before memory ran out
@@ -90,16 +94,18 @@ def train(
         saved = None
     with kernels(precision, deterministic=deterministic):
         with memory_errors_explained(recipe.batch_size, device):
-            training = batches_of(data.train, data.mean, data.std, device, world)
+            task = task.knowing(data.class_names, data.facts)
+            training = batches_of(data.train, data.mean, data.std, device, world, task.augment)
             validation = batches_of(data.valid, data.mean, data.std, device, world)
         whole = world.largest_share(recipe.batch_size)
         # a checkpoint may be of fewer processes, a machine may have less memory than the others
         chosen = saved["micro_batch"] if saved else micro_batch
         plan = Plan(
+            task=task,
             recipe=recipe,
             training=training,
             validation=validation,
-            chance=100 / data.classes,
+            chance=task.chance(data),
             device=device,
             precision=precision,
             cuda_graphs=cuda_graphs,

@@ -135,11 +135,22 @@ IMAGENET_FINAL = replace(FINAL, epochs=90, batch_size=256, milestones=(30, 60), 
 FINAL_PLAIN = replace(FINAL, augment=False)
 """The same for images that a crop or a flip would spoil, such as digits of 8x8 pixels."""
 
+KEY_POINTS_FINAL = Recipe(
+    epochs=140,
+    batch_size=32,
+    optimizer="adam",
+    learning_rate=0.001,
+    milestones=(90, 120),
+    augment=True,
+)
+"""For heat maps of key points (Xiao et al., arXiv 1804.06208, with a quarter of the batch)."""
+
 RECIPES = {
     "early-stop": EARLY_STOP,
     "final": FINAL,
     "final-plain": FINAL_PLAIN,
     "imagenet-final": IMAGENET_FINAL,
+    "keypoints-final": KEY_POINTS_FINAL,
 }
 
 

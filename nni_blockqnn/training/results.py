@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
+
+from nni_blockqnn.tasks.classification import balanced
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,18 @@ class EpochResult:
 
     Attributes:
         epoch: counted from 1, and from 1 again after a restart.
-        loss: mean cross-entropy over the epoch's training batches; not finite only in a first
+        loss: mean over the epoch's training batches; not finite only in a first
             epoch that is followed by a restart.
-        accuracy: on the validation set, in percent.
+        accuracy: on the validation set, in percent; of another task than classification its score,
+            the first of its measures, turned so that more is better.
         learning_rate: of the optimizer throughout the epoch.
         restarts: how many restarts came before it.
         seconds: wall-clock time of training and validation together.
         top5_accuracy: on the validation set, in percent; None for fewer than 100 classes.
-        class_accuracies: of each class's images there, in percent; None for a class without any.
+        class_accuracies: of each class's images there, in percent; None for a class without any. Of
+            another task the first measure of each key point and so on.
+        measured: all that the task measured there, by its measures' names; empty if an earlier
+            version trained.
     """
 
     epoch: int
@@ -33,11 +38,19 @@ class EpochResult:
     seconds: float
     top5_accuracy: float | None = None
     class_accuracies: tuple[float | None, ...] = ()
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def balanced_accuracy(self) -> float:
         """Mean of the accuracies of the classes that have validation images, in percent."""
         return balanced(self.class_accuracies)
+
+    def value(self, name: str) -> float | None:
+        """What metrics have under this name: "accuracy", or one of the task's measures."""
+        if name in self.measured and name != "accuracy":
+            return self.measured[name]
+        value: float | None = getattr(self, name, None)
+        return value
 
 
 @dataclass(frozen=True)
@@ -65,15 +78,6 @@ class TrainingResult:
     epochs: list[EpochResult]
     seconds: float
     micro_batch: int
-
-
-def balanced(class_accuracies: Sequence[float | None]) -> float:
-    """Mean over the classes that have images; what a constant answer gets is chance.
-
-    NaN if none has, as in a checkpoint of an earlier version.
-    """
-    found = [accuracy for accuracy in class_accuracies if accuracy is not None]
-    return sum(found) / len(found) if found else math.nan
 
 
 def best_epoch(epochs: list[EpochResult]) -> EpochResult:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nni_blockqnn.data import AnySplit, DataError, StreamedSplit
+from nni_blockqnn.tasks import Augment
 from nni_blockqnn.training._batches import Batches, Normalisation, training_batches
 from nni_blockqnn.training.distributed import ALONE, World
 
@@ -102,11 +103,16 @@ def batches_of(
     std: Sequence[float],
     device: torch.device,
     world: World = ALONE,
+    augment: Augment | None = None,
 ) -> Batches | StreamedBatches:
-    """Normalised batches of the split, whatever its images lie in."""
+    """Normalised batches of the split, whatever its images lie in.
+
+    Args:
+        augment: of the task, for images that are not streamed.
+    """
     if isinstance(split, StreamedSplit):
         return StreamedBatches(split, mean, std, device, world)
-    return Batches(split, mean, std, device, world)
+    return Batches(split, mean, std, device, world, augment)
 
 
 def augmentation(size: Sequence[int]) -> Callable[[Image], Image]:

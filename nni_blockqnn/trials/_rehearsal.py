@@ -79,10 +79,11 @@ def _with_data(arguments: TrialArguments, spec: NetworkSpec, request: Request) -
             seconds = _trial_seconds(read_task(request.parameters), training, data)
         except (TrainingError, ValueError) as error:
             told = (f"the time of a training cannot be estimated: {error}",)
+    outputs = f"{data.classes} {training.chosen_task().outputs}"
     return Answer(
         passed=True,
         message=f"{training.dataset}: {len(data.train)} training, {len(data.valid)} validation and "
-        f"{len(data.test)} test images of {data.classes} classes; they suit the network; {device}",
+        f"{len(data.test)} test images of {outputs}; they suit the network; {device}",
         warnings=(*data.notes, *told),
         device=device.type,
         threads=threads,

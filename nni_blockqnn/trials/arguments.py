@@ -17,6 +17,7 @@ from nni_blockqnn.common.messages import alternatives, did_you_mean, shown
 from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.imagenet import IMAGENET
 from nni_blockqnn.data.load import DATASETS, VALIDATIONS
+from nni_blockqnn.tasks import CLASSIFICATION, TASKS, Task, find_task
 from nni_blockqnn.training import (
     PRECISIONS,
     RECIPES,
@@ -29,7 +30,7 @@ from nni_blockqnn.training.recipe import OPTIMIZERS
 from nni_blockqnn.trials.number_types import integer_from, number, positive, reward_weight, seed
 
 AUTO_PRECISION = "auto"
-METRICS = ("accuracy", "balanced_accuracy")
+_ALL_DATASETS = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.datasets))
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class TrialArguments:
         rho: weight of ln density; default 8.
         reward: ``module:function`` of a reward of the user's own (docs/metrics.md); default None,
             the paper's.
-        metric: "accuracy" (default) or "balanced_accuracy", which then takes the accuracy's place
-            in the reward.
+        metric: "accuracy" (default), or another measure of the task, such as "balanced_accuracy",
+            which then takes the accuracy's place in the reward.
         save_dir: folder for the trained network; under NNI each trial has a folder in it. Default
             None: the trial's own folder under NNI, if the recipe is a final one.
 
@@ -63,8 +64,9 @@ class TrialArguments:
     """The fields that its final metric depends on, beside those of the training and its `test`."""
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise ValueError(f"metric must be {alternatives(METRICS)}, got {shown(self.metric)}")
+        metrics = rewarded(self.training.chosen_task())
+        if self.metric not in metrics:
+            raise ValueError(f"metric must be {alternatives(metrics)}, got {shown(self.metric)}")
         if self.reward is not None and (self.mu, self.rho) != (1.0, 8.0):
             raise ValueError(
                 f"mu and rho belong to the paper's reward, and the reward is {self.reward}: leave "
@@ -84,6 +86,12 @@ class TrialArguments:
             own["save_dir"] = str(self.save_dir)
         tested = {"test": True} if self.training.test else {}
         return self.training.identity | own | tested
+
+
+def rewarded(task: Task) -> list[str]:
+    """The names of what a reward may take as its accuracy."""
+    others = (one.name for one in task.measures if one.always and one.direction == "maximize")
+    return list(dict.fromkeys(["accuracy", *others]))
 
 
 class ArgumentsError(ValueError):
@@ -108,7 +116,7 @@ def training_arguments(namespace: argparse.Namespace) -> TrainingArguments:
     if given["milestones"] is not None:
         given["milestones"] = tuple(given["milestones"])
     if given["recipe"] is None:
-        given["recipe"] = default_final_recipe(given["dataset"])
+        given["recipe"] = default_final_recipe(given["dataset"], given["task"])
     if given["precision"] == AUTO_PRECISION:
         given["precision"] = _precision_here(given["device"], given["recipe"])
     return TrainingArguments(**given)
@@ -188,9 +196,9 @@ def default_network(dataset: str) -> str:
     """The preset of the data set's name; image folders are resized to CIFAR-10's images.
 
     Raises:
-        ValueError: for a data set of the user's own, whose network must be given.
+        ValueError: for a data set that has none, whose network must be given.
     """
-    if is_reference(dataset):
+    if dataset not in DATASETS:
         raise ValueError(
             f"network is missing: the dataset {dataset} has no preset; give a preset's name or "
             "JSON of NetworkSpec's fields with --network"
@@ -198,8 +206,8 @@ def default_network(dataset: str) -> str:
     return "cifar10" if dataset == "image-folder" else dataset
 
 
-def default_final_recipe(dataset: str) -> str:
-    return "imagenet-final" if dataset == IMAGENET else "final"
+def default_final_recipe(dataset: str, task: str = CLASSIFICATION.name) -> str:
+    return "imagenet-final" if dataset == IMAGENET else find_task(task).final_recipe
 
 
 def add_workers(parser: argparse._ActionsContainer) -> None:
@@ -228,13 +236,19 @@ def add_dataset(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--dataset",
         required=True,
-        type=name_or_reference(DATASETS),
-        help=f"{', '.join(DATASETS)}, or module:function of a data set of your own",
+        type=name_or_reference(_ALL_DATASETS),
+        help=f"{', '.join(_ALL_DATASETS)}, or module:function of a data set of your own",
     )
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
+    group.add_argument(
+        "--task",
+        type=name_or_reference(tuple(TASKS)),
+        default=CLASSIFICATION.name,
+        help=f"{', '.join(TASKS)}, or module:function of a task of your own (default: %(default)s)",
+    )
     add_dataset(group)
     group.add_argument(
         "--data-dir",
@@ -327,10 +341,10 @@ def _add_reward(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--metric",
-        choices=METRICS,
         default="accuracy",
-        help="what of the validation set the reward takes as its accuracy; balanced is the mean of "
-        "the classes' accuracies (default: %(default)s)",
+        help="what of the validation set the reward takes: accuracy, which of another task than "
+        "classification is its first measure, or another of the task's measures, of classification "
+        "balanced_accuracy, the mean of the classes' accuracies (default: %(default)s)",
     )
     group.add_argument(
         "--reward",

@@ -49,6 +49,7 @@ def training_seconds(
         return _epoch_seconds(
             few,
             replace(recipe, batch_size=min(recipe.batch_size, images)),
+            task=arguments.chosen_task(),
             make_network=lambda: build_network(task.block, task.spec),
             device=device,
             precision=arguments.precision,

@@ -10,7 +10,8 @@ import torch
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.export import load_described
-from nni_blockqnn.training import ALONE, TrainingArguments, evaluate_accuracies
+from nni_blockqnn.training import ALONE, TrainingArguments
+from nni_blockqnn.training.evaluation import evaluate_task
 from nni_blockqnn.training.weights import describe_further
 from nni_blockqnn.trials.training import named_test_accuracies, prepare
 
@@ -35,7 +36,9 @@ def read_test_set_of(
     device, batch_size = prepare(task, arguments, arguments.chosen_recipe().batch_size, ALONE)
     data = arguments.load_data(task.spec)
     on_start(data, device)
-    found = evaluate_accuracies(
+    purpose = arguments.chosen_task().knowing(data.class_names, data.facts)
+    found = evaluate_task(
+        purpose,
         network.to(device),
         data.test,
         description.mean,
@@ -45,4 +48,4 @@ def read_test_set_of(
         precision=arguments.precision,
         deterministic=arguments.deterministic,
     )
-    describe_further(folder, named_test_accuracies(found, data.class_names))
+    describe_further(folder, named_test_accuracies(purpose, found, data.class_names))

@@ -24,6 +24,7 @@ from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask, read_task
 from nni_blockqnn.network.cost import block_cost, estimate_cost
+from nni_blockqnn.tasks import Task
 from nni_blockqnn.training import RECIPES, EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.speed import image_milliseconds
@@ -37,7 +38,7 @@ from nni_blockqnn.trials.arguments import (
     trial_arguments,
     trial_parser,
 )
-from nni_blockqnn.trials.training import Trained, run_training
+from nni_blockqnn.trials.training import Trained, run_training, task_facts
 
 _MOST_CLASSES = 20
 """Whose accuracies the final metric has; ``network.json`` has them all."""
@@ -117,6 +118,7 @@ def train_and_measure(
         for note in data.notes:
             print(f"note: {note}")
 
+    purpose = arguments.training.chosen_task()
     log = TensorBoardLog.of_trial() if files is not None else TensorBoardLog(None)
     folder = _network_folder(task, arguments, files)
     if folder is not None and files is None:
@@ -125,7 +127,7 @@ def train_and_measure(
         task,
         arguments.training,
         on_start=on_start,
-        on_epoch=partial(_report_epoch, arguments.metric, log),
+        on_epoch=partial(_report_epoch, purpose, arguments.metric, log),
         checkpoint=files.checkpoint if files else None,
         keep_best=folder is not None,
         trials=1 if arguments.training.threads else channel.trials_at_once(),
@@ -133,7 +135,7 @@ def train_and_measure(
     measured = _measured(trained)
     accuracy, flops, density = (measured[name] for name in (arguments.metric, "flops", "density"))
     value = reward(accuracy, flops, density, MappingProxyType(measured))
-    metric = {"default": value, **measured, **reward_facts(arguments)}
+    metric = {"default": value, **measured, **task_facts(purpose), **reward_facts(arguments)}
     if arguments.training.test:
         metric |= _few(trained.read_test_set())
     if folder is not None:
@@ -208,9 +210,10 @@ def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dic
     return {"network_folder": str(folder.resolve()), "weights_sha256": sha256}
 
 
-def _report_epoch(metric: str, log: TensorBoardLog, epoch: EpochResult) -> None:
+def _report_epoch(purpose: Task, metric: str, log: TensorBoardLog, epoch: EpochResult) -> None:
     print(
-        f"epoch {epoch.epoch}: accuracy {epoch.accuracy:.2f} %, loss {epoch.loss:.4f}, "
+        f"epoch {epoch.epoch}: {purpose.main.title} {purpose.main.text(epoch.accuracy)}, "
+        f"loss {epoch.loss:.4f}, "
         f"learning rate {epoch.learning_rate:g}, {epoch.seconds:.2f} s",
         flush=True,
     )
@@ -222,7 +225,7 @@ def _report_epoch(metric: str, log: TensorBoardLog, epoch: EpochResult) -> None:
 def _report_intermediate(metric: str, epoch: EpochResult) -> None:
     """At the epoch's own place, so that the curve is whole after a kill and after a restart."""
     loss = {"loss": epoch.loss} if math.isfinite(epoch.loss) else {}
-    value = getattr(epoch, metric)
+    value = epoch.value(metric)
     channel.report_intermediate({"default": value, "epoch": epoch.epoch} | loss, epoch.epoch - 1)
 
 

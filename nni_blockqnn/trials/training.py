@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from nni_blockqnn.data import AnySplit, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network.cost import estimate_cost
+from nni_blockqnn.network.measure import ACCURACY
+from nni_blockqnn.tasks import CLASSIFICATION, Measured, Task
 from nni_blockqnn.training import (
     ALONE,
     Checkpoint,
@@ -26,13 +29,12 @@ from nni_blockqnn.training import (
     TrainingResult,
     World,
     check_precision,
-    evaluate_accuracies,
     pick_device,
     train,
 )
-from nni_blockqnn.training.evaluation import Accuracies
+from nni_blockqnn.training.evaluation import evaluate_task
 from nni_blockqnn.training.memory import fitting_micro_batch
-from nni_blockqnn.training.results import balanced, best_epoch
+from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
 
 _WATCHED_IMAGES = 1_000
@@ -51,26 +53,28 @@ class Trained:
 
     @property
     def accuracies(self) -> dict[str, Any]:
-        """On the validation set, as metrics and ``network.json`` name them (docs/metrics.md)."""
+        """On the validation set, as metrics and ``network.json`` name them (docs/metrics.md).
+
+        Of another task than classification these are its measures.
+        """
         epochs = self.result.epochs
         last, best, kept = epochs[-1], best_epoch(epochs), epochs[self.result.kept_epoch - 1]
-        found: dict[str, Any] = {
-            "accuracy": last.accuracy,
-            "best_accuracy": best.accuracy,
-            "top5_accuracy": last.top5_accuracy,
-            "best_top5_accuracy": best.top5_accuracy,
-        }
+        found: dict[str, Any] = {}
+        for name in _names(self.arguments.chosen_task()):
+            found[name], found[f"best_{name}"] = last.value(name), best.value(name)
         if last.class_accuracies and best.class_accuracies:  # not if an earlier version trained
-            found["balanced_accuracy"] = last.balanced_accuracy
-            found["best_balanced_accuracy"] = best.balanced_accuracy
             found["class_accuracies"] = _by_name(kept.class_accuracies, self.data.class_names)
-        return {name: value for name, value in found.items() if value is not None}
+        return {
+            name: value for name, value in found.items() if value is not None and not _is_nan(value)
+        }
 
     def read_test_set(self) -> dict[str, Any]:
         """Accuracies on the test set, likewise; all processes take part."""
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
-        found = evaluate_accuracies(
+        task = self.arguments.chosen_task().knowing(data.class_names, data.facts)
+        found = evaluate_task(
+            task,
             network,
             data.test,
             data.mean,
@@ -81,7 +85,7 @@ class Trained:
             deterministic=self.arguments.deterministic,
             world=self.world,
         )
-        return named_test_accuracies(found, data.class_names)
+        return named_test_accuracies(task, found, data.class_names)
 
     def save(
         self,
@@ -104,6 +108,8 @@ class Trained:
             **({"extra_kinds": block.extra_kinds} if block.extra_kinds else {}),
             "repeats": spec.repeats,
             "network": json.loads(spec.to_json()),
+            **task_facts(arguments.chosen_task()),
+            **({"data": dict(self.data.facts)} if self.data.facts else {}),
             "dataset": arguments.dataset,
             "validation": arguments.validation,
             "limit": arguments.limit,
@@ -169,6 +175,7 @@ def run_training(
         make_network,
         replace(data, valid=watched_images(data.train)) if on_test and hide_test else data,
         recipe,
+        task=arguments.chosen_task(),
         device=device,
         seed=training_seed(task, arguments),
         on_epoch=on_epoch,
@@ -188,14 +195,33 @@ def training_seed(task: TrialTask, arguments: TrainingArguments) -> int:
     return (arguments.seed + task.repetition) % (LARGEST_SEED + 1)
 
 
-def named_test_accuracies(found: Accuracies, class_names: Sequence[str]) -> dict[str, Any]:
+def named_test_accuracies(
+    task: Task, found: Measured, class_names: Sequence[str]
+) -> dict[str, Any]:
     """As metrics and ``network.json`` name them."""
-    top5 = {} if found.top5 is None else {"test_top5_accuracy": found.top5}
-    of_classes = {
-        "test_balanced_accuracy": balanced(found.of_classes),
-        "test_class_accuracies": _by_name(found.of_classes, class_names),
+    values = {f"test_{name}": value for name, value in found.values.items()}
+    of_outputs = _by_name(found.of_outputs, class_names)
+    return {
+        **{"test_accuracy": task.score(found)},
+        **{name: value for name, value in values.items() if name != "test_accuracy"},
+        **({"test_class_accuracies": of_outputs} if of_outputs else {}),
     }
-    return {"test_accuracy": found.top1} | top5 | of_classes
+
+
+def task_facts(task: Task) -> dict[str, Any]:
+    """What metrics and ``network.json`` say of a task; nothing of classification."""
+    if task.main == ACCURACY:
+        return {} if task.name == CLASSIFICATION.name else {"task": task.name}
+    return {"task": task.name, "measure": task.main.to_json()}
+
+
+def _names(task: Task) -> list[str]:
+    """The score, and the task's measures."""
+    return list(dict.fromkeys(["accuracy", *(one.name for one in task.measures)]))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _by_name(accuracies: Sequence[float | None], class_names: Sequence[str]) -> dict[str, float]:

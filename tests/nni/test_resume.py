@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import psutil
-from nni_shell import Nni, Running, final_metric, search_config, write_config
+from drawn_shapes import NETWORK, write_shapes
+from nni_shell import DIGITS_TRIAL, Nni, Running, final_metric, search_config, write_config
 
 TRIALS = 9
 
 
 def test_resume_goes_on_where_the_search_ended(nni: Nni, tmp_path: Path) -> None:
-    running = nni.create(write_config(tmp_path, search_config(5, TRIALS)))
+    """Of a search for another task than classification: only its trial's command is another."""
+    write_shapes(tmp_path / "shapes", 60)
+    own = f"--task segmentation --dataset mask-folder --data-dir {tmp_path / 'shapes'}"
+    config = search_config(5, TRIALS, trialCommand=DIGITS_TRIAL.replace("--dataset digits", own))
+    config["searchSpace"]["network"]["_value"] = [NETWORK]
+    running = nni.create(write_config(tmp_path, config), with_blockqnn=True)
     wait_for_results(running, 2)
     nni.stop(running.id)
     when_stopped = running.journal("result")
@@ -41,6 +47,8 @@ def test_resume_goes_on_where_the_search_ended(nni: Nni, tmp_path: Path) -> None
     assert {(event["episode"], event["block"], event["reward"]) for event in results} == {
         (metric["episode"], metric["block"], metric["default"]) for metric in reported
     }
+    assert all(metric["default"] == metric["mean_iou"] for metric in reported)
+    assert "mean IoU %" in nni.run("blockqnn", "top", running.id).stdout
 
 
 def wait_for_results(running: Running, count: int) -> None:

@@ -19,9 +19,19 @@ PACKAGE = Path(nni_blockqnn.__file__).parent
 
 PAPER = {"common", "blocks", "network", "space", "predictor", "q_learning", "calibration"}
 """Knows numpy, scipy and networkx; no torch, no NNI, no files."""
-PYTORCH = {"data", "model_space", "training", "export"}
+PYTORCH = {"data", "tasks", "model_space", "training", "export"}
 """Knows torch; never NNI."""
-NNI = {"exchange", "record", "results", "bridge", "trials", "commands", "reports", "automl"}
+NNI = {
+    "exchange",
+    "record",
+    "results",
+    "bridge",
+    "trials",
+    "commands",
+    "reports",
+    "automl",
+    "hosts",
+}
 ENTRY_POINTS = {"__main__", "cli", "tuner", "finalists_tuner", "trial"}
 """Modules that people and configurations name, so they stay at the top."""
 
@@ -34,21 +44,24 @@ ARROWS = {
     "q_learning": "blocks common predictor space",
     "calibration": "blocks space",
     "data": "common network",
+    "tasks": "common data network",
     "model_space": "blocks network",
-    "training": "common data network",
+    "training": "common data network tasks",
     "export": "blocks common model_space network training",
     "exchange": "blocks common network q_learning space",
     "record": "blocks common q_learning",
     "bridge": "common",
+    "hosts": "common",
     "results": "blocks bridge common exchange network predictor q_learning record space",
-    "trials": "blocks bridge common data exchange export model_space network reports training",
+    "trials": "blocks bridge common data exchange export model_space network reports tasks "
+    "training",
     "reports": "blocks calibration common export network results training",
     "automl": "blocks bridge common data exchange export model_space network reports results space "
     "training trials",
-    "commands": "automl blocks bridge calibration common data exchange export model_space network "
-    "q_learning reports results space training trials",
-    "tuner": "common exchange q_learning record space",
-    "finalists_tuner": "bridge exchange",
+    "commands": "automl blocks bridge calibration common data exchange export hosts model_space "
+    "network q_learning reports results space tasks training trials",
+    "tuner": "bridge common exchange hosts q_learning record space",
+    "finalists_tuner": "bridge exchange results",
     "trial": "bridge common trials",
     "cli": "commands common",
     "__main__": "cli common",

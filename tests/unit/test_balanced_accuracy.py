@@ -62,12 +62,12 @@ def test_a_constant_answer_gets_chance() -> None:
 
 
 def test_processes_add_their_shares_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each counts its own right answers, in a tensor of one size, over images of all."""
-    summed: list[list[int]] = []
+    """Each says which of its own images are right, in a tensor with a row for all of them."""
+    summed: list[list[list[int]]] = []
     monkeypatch.setattr(World, "sum_", lambda self, tensor: summed.append(tensor.tolist()))
     for rank in range(2):
         measured([0, 0, 1, 2], [0, 0, 1, 2], World(rank, 2))
-    assert [some for some in summed if isinstance(some, list)] == [[2, 0, 0], [0, 1, 1]]
+    assert summed == [[[1], [1], [0], [0]], [[0], [0], [1], [1]]]
 
 
 def final_metric(capsys: pytest.CaptureFixture[str], *options: str) -> dict:

@@ -69,7 +69,12 @@ def test_every_preset_and_frame_gives_logits(preset: str, frame: str) -> None:
     spec = NetworkSpec(preset, frame=frame)
     channels, *size = spec.input_shape
     images = torch.randn(2, channels, *(min(side, 64) for side in size))
-    assert build_network(RESIDUAL, spec)(images).shape == (2, spec.classes)
+    logits = build_network(RESIDUAL, spec)(images)
+    if frame == "upsample":  # of the first stage's size
+        expected = (side >> spec.stem_pools for side in images.shape[2:])
+        assert logits.shape == (2, spec.classes, *expected)
+    else:
+        assert logits.shape == (2, spec.classes)
 
 
 @pytest.mark.slow
@@ -310,7 +315,9 @@ def test_gradient_flows_to_every_parameter(frame: str, block: Block) -> None:
     torch.manual_seed(0)
     spec = NetworkSpec("digits", repeats=2, stem_convs=2, project_input=False, frame=frame)
     network = build_network(block, spec)
-    F.cross_entropy(network(torch.randn(8, 1, 8, 8)), torch.arange(8)).backward()
+    logits = network(torch.randn(8, 1, 8, 8))
+    logits = logits.flatten(2).mean(2) if frame == "upsample" else logits
+    F.cross_entropy(logits, torch.arange(8)).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -420,6 +427,7 @@ class Reference:
             x = self.conv_bn(x if number == 1 else F.relu(x), f"stem.conv{number}")
             if number <= spec.stem_pools:
                 x = F.max_pool2d(x, 2)
+        downwards: list[Tensor] = []
         for stage, filters in enumerate(spec.filters, 1):
             if stage > 1:
                 x = F.max_pool2d(x, 2)
@@ -427,12 +435,33 @@ class Reference:
                 x = self.framed_block(x, filters, f"stage{stage}.block{number}")
             if spec.frame == "nin":
                 x = self.pcc(self.pcc(x, f"stage{stage}.nin1"), f"stage{stage}.nin2")
+            downwards.append(x)
+        if spec.frame == "upsample":
+            x = self.way_up(downwards)
         x = F.relu(x)
+        if spec.frame == "upsample":
+            return F.conv2d(x, self.weights["head.conv.weight"], self.weights["head.conv.bias"])
         if spec.frame == "nin":
             maps = F.conv2d(x, self.weights["head.conv.weight"], self.weights["head.conv.bias"])
             return maps.mean((2, 3))
         features = x.mean((2, 3))
         return features @ self.weights["head.linear.weight"].T + self.weights["head.linear.bias"]
+
+    def way_up(self, downwards: list[Tensor]) -> Tensor:
+        x = downwards[-1]
+        for stage in range(len(downwards) - 1, 0, -1):
+            filters, skip = self.spec.filters[stage - 1], downwards[stage - 1]
+            x = x if x.shape[1] == filters else self.pcc(x, f"up{stage}.deep")
+            skip = skip if skip.shape[1] == filters else self.pcc(skip, f"up{stage}.skip")
+            # nearest: row i of H is row floor(i h / H) of h
+            rows, columns = (
+                torch.arange(size) * small // size
+                for size, small in zip(skip.shape[2:], x.shape[2:], strict=True)
+            )
+            x = x[:, :, rows][:, :, :, columns] + skip
+            for number in range(1, self.spec.repeats + 1):
+                x = self.framed_block(x, filters, f"up{stage}.stage.block{number}")
+        return x
 
     def framed_block(self, x: Tensor, filters: int, name: str) -> Tensor:
         if self.spec.frame != "residual":

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nni_blockqnn.tasks.classification import Classification
 from nni_blockqnn.training import EARLY_STOP, FINAL, Recipe, TrainingArguments
 from nni_blockqnn.training.recipe import RECIPES
 from nni_blockqnn.trials._files import TrialFiles
@@ -27,6 +28,7 @@ from nni_blockqnn.trials.training_folder import TrainingFolder
 
 DIGITS = TrainingArguments("digits")
 OTHERS: dict[str, Any] = {
+    "task": f"{__name__}:OwnTask",
     "dataset": "cifar10",
     "validation": "test",
     "limit": 100,
@@ -45,6 +47,12 @@ OTHERS: dict[str, Any] = {
     "cuda_graphs": True,
 }
 """Another value for each field that identifies a training."""
+
+
+class OwnTask(Classification):
+    pass
+
+
 OF_THE_RUN: dict[str, Any] = {
     "data_dir": Path("elsewhere"),
     "workers": 3,

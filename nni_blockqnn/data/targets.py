@@ -1,0 +1,132 @@
+"""Images with any targets, a row for each image: what tasks other than classification train on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nni_blockqnn.common.messages import alternatives, shown
+from nni_blockqnn.common.plugins import is_reference
+from nni_blockqnn.data._arrays import Decoded, LabelledImages, mean_and_std
+from nni_blockqnn.data.errors import DataError
+from nni_blockqnn.data.load import VALIDATIONS, check_network, directory_of
+from nni_blockqnn.data.own import channels_first, check_one_shape, own_arrays
+from nni_blockqnn.data.types import ImageData, Split
+
+_HELD_OUT = 0.1
+"""Of the training images, where there is no validation set."""
+
+Adapt = Callable[[str, LabelledImages, Sequence[str] | None], tuple[np.ndarray, Sequence[str]]]
+"""What a task makes of the targets that a user's function returned. It is called with a beginning
+for messages, a part of the data (its targets as they came) and the names if the function gave any;
+it returns the targets as they should be, and a name for each output, or raises DataError."""
+
+
+def load_targets(
+    dataset: str,
+    data_dir: Path | None,
+    *,
+    image_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    validation: str = "holdout",
+    seed: int = 0,
+    limit: int | None = None,
+    read: Mapping[str, Callable[[Path], Decoded]] | None = None,
+    adapt: Adapt | None = None,
+) -> ImageData:
+    """A data set of any targets, as :func:`nni_blockqnn.data.load_dataset` has those of classes.
+
+    Args:
+        dataset: a name in `read`, or ``module:function`` of a function that takes `data_dir` and
+            returns :class:`nni_blockqnn.data.ImageArrays`, whose labels are the targets.
+        limit: training images used, drawn at random, those held out included.
+        read: what reads the data sets that have a name, from `data_dir`; default none.
+        adapt: checks and converts what a function returned; by default the targets stay as they
+            are (float64 becomes float32), and there is an output for each column.
+
+    Raises:
+        DataError: naming what is wrong and what to do.
+    """
+    known = read or {}
+    if dataset not in known and not is_reference(dataset):
+        allowed = alternatives([*known, "module:function"])
+        raise DataError(f"dataset must be {allowed}, got {shown(dataset)}")
+    if validation not in VALIDATIONS:
+        raise DataError(f"validation must be {alternatives(VALIDATIONS)}, got {shown(validation)}")
+    directory = directory_of(dataset, data_dir)
+    decoded = (
+        known[dataset](directory)
+        if dataset in known
+        else _own(dataset, directory, adapt or _as_they_are)
+    )
+    shape = decoded.train.images.shape[1:]
+    check_network(dataset, shape, len(decoded.class_names), image_shape, classes)
+    return _split_up(decoded, validation == "holdout", seed, limit)
+
+
+def _split_up(decoded: Decoded, hold_out: bool, seed: int, limit: int | None) -> ImageData:
+    """Every tenth training image is held out, at random, unless there is a validation set."""
+    order = np.random.default_rng(seed).permutation(len(decoded.train.images))[:limit]
+    test = valid = _split(decoded.test)
+    if hold_out and decoded.valid is not None:
+        valid = _split(decoded.valid)
+    elif hold_out:
+        if len(order) < 2:
+            raise DataError(f"of {len(order)} training images none can be held out: add images")
+        count = max(1, round(_HELD_OUT * len(order)))
+        valid, order = _split(decoded.train, np.sort(order[:count])), order[count:]
+    rows = np.sort(order)
+    height, width = decoded.train.images.shape[2:]
+    mean, std = mean_and_std(decoded.moments[rows], height * width)
+    return ImageData(
+        train=_split(decoded.train, rows),
+        valid=valid,
+        test=test,
+        classes=len(decoded.class_names),
+        class_names=decoded.class_names,
+        mean=mean,
+        std=std,
+        notes=decoded.notes,
+        facts=decoded.facts,
+    )
+
+
+def _own(reference: str, directory: Path, adapt: Adapt) -> Decoded:
+    arrays = own_arrays(reference, directory)
+    given = {
+        "train": (arrays.train_images, arrays.train_labels),
+        "test": (arrays.test_images, arrays.test_labels),
+    }
+    parts, names = {}, arrays.class_names
+    for part, (images, labels) in given.items():
+        pixels, targets = channels_first(reference, part, images), np.asanyarray(labels)
+        what = f"{reference}: {part}_labels"
+        if targets.shape[:1] != pixels.shape[:1] or targets.dtype.kind not in "biuf":
+            raise DataError(
+                f"{what} must be numbers, a row for each of {len(pixels)} images, "
+                f"got {targets.dtype} {targets.shape}"
+            )
+        targets, names = adapt(what, LabelledImages(pixels, targets), names)
+        parts[part] = LabelledImages(pixels, targets)
+    train, test = parts["train"], parts["test"]
+    check_one_shape(reference, train.images, test.images)
+    return Decoded.of(train, test, [str(name) for name in names or ()])
+
+
+def _as_they_are(
+    what: str, part: LabelledImages, names: Sequence[str] | None
+) -> tuple[np.ndarray, Sequence[str]]:
+    targets = part.labels
+    outputs = targets.shape[1] if targets.ndim > 1 else 1
+    return targets, names or [str(number) for number in range(outputs)]
+
+
+def _split(part: LabelledImages, rows: np.ndarray | None = None) -> Split:
+    targets = torch.from_numpy(part.labels)
+    if targets.is_floating_point():
+        targets = targets.to(torch.float32)
+    chosen = None if rows is None else torch.from_numpy(rows)
+    return Split(torch.from_numpy(part.images), targets, chosen)

@@ -1,0 +1,249 @@
+"""Key points of people: heat maps, as hourglasses learn them (Newell et al., arXiv 1603.06937)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
+from torch import Tensor
+
+from nni_blockqnn.data import DataError, ImageData
+from nni_blockqnn.data.key_points import COCO, EXTRA_ROWS, default_sigmas, load_coco, target
+from nni_blockqnn.data.targets import LabelledImages, load_targets
+from nni_blockqnn.network.measure import Measure
+from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.tasks._drawing import draw_points
+from nni_blockqnn.tasks._heat_maps import drawn_maps, found_points
+from nni_blockqnn.tasks._oks import average_precisions
+from nni_blockqnn.tasks.task import Measured, Place, Share, Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_STEM_POOLS = 2
+"""Heat maps are a quarter of the input."""
+_LARGEST_TURN, _LARGEST_ZOOM = math.radians(30), 0.25
+_OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_WORD = re.compile(r"[a-zA-Z]+")
+
+
+class KeyPoints(Task):
+    """Mean squared error of heat maps, PCKh and OKS-AP.
+
+    Targets are (N, K + 2, 3) float32, as :func:`nni_blockqnn.data.key_points.target` has them.
+    PCKh is the share of labelled points that lie within half a head's size. OKS-AP is COCO's AP
+    over 10 thresholds, of people whose boxes are given.
+    """
+
+    name = "keypoints"
+    measures = (
+        Measure("pckh", "PCKh@0.5"),
+        Measure("oks_ap", "OKS-AP"),
+        Measure("oks_ap50", "OKS-AP50"),
+    )
+    output = "maps"
+    outputs = "key points"
+    datasets = (COCO,)
+    final_recipe = "keypoints-final"
+
+    def __init__(
+        self,
+        names: Sequence[str] = (),
+        sigmas: Sequence[float] = (),
+        skeleton: Sequence[Sequence[int]] = (),
+    ) -> None:
+        """
+        Args:
+            names: of the key points, which tell left from right; of data that is known.
+            sigmas: OKS's constant of each; likewise.
+            skeleton: pairs of points that a drawing joins; likewise.
+        """
+        self._names = tuple(names)
+        self._skeleton = skeleton
+        self._order = mirrored(names)
+        self._sigmas = tuple(sigmas)
+
+    def load_data(self, dataset: str, data_dir: Path | None, **options: Any) -> ImageData:
+        shape = options.get("image_shape")
+        options.pop("workers", None)
+        return load_targets(
+            dataset,
+            data_dir,
+            read={COCO: lambda folder: load_coco(folder, shape)},
+            adapt=_own_points,
+            **options,
+        )
+
+    def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> KeyPoints:
+        sigmas = facts.get("sigmas") or default_sigmas(len(names))
+        return KeyPoints(names, sigmas, facts.get("skeleton", ()))
+
+    def check_network(self, spec: NetworkSpec) -> None:
+        super().check_network(spec)
+        if spec.stem_pools != _STEM_POOLS:
+            raise ValueError(
+                f"task {self.name} has heat maps at a quarter of the input: set the network's "
+                f"stem_pools to {_STEM_POOLS} and stem_convs to {_STEM_POOLS} or more, got "
+                f"stem_pools {spec.stem_pools}"
+            )
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The squared errors of each map's cells, the mean over an image's labelled points."""
+        points = targets[:, :-EXTRA_ROWS]
+        wanted, counted = drawn_maps(points, (outputs.shape[2], outputs.shape[3]), _STRIDE)
+        errors = (outputs - wanted).square().sum(dim=(2, 3)) * counted
+        return (errors.sum(dim=1) / counted.sum(dim=1).clamp(min=1)).sum()
+
+    def judge(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(B, 3 K): x and y in pixels of the input, and the height of the peak."""
+        return found_points(outputs, _STRIDE).flatten(1)
+
+    def measure(self, judged: Tensor, targets: Tensor) -> Measured:
+        found = judged.double().numpy().reshape(len(judged), -1, 3)
+        points, more = np.split(targets.double().numpy(), [-EXTRA_ROWS], axis=1)
+        area, length, image = more[:, 0].T
+        corner, scale = more[:, 1, None, :2], more[:, 1, None, 2:]
+        near = np.linalg.norm(found[:, :, :2] - points[:, :, :2], axis=2)
+        near = near <= 0.5 * (length * more[:, 1, 2])[:, None]
+        labelled = points[:, :, 2] > 0
+        rated = labelled.any(axis=1)
+        answers, people = (
+            ((some[:, :, :2] + 0.5) / scale + corner - 0.5)[rated] for some in (found, points)
+        )
+        precisions = average_precisions(
+            answers,
+            found[rated, :, 2].mean(axis=1),
+            np.concatenate([people, points[rated, :, 2:]], axis=2),
+            area[rated],
+            image[rated],
+            self._sigmas or default_sigmas(points.shape[1]),
+        )
+        hits, counts = (near & labelled).sum(axis=0).tolist(), labelled.sum(axis=0).tolist()
+        return Measured(
+            {
+                "pckh": 100 * sum(hits) / max(sum(counts), 1),
+                "oks_ap": 100 * float(precisions.mean()),
+                "oks_ap50": 100 * float(precisions[0]),
+            },
+            tuple(
+                100 * hit / count if count else None
+                for hit, count in zip(hits, counts, strict=True)
+            ),
+        )
+
+    def augment(
+        self, images: Tensor, targets: Tensor, generator: torch.Generator, share: Share
+    ) -> tuple[Tensor, Tensor]:
+        """Half of the images flipped, left and right points exchanged; all turned by up to 30
+        degrees and zoomed by up to a quarter."""
+        drawn = torch.rand(3, len(images), generator=generator, device=images.device)
+        flips, turns, zooms = (share(one) for one in drawn)
+        images, targets = share(images), share(targets)
+        flipped = flips < 0.5
+        images = torch.where(flipped[:, None, None, None], images.flip(3), images)
+        width = images.shape[3]
+        mirror = targets.clone()
+        mirror[:, :-EXTRA_ROWS] = self._mirror(targets[:, :-EXTRA_ROWS], width)
+        targets = torch.where(flipped[:, None, None], mirror, targets)
+        angle, zoom = (2 * turns - 1) * _LARGEST_TURN, 1 + (2 * zooms - 1) * _LARGEST_ZOOM
+        return _moved(images, targets, angle, zoom)
+
+    def answer(self, outputs: Tensor, place: Place) -> dict[str, Any]:
+        """Each point's x and y in pixels of the image, and the height of its peak."""
+        found = self._found(outputs, place)
+        points = {
+            name: {"x": round(x, 2), "y": round(y, 2), "score": round(score, 4)}
+            for name, (x, y, score) in zip(self._names, found, strict=True)
+        }
+        return {"points": points}
+
+    def draw(self, image: Image, outputs: Tensor, place: Place) -> None:
+        draw_points(image, self._found(outputs, place), self._skeleton)
+
+    def _found(self, outputs: Tensor, place: Place) -> list[list[float]]:
+        ((*points,),) = found_points(outputs, _STRIDE).tolist()
+        return [
+            [
+                (x + 0.5) / place.scale + place.left - 0.5,
+                (y + 0.5) / place.scale + place.top - 0.5,
+                score,
+            ]
+            for x, y, score in points
+        ]
+
+    def _mirror(self, points: Tensor, width: int) -> Tensor:
+        if len(self._order) == points.shape[1]:
+            points = points[:, list(self._order)]
+        x, rest = points[..., :1], points[..., 1:]
+        return torch.cat([width - 1 - x, rest], dim=2)
+
+
+_STRIDE = 2**_STEM_POOLS
+
+
+def mirrored(names: Sequence[str]) -> list[int]:
+    """For each key point the number of the one on the other side, its own if it has none.
+
+    Sides are words in the names: left and right, or l and r ("left_knee", "r_ankle").
+    """
+    places = {name: number for number, name in enumerate(names)}
+    return [places.get(_other_side(name), number) for name, number in places.items()]
+
+
+def _other_side(name: str) -> str:
+    def opposite(word: re.Match[str]) -> str:
+        return _OPPOSITE.get(word[0], word[0])
+
+    return _WORD.sub(opposite, name)
+
+
+def _moved(images: Tensor, targets: Tensor, angle: Tensor, zoom: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (B, C, H, W) uint8 and their points turned and zoomed about the middle."""
+    height, width = images.shape[2:]
+    cos, sin, none = angle.cos() / zoom, angle.sin() / zoom, torch.zeros_like(angle)
+    # from where to where: of the turned image's pixels, in halves of the image's sides
+    rows = [cos, -sin * height / width, none], [sin * width / height, cos, none]
+    theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    turned = F.grid_sample(images.float(), grid, align_corners=False)
+    middle = targets.new_tensor([(width - 1) / 2, (height - 1) / 2])
+    x, y = (targets[:, :-EXTRA_ROWS, :2] - middle).unbind(-1)
+    across, down = (zoom * angle.cos())[:, None], (zoom * angle.sin())[:, None]
+    targets = targets.clone()
+    targets[:, :-EXTRA_ROWS, 0] = across * x + down * y + middle[0]
+    targets[:, :-EXTRA_ROWS, 1] = across * y - down * x + middle[1]
+    return turned.round().to(torch.uint8), targets
+
+
+def _own_points(
+    what: str, part: LabelledImages, names: Sequence[str] | None
+) -> tuple[np.ndarray, Sequence[str]]:
+    """Points (N, K, 3) of a function: a person an image, its area that of the points' box."""
+    points = part.labels
+    if points.ndim != 3 or points.shape[2] != 3 or not np.isfinite(points).all():
+        raise DataError(
+            f"{what} must be finite numbers of shape (N, K, 3), x and y in pixels and the "
+            f"visibility from 0 to 2, got {points.dtype} {points.shape}"
+        )
+    count = points.shape[1]
+    names = names or [str(number) for number in range(count)]
+    if len(names) != count:
+        raise DataError(f"{what} have {count} key points, and there are {len(names)} names")
+    found = [_own_target(number, person) for number, person in enumerate(points)]
+    return np.stack(found), names
+
+
+def _own_target(number: int, points: np.ndarray) -> np.ndarray:
+    labelled = points[points[:, 2] > 0, :2]
+    sides = np.ptp(labelled, axis=0) if len(labelled) else np.zeros(2)
+    sides = np.maximum(sides, 1)
+    return target(points, float(sides.prod()), 0.2 * float(sides.max()), number, (0, 0), 1)
+
+
+KEY_POINTS = KeyPoints()

@@ -1,0 +1,199 @@
+"""What a training is for: data, outputs, loss and measures. Everything else is alike for all tasks.
+
+A task of one's own inherits from :class:`Task` and is named as ``--task module:function``, of a
+function (or class) without arguments that returns it (docs/tasks.md).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from nni_blockqnn.data import ImageData
+from nni_blockqnn.data.targets import load_targets
+from nni_blockqnn.network.measure import Measure
+from nni_blockqnn.network.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Share = Callable[[Tensor], Tensor]
+"""Of something that has a row for each image of a batch, the rows of this process."""
+Augment = Callable[[Tensor, Tensor, torch.Generator, Share], tuple[Tensor, Tensor]]
+"""Changes images and targets of a batch; see :attr:`Task.augment`."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a task measured on images.
+
+    Attributes:
+        values: by the names of the task's measures, in their units; the first one is always there.
+        of_outputs: the first measure of each class, key point and so on, None for one that no image
+            has; empty if it makes no sense. Default empty.
+    """
+
+    values: Mapping[str, float]
+    of_outputs: tuple[float | None, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where the network's input was cut out of an image.
+
+    Attributes:
+        left, top: pixels of the image.
+        scale: pixels of the input over pixels of the image.
+    """
+
+    left: float
+    top: float
+    scale: float
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A task. Inherit from it: only what has no default must be given.
+
+    Attributes:
+        name: for messages, metrics and ``network.json``; one of the user's own is named
+            ``module:function`` there.
+        measures: what is measured. By the first one, epochs and networks are compared: metrics have
+            it under its own name, and turned so that more is better as "accuracy".
+        output: what the network gives: a "vector" (B, classes) for each image (default), or "maps"
+            (B, classes, h, w), which is the frame "upsample".
+        outputs: what the network's outputs are, in the plural; default "outputs".
+        datasets: names of data sets that it knows beside ``module:function``; default none.
+        final_recipe: the recipe of ``blockqnn train`` if none is given; default "final".
+        augment: how a batch is changed where the recipe augments; default None: random crops and
+            flips of the images, which leave the targets as they are. Otherwise a method that takes
+            images (B, C, H, W) uint8, their targets, a generator on their device, and `share`: it
+            draws for all images, and returns images and targets of this process's share.
+    """
+
+    name: str
+    measures: tuple[Measure, ...]
+    output: Literal["vector", "maps"] = "vector"
+    outputs: str = "outputs"
+    datasets: tuple[str, ...] = ()
+    final_recipe: str = "final"
+    augment: Augment | None = None
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The sum of the losses of a batch's images.
+
+        Args:
+            outputs: of the network, float32: (B, classes) or (B, classes, h, w).
+            targets: (B, ...), as the data has them.
+        """
+
+    @abstractmethod
+    def judge(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """All that measuring needs to know of each image: (B, S) numbers, on the outputs' device.
+
+        Args:
+            outputs, targets: as for :meth:`loss`.
+        """
+
+    @abstractmethod
+    def measure(self, judged: Tensor, targets: Tensor) -> Measured:
+        """What all images' numbers come to.
+
+        Args:
+            judged: (N, S) float32 on the CPU, from :meth:`judge`.
+            targets: (N, ...) on the CPU.
+        """
+
+    def load_data(
+        self,
+        dataset: str,
+        data_dir: Path | None,
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+        classes: int | None = None,
+        validation: str = "holdout",
+        seed: int = 0,
+        limit: int | None = None,
+        workers: int = 0,
+    ) -> ImageData:
+        """The data, as :func:`nni_blockqnn.data.load_dataset` has it; by default what a function
+        ``module:function`` returns, with any array of a row for each image as its labels.
+
+        Raises:
+            DataError: naming what is wrong and what to do.
+        """
+        return load_targets(
+            dataset,
+            data_dir,
+            image_shape=image_shape,
+            classes=classes,
+            validation=validation,
+            seed=seed,
+            limit=limit,
+        )
+
+    def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> Task:
+        """The task as it knows its data, such as which key points are left and right; by default
+        itself.
+
+        Args:
+            names: of the outputs.
+            facts: :attr:`ImageData.facts`.
+        """
+        return self
+
+    def answer(self, outputs: Tensor, place: Place) -> dict[str, Any]:
+        """What ``blockqnn predict`` says of an image, as JSON values; by default the outputs.
+
+        Args:
+            outputs: of the image, (1, classes) or (1, classes, h, w).
+            place: where the network's input was cut out of the image.
+        """
+        return {"outputs": outputs[0].tolist()}
+
+    def draw(self, image: Image, outputs: Tensor, place: Place) -> None:
+        """Draw the answer into the image; by default, nothing can be drawn.
+
+        Args:
+            image: RGB, of the size that it has in its file.
+            outputs, place: as for :meth:`answer`.
+
+        Raises:
+            ValueError: if the task draws nothing.
+        """
+        raise ValueError(f"task {self.name} draws nothing: leave --draw out")
+
+    def chance(self, data: ImageData) -> float:
+        """The score of a constant answer; a first epoch that is not better calls for a restart.
+
+        By default minus infinity: only a loss that is not finite does.
+        """
+        return -math.inf
+
+    def check_network(self, spec: NetworkSpec) -> None:
+        """Check that the network's outputs are what the task takes.
+
+        Raises:
+            ValueError: naming the frame and what is allowed.
+        """
+        if spec.output != self.output:
+            kind = "maps: the frame upsample" if self.output == "maps" else "no maps"
+            raise ValueError(
+                f"task {self.name} needs a network that gives {kind}; its frame is {spec.frame}"
+            )
+
+    @property
+    def main(self) -> Measure:
+        """The first measure."""
+        return self.measures[0]
+
+    def score(self, measured: Measured) -> float:
+        """The first measure, turned so that more is better."""
+        return self.main.score(measured.values[self.main.name])
