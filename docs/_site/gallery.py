@@ -80,11 +80,12 @@ def _card(picture: str, entry: Entry) -> str:
     layers = len(entry.block.layers)
     width = "" if entry.width is None else f", width {entry.width}"
     return f"""<figure>
-<img src="_static/gallery/{picture}" alt="drawing of the block" loading="lazy">
+<a href="_static/gallery/{picture}"><img src="_static/gallery/{picture}" \
+alt="drawing of the block" loading="lazy"></a>
 <figcaption>
 <strong>{_accuracy(entry)}</strong><br>{_origin(entry)}<br>
 {layers} layer{"s" * (layers > 1)}{width}<br>
-{entry.flops / 1e6:.2f} MFLOPs, {entry.params:,} parameters
+{entry.flops / 1e6:.2f} MFLOPs<br>{entry.params:,} parameters
 <details><summary>codes</summary><code>{entry.block.to_json()}</code></details>
 </figcaption>
 </figure>

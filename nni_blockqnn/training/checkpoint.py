@@ -73,7 +73,7 @@ class Checkpoint:
         """The results of the epochs that :meth:`load` would bring, without reading the weights."""
         for path in (self.path, self.inherited):
             if path is not None and (saved := _mapped(path)).get("fingerprint") == self.fingerprint:
-                return [EpochResult(**epoch) for epoch in saved["state"]["epochs"]]
+                return [EpochResult(**epoch) for epoch in saved["state"].get("epochs", ())]
         return []
 
     def remove(self) -> None:

@@ -68,7 +68,9 @@ def run(
         metric = files.read_result() if files else None
         if metric is None:
             if files is not None:
-                _inherit_checkpoint(files, task, arguments.metric)
+                _inherit_checkpoint(files, task)
+                for epoch in files.checkpoint.epochs():  # what a copy, or a kill, left out
+                    _report_intermediate(arguments.metric, epoch)
             metric = train_and_measure(task, arguments, files, started)
     except (DataError, TrainingError, ValueError) as error:
         if under_nni:  # before it prints, which may fail too
@@ -163,17 +165,12 @@ def _trial_files(parameters: Any, arguments: TrialArguments) -> TrialFiles | Non
     return None if folder is None else TrialFiles(Path(folder), parameters, arguments.identity)
 
 
-def _inherit_checkpoint(files: TrialFiles, task: TrialTask, metric: str) -> None:
-    """For the copy of a killed trial, whose curve it takes over, too.
-
-    What a search sends again has another number, so it is no copy.
-    """
+def _inherit_checkpoint(files: TrialFiles, task: TrialTask) -> None:
+    """For the copy of a killed trial; what a search sends again has another number, so no copy."""
     if task.episode is not None:
         return
     if (folder := files.inherit_checkpoint()) is not None:
         print(f"goes on from the checkpoint of trial {folder.name}", flush=True)
-        for epoch in files.checkpoint.epochs():
-            _report_intermediate(metric, epoch)
 
 
 def _network_folder(

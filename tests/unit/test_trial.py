@@ -18,7 +18,7 @@ from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost,
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space._block import BlockModule
-from nni_blockqnn.training import EpochResult, TrainingArguments, TrainingError
+from nni_blockqnn.training import Checkpoint, EpochResult, TrainingArguments, TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.trials._files import TrialFiles
@@ -80,6 +80,39 @@ def test_an_epoch_stands_at_its_own_place_in_the_curve(monkeypatch: pytest.Monke
         (0, {"default": 51.0, "epoch": 1, "loss": 2.0}),
         (6, {"default": 57.0, "epoch": 7, "loss": 1.0}),
     ]
+
+
+def test_a_copy_of_a_killed_trial_reports_the_whole_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_at, save = 3, Checkpoint.save
+    reported: list[tuple[int, int]] = []
+
+    def report(metric: dict[str, Any], number: int) -> None:
+        if metric["epoch"] == kill_at:
+            raise KeyboardInterrupt
+        reported.append((number, metric["epoch"]))
+
+    def save_at_once(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+        checkpoint.seconds_between = 0
+        save(checkpoint, state)
+
+    monkeypatch.setattr(Checkpoint, "save", save_at_once)
+    monkeypatch.setattr(channel, "report_intermediate", report)
+    monkeypatch.setattr(channel, "report_final", lambda metric: None)
+    monkeypatch.setenv("NNI_PLATFORM", "local")
+    parameters = {"block": CODES, "repeats": 1, "network": "digits"}
+    command = ["--dataset", "digits", "--epochs", "4", "--limit", "200", "--threads", "1"]
+    for trial in ("killed", "copy"):
+        (tmp_path / trial).mkdir()
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path / "killed"))
+    with pytest.raises(KeyboardInterrupt):
+        run(parameters, command)
+    kill_at = 0
+    reported.clear()
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path / "copy"))
+    assert run(parameters, command) == 0
+    assert reported == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
 def test_repeats_and_network_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
