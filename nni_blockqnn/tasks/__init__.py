@@ -5,10 +5,13 @@ from nni_blockqnn.tasks.find import TASKS, find_task
 from nni_blockqnn.tasks.key_points import KEY_POINTS
 from nni_blockqnn.tasks.segmentation import SEGMENTATION
 from nni_blockqnn.tasks.task import Augment, Measured, Place, Share, Task
+from nni_blockqnn.tasks.vectors import MULTI_LABEL, REGRESSION
 
 __all__ = [
     "CLASSIFICATION",
     "KEY_POINTS",
+    "MULTI_LABEL",
+    "REGRESSION",
     "SEGMENTATION",
     "TASKS",
     "Augment",

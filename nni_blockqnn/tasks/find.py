@@ -8,8 +8,10 @@ from nni_blockqnn.tasks.classification import CLASSIFICATION
 from nni_blockqnn.tasks.key_points import KEY_POINTS
 from nni_blockqnn.tasks.segmentation import SEGMENTATION
 from nni_blockqnn.tasks.task import Task
+from nni_blockqnn.tasks.vectors import MULTI_LABEL, REGRESSION
 
-TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, KEY_POINTS)}
+_OWN: tuple[Task, ...] = (CLASSIFICATION, SEGMENTATION, KEY_POINTS, REGRESSION, MULTI_LABEL)
+TASKS = {task.name: task for task in _OWN}
 """The tasks that this package brings, by name."""
 
 

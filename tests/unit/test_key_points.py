@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.data import DataError, ImageArrays
@@ -40,7 +41,11 @@ NETWORK = json.dumps(
 
 @pytest.fixture(scope="module")
 def figures() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("figures", FIGURES)
+    return _module(FIGURES)
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -365,3 +370,30 @@ def test_predict_draws_points(
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"| test PCKh@0.5 | {facts['test_pckh']:.2f} % |" in card
     assert "14 maps of 8 x 8" in card
+
+
+def test_mpiis_annotations_are_converted(tmp_path: Path) -> None:
+    """A file with the nested structures of MPII's own, of eleven training images and a test one."""
+    mpii = _module(FIGURES.with_name("mpii.py"))
+    points = [
+        {"x": 10.0 + joint, "y": 20.0 + 2 * joint, "id": joint, "is_visible": joint % 2}
+        for joint in range(15)
+    ]
+    points[1]["is_visible"] = np.array([])
+    person = {"x1": 0.0, "y1": 0.0, "x2": 30.0, "y2": 40.0, "annopoints": {"point": points}}
+    rows = [{"image": {"name": f"{n}.jpg"}, "annorect": [person] * (1 + n % 2)} for n in range(12)]
+    release = {"annolist": rows, "img_train": np.array([1] * 11 + [0])}
+    savemat(tmp_path / "mpii.mat", {"RELEASE": release})
+    mpii.main([str(tmp_path / "mpii.mat"), str(tmp_path)])
+
+    train, val = (json.loads((tmp_path / f"{part}.json").read_text()) for part in ("train", "val"))
+    assert [one["file_name"] for one in val["images"]] == ["9.jpg"]
+    assert len(train["images"]) == 10
+    assert len(val["annotations"]) == 2
+    converted = val["annotations"][0]
+    assert converted["keypoints"][:9] == [10, 20, 1, 11, 22, 2, 12, 24, 1]
+    assert converted["keypoints"][-3:] == [0, 0, 0]
+    assert converted["head_size"] == pytest.approx(30)
+    assert converted["bbox"] == pytest.approx([10 - 2.1, 20 - 4.2, 14 * 1.3, 28 * 1.3])
+    assert len(val["categories"][0]["keypoints"]) == 16
+    assert mirrored(mpii.NAMES) == [5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10]

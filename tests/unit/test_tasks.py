@@ -19,6 +19,7 @@ from nni_blockqnn.commands._top_display import show_table
 from nni_blockqnn.data import DataError, ImageArrays, load_dataset
 from nni_blockqnn.data.targets import load_targets
 from nni_blockqnn.network.measure import ACCURACY, Measure, measure_of
+from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.reports._stages import accuracy_text, axis_name
 from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.results.experiment import TrialResult, find_experiment, read_results
@@ -223,3 +224,65 @@ def test_a_report_names_the_measure(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "<b>3.25 levels</b><span>best early-stop mean error</span>" in page
     assert "Every mean error here is an" in page
+
+
+def brightness_and_size(data_dir: Path) -> ImageArrays:
+    """Two numbers, and by their signs two labels."""
+    rng = np.random.default_rng(1)
+    levels, widths = rng.uniform(0, 1, 300), rng.integers(1, 8, 300)
+    images = np.zeros((300, 8, 8), np.uint8)
+    for image, level, width in zip(images, levels, widths, strict=True):
+        image[:, :width] = 40 + round(200 * level)
+    targets = np.stack([levels - 0.5, widths / 4 - 1], axis=1)
+    return ImageArrays(images[60:], targets[60:], images[:60], targets[:60], ["level", "width"])
+
+
+def bright_or_wide(data_dir: Path) -> ImageArrays:
+    arrays = brightness_and_size(data_dir)
+    return arrays._replace(
+        train_labels=(arrays.train_labels > 0).astype(int),
+        test_labels=(arrays.test_labels > 0).astype(int),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "data", "main_measure", "least"),
+    [
+        # a constant answer has an RMSE of 0.43
+        ("regression", "brightness_and_size", "rmse", -0.3),
+        # all that is always answered has an F1 of 66
+        ("multilabel", "bright_or_wide", "macro_f1", 80),
+    ],
+)
+def test_tasks_of_a_few_numbers(
+    capsys: pytest.CaptureFixture[str], task: str, data: str, main_measure: str, least: float
+) -> None:
+    network = '{"input_shape": [1, 8, 8], "classes": 2, "filters": [8, 12], "repeats": 1}'
+    options = ["--task", task, "--dataset", f"{__name__}:{data}", "--network", network, "--test"]
+    sizes = ["--epochs", "10", "--batch-size", "16", "--learning-rate", "0.01", "--threads", "1"]
+    assert run(None, [*options, *sizes, "--block", "residual", "--mu", "0", "--rho", "0"]) == 0
+    metric = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert metric["test_accuracy"] > least
+    assert abs(metric["test_accuracy"]) == metric[f"test_{main_measure}"]
+    assert list(metric["class_accuracies"]) == ["level", "width"]
+
+
+def test_their_measures_by_hand() -> None:
+    errors = torch.tensor([[3.0, 0.0], [-3.0, 1.0]])
+    found = find_task("regression").measure(errors, errors)
+    assert found.values["rmse"] == pytest.approx(math.sqrt(19 / 4))
+    assert found.values["mean_absolute_error"] == 7 / 4
+    assert found.of_outputs == pytest.approx((3, math.sqrt(0.5)))
+    said = torch.tensor([[1, 0, 0], [1, 1, 0]])
+    there = torch.tensor([[1, 1, 0], [0, 1, 0]])
+    found = find_task("multilabel").measure(said, there)
+    # two of three; of the second class one was missed
+    assert found.of_outputs == (pytest.approx(200 / 3), pytest.approx(200 / 3), None)
+    assert found.values["exact_match"] == 0
+
+
+def test_labels_are_zeros_and_ones() -> None:
+    arguments = TrainingArguments(f"{__name__}:brightness_and_size", task="multilabel")
+    with pytest.raises(DataError, match="train_labels must be 0 or 1 for each class"):
+        arguments.load_data(NetworkSpec(input_shape=(1, 8, 8), classes=2))
