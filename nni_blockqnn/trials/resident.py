@@ -64,21 +64,23 @@ class Worker:
         self._libc = ctypes.CDLL(None)
 
     def serve(self) -> None:
-        idle_since = time.monotonic()
-        while True:
-            left = idle_since + IDLE_SECONDS - time.monotonic()
-            if not self._trials and left <= 0:
-                if self._listener.fileno() < 0:
-                    return
-                self._accept_no_more()
-                continue
-            self._wait(None if self._trials else left)
+        last_busy = time.monotonic()
+        while self._listens or self._trials:
             if self._trials:
-                idle_since = time.monotonic()
+                self._wait(None)
+                last_busy = time.monotonic()
+            elif (left := last_busy + IDLE_SECONDS - time.monotonic()) > 0:
+                self._wait(left)
+            else:
+                self._accept_no_more()
+
+    @property
+    def _listens(self) -> bool:
+        return self._listener.fileno() >= 0
 
     def _wait(self, seconds: float | None) -> None:
         """For the next event, and see to it."""
-        sources: list[Any] = [self._listener] if self._listener.fileno() >= 0 else []
+        sources: list[Any] = [self._listener] if self._listens else []
         for trial in self._trials:
             sources += [trial.descriptor, trial.connection]
         ready = wait([source for source in sources if source is not None], seconds)
@@ -121,15 +123,10 @@ class Worker:
                 os.close(stream)
 
     def _different(self, request: Request) -> str | None:
-        names = {*self._own, *request.surroundings}
-        return next(
-            (
-                name
-                for name in sorted(names)
-                if self._own.get(name) != request.surroundings.get(name)
-            ),
-            None,
-        )
+        """The first thing that the trial has not inherited as the worker has."""
+        own, given = self._own, request.surroundings
+        names = sorted({*own, *given})
+        return next((name for name in names if own.get(name) != given.get(name)), None)
 
     def _start(self, connection: socket.socket, request: Request, streams: list[int]) -> None:
         others = [self._listener, *(one.connection for one in self._trials if one.connection)]
