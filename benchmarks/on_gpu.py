@@ -18,6 +18,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gpu_parts import PARTS
 from gpu_parts.page import page
@@ -50,7 +51,7 @@ def in_a_process_of_its_own(part: str, arguments: argparse.Namespace) -> bool:
         _end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[Any]) -> None:
     """First as Ctrl-C does it: NNI's manager is in a session of its own, and must be stopped."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
