@@ -1,7 +1,8 @@
 # make demo      install into .venv and search blocks for handwritten digits (a few minutes)
 # make test      install and run all checks and tests
 # make quick     the tests that take a moment (pytest -m "not slow")
-# make check     lint, format and types
+# make check     lint, format, types, and whether the documentation can be built
+# make docs      the documentation as a site: build/site/index.html
 # make mutants   change q_learning/, exchange/ and record/ in small ways and see which changes no
 #                test notices (an hour or two; stopped, it goes on where it was)
 
@@ -16,7 +17,7 @@ BACKGROUND := $(BIN)/python tests/background.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MUTMUT := mutmut==3.8.*
 
-.PHONY: demo install test quick check unit experiments mutants clean
+.PHONY: demo install test quick check docs unit experiments mutants clean
 
 demo: $(INSTALLED)
 	$(BIN)/blockqnn demo
@@ -45,6 +46,10 @@ check: $(DEV_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BACKGROUND) $(BIN)/python tests/check_types.py
+	$(BACKGROUND) $(BIN)/python docs/_site/build_site.py
+
+docs: $(DEV_INSTALLED)
+	$(BIN)/python docs/_site/build_site.py
 
 clean:
 	rm -rf $(VENV) build mutants *.egg-info

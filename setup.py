@@ -3,6 +3,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ONNX = ["torch>=2.6", "onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.2"]
+DOCS = ["sphinx>=7.4", "furo>=2024.8.6", "myst-parser>=3"]
 
 setup(
     name="nni-blockqnn",
@@ -40,15 +41,19 @@ setup(
         "jinja2>=3.1",
         "tensorboard>=2.13",
         "scikit-learn>=1.3",
+        "paramiko>=3.4",
         "psutil>=5.9",
+        "shtab>=1.8",
         "PyYAML>=6.0",
         "Pillow>=9.1",
         "safetensors>=0.4",
     ],
     extras_require={
         "onnx": ONNX,
+        "docs": DOCS,
         "dev": [
             *ONNX,
+            *DOCS,
             "pytest>=8,<9.2",  # with 9.2, pytest-xdist 3.8 no longer groups tests
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",

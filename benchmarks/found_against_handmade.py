@@ -73,7 +73,7 @@ class Verdict:
     def run(self, arm: str, seed: int, trials: int) -> None:
         done = {(line["arm"], line["seed"]): line for line in self.searches()}
         if (arm, seed) not in done:
-            made, tried = search(arm, seed, trials, self._early)
+            made, tried = search(arm, seed, trials, self._early, self.final)
             done[arm, seed] = record(arm, seed, tried, pick(arm, made, self.final))
             append(self._searches, done[arm, seed])
             print(time.strftime("%H:%M:%S"), arm, seed, done[arm, seed]["pick"], flush=True)

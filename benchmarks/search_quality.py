@@ -5,7 +5,8 @@
 
 The first plays every agent on every objective of every table, eight trials in flight, and keeps
 what was played in ``benchmarks/partial/search_quality.jsonl``, so that a stopped run goes on.
-The second prints the tables and draws the figures of ``docs/search_quality.md``.
+The second prints the tables of ``docs/search_quality_tables.md`` and draws the figures of
+``docs/search_quality.md``.
 """
 
 from __future__ import annotations

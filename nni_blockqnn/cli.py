@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
 
-from nni_blockqnn import __version__
+from nni_blockqnn.commands.parsers import Command, command_parser
 from nni_blockqnn.common.closed_pipe import (
     ENDED_BY_SIGPIPE,
     drop_unread_output,
     flush_output,
     reader_may_go,
 )
-from nni_blockqnn.common.command_line import ArgumentParser
 from nni_blockqnn.common.messages import UserError, shown
 from nni_blockqnn.common.streams import print_everything
-from nni_blockqnn.common.torchrun import leave_for_summary, let_first_process_report, say_error
+from nni_blockqnn.common.torchrun import say_error
 
 _LAST_PORT = 65_535
 _ERRORS = (UserError, OSError, ValueError)
@@ -42,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(argv: list[str] | None) -> int:
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = command_parser(COMMANDS).parse_args(argv)
         return int(arguments.command(arguments))
     except _ERRORS as error:
         if isinstance(error, BrokenPipeError) and drop_unread_output():
@@ -51,64 +46,6 @@ def _run(argv: list[str] | None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-class _Parser(ArgumentParser):
-    """Says what is wrong with a command once, although all of torchrun's processes read it."""
-
-    def error(self, message: str) -> NoReturn:
-        let_first_process_report()
-        leave_for_summary(message)
-        super().error(message)
-
-
-class _CommandParser(_Parser):
-    """A command's parser, whose further arguments are added when it is used, if it has any."""
-
-    add_late: Callable[[argparse.ArgumentParser], None] | None = None
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if self.add_late is not None:
-            add_late, self.add_late = self.add_late, None
-            add_late(self)
-        return super().parse_known_args(args, namespace)
-
-
-def _late(module: str, function: str) -> Callable[..., Any]:
-    """A function of a command's module, which is imported when it is called.
-
-    NNI, PyTorch and matplotlib take seconds to load: a command loads only what it uses.
-    """
-
-    def call(argument: Any) -> Any:
-        return getattr(import_module(f"nni_blockqnn.commands.{module}"), function)(argument)
-
-    return call
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="blockqnn",
-        description="Finds convolutional blocks with Q-learning (BlockQNN) on NNI.",
-        epilog="start here: blockqnn demo",
-    )
-    parser.add_argument("--version", action="version", version=f"blockqnn {__version__}")
-    commands_parser = parser.add_subparsers(
-        required=True, metavar="COMMAND", parser_class=_CommandParser
-    )
-    for command in COMMANDS:
-        added = commands_parser.add_parser(
-            command.name, help=command.help, description=command.description, epilog=command.epilog
-        )
-        command.add_arguments(added)
-        if command.has_late_arguments:
-            added.add_late = _late(command.module, "add_arguments")
-        added.set_defaults(command=_late(command.module, command.name))
-    return parser
-
-
-def _no_arguments(parser: argparse.ArgumentParser) -> None:
-    pass
 
 
 def _experiment(parser: argparse.ArgumentParser) -> None:
@@ -146,16 +83,25 @@ def _no_estimate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _create_arguments(parser: argparse.ArgumentParser) -> None:
+def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path)
+
+
+def _create_arguments(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
     _port(parser)
     _no_estimate(parser)
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path)
+    _config(parser)
     _port(parser, "also check that the web UI can have this port")
     _no_estimate(parser)
+    _json(parser)
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for scripts: JSON on stdout")
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -180,40 +126,26 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trials", type=int, default=48, help="default: %(default)s")
+    parser.add_argument(
+        "--trials", type=int, default=24, help="of the search (default: %(default)s)"
+    )
     parser.add_argument(
         "--concurrency", type=int, help="trials at a time (default: one a core, at most 8)"
     )
-    parser.add_argument("--seed", type=int, help="of the search (default: drawn)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     _port(parser)
     parser.add_argument(
+        "-o",
         "--output",
         type=Path,
-        default=Path("blockqnn-demo"),
-        help="folder for the best block and the report (default: %(default)s)",
+        help="folder for everything; run again, it goes on there (default: blockqnn-demo, or "
+        "blockqnn-demo-2 and so on once that is finished)",
     )
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command of ``blockqnn``.
-
-    Attributes:
-        name: also that of the function that runs it.
-        module: of ``commands/``, where that function is.
-        add_arguments: adds the arguments that need nothing to be loaded.
-        has_late_arguments: whether the module has a function ``add_arguments`` for further ones,
-            which is loaded once the command is used.
-    """
-
-    name: str
-    module: str
-    help: str
-    description: str | None
-    epilog: str
-    add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
-    has_late_arguments: bool = False
 
 
 COMMANDS = (
@@ -221,7 +153,8 @@ COMMANDS = (
         "demo",
         "demo",
         help="search blocks for handwritten digits: a few minutes on a CPU, no download",
-        description="Runs the quick start with a live display. Ctrl-C stops it cleanly.",
+        description="Runs `blockqnn search digits` with few trials and short trainings. Ctrl-C "
+        "stops it; the same command goes on.",
         epilog="example: blockqnn demo --trials 48 --output blockqnn-demo",
         add_arguments=_demo_arguments,
     ),
@@ -235,6 +168,7 @@ COMMANDS = (
         "cut off, and says its result once it is finished.",
         epilog="examples: blockqnn search photos --hours 2 -o found; "
         "blockqnn search digits --hours 0.1 -o found",
+        add_arguments=_port,
         has_late_arguments=True,
     ),
     Command(
@@ -253,9 +187,20 @@ COMMANDS = (
         description="Checks versions, the configuration, the tuner's arguments, GPUs, the trial's "
         "command, the data against the network, disk and port, and says how long the search would "
         "take here. Reads the data, and so downloads it if it is missing. Exits with 1 if the "
-        "search would fail.",
+        "search would fail. Logs in to all machines of a remote search, and shows a table of them.",
         epilog="example: blockqnn check config_templates/blockqnn_cifar100.yml --port 8080",
         add_arguments=_check_arguments,
+    ),
+    Command(
+        "setup-hosts",
+        "setup_hosts",
+        help="install this package, and copy the data, on the machines of a remote search",
+        description="Logs in to all machines of the configuration at once. Makes the virtual "
+        "environment that pythonPath names if it is missing, installs this very package with the "
+        "versions of NNI and PyTorch that are here, and copies the data. What is there already "
+        "stays.",
+        epilog="example: blockqnn setup-hosts config_templates/blockqnn_cifar100_remote.yml",
+        add_arguments=_config,
     ),
     Command(
         "create",
@@ -290,7 +235,8 @@ COMMANDS = (
         help="list your experiments, newest first",
         description="Lists the searches and final trainings of this user on this machine: how each "
         "stands and how many of its trials are done.",
-        epilog="example: blockqnn list",
+        epilog="examples: blockqnn list; blockqnn list --json",
+        add_arguments=_json,
     ),
     Command(
         "retry",
@@ -402,6 +348,17 @@ COMMANDS = (
         description="Registers the tuner, so that any NNI experiment can say "
         "`tuner: {name: BlockQNN}`.",
         epilog="example: blockqnn register",
+    ),
+    Command(
+        "completion",
+        "completion",
+        help="let the shell complete commands, options and experiments",
+        description="Prints a script for the shell. Write it again after an update.",
+        epilog="examples: blockqnn completion bash > "
+        "~/.local/share/bash-completion/completions/blockqnn; "
+        "blockqnn completion fish > ~/.config/fish/completions/blockqnn.fish; "
+        "blockqnn completion zsh > ~/.zfunc/_blockqnn (with ~/.zfunc in fpath)",
+        add_arguments=_completion_arguments,
     ),
 )
 """In the order in which ``blockqnn --help`` lists them."""

@@ -12,16 +12,18 @@ import logging
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nni
 from nni.tuner import Tuner
 
+from nni_blockqnn.bridge.database import database_in, read_profile
 from nni_blockqnn.common.garbage import collection_paused
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.class_args import check_class_args
-from nni_blockqnn.exchange.kept_results import KeptResults
+from nni_blockqnn.exchange.kept_results import RESULT_NAME, KeptResults
 from nni_blockqnn.exchange.metrics import (
     FinalMetric,
     MetricError,
@@ -29,6 +31,8 @@ from nni_blockqnn.exchange.metrics import (
     parse_final_metric,
 )
 from nni_blockqnn.exchange.parameters import trial_parameters
+from nni_blockqnn.hosts.machine import Machine, machines_of_record
+from nni_blockqnn.hosts.results import Fetcher
 from nni_blockqnn.q_learning.q_agent import QAgent
 from nni_blockqnn.q_learning.search import (
     BlockSearch,
@@ -119,6 +123,8 @@ class BlockQNNTuner(Tuner):
         self._running: dict[int, int] = {}  # episodes of the trials that run, by parameter id
         self._ended: list[int] = []  # episodes whose trial ended, as far as NNI's ids are right
         self._inherited: set[int] = set()  # episodes that were under way at a restart
+        self._fetcher: Fetcher | None = None
+        self._lost: set[int] = set()  # episodes whose trial may have kept its result on a host
 
     @property
     def history(self) -> list[Result]:
@@ -233,6 +239,20 @@ class BlockQNNTuner(Tuner):
             self._journal.append(result_event(result), durable=True)
             search.learn(result)
 
+    def _miss(self, episodes: set[int]) -> None:
+        """Look on the hosts for the results of trials of which nothing was heard."""
+        self._lost |= episodes
+        if self._lost and self._fetcher is not None:
+            self._fetcher.wish()
+
+    def _count_fetched(self) -> bool:
+        """Count what has come from hosts; whether there may be more. Called by the fetcher."""
+        with self._lock:
+            search = self._started()
+            self._count_kept(search)
+            self._lost.difference_update(result.episode for result in search.history)
+            return bool(self._lost)
+
     def _release_silent(self, search: BlockSearch) -> None:
         """Release the episodes of trials that ended without a result.
 
@@ -260,6 +280,7 @@ class BlockQNNTuner(Tuner):
     def _release(self, search: BlockSearch, episode: int, *, failed: bool = False) -> None:
         if episode in search.under_way:
             search.release(episode)
+            self._miss({episode})
             if failed:
                 search.failures.add_silent()
             self._journal.append(release_event(episode, failed=failed))
@@ -278,7 +299,11 @@ class BlockQNNTuner(Tuner):
             path = Path(checkpoint) / JOURNAL_NAME
             lock_journal(path)
             self._journal = Journal(path)
-            self._kept = KeptResults(Path(checkpoint).parent)
+            experiment = Path(checkpoint).parent
+            self._kept = KeptResults(experiment)
+            self._fetcher = Fetcher(
+                partial(_machines, experiment), experiment, RESULT_NAME, self._count_fetched
+            )
         events = self._journal.events
         seed = self._seed(events)
         arguments = {name: v for name, v in self._class_args.items() if name != "seed"}
@@ -291,6 +316,7 @@ class BlockQNNTuner(Tuner):
         if restarted and search.next_episode:
             self._count_kept(search)
             self._inherited = set(search.under_way)
+            self._miss(self._inherited)
             self._journal.append(restart_event())
             search.failures.end_streak()
         if search.history:
@@ -321,6 +347,13 @@ class BlockQNNTuner(Tuner):
         _logger.info("BlockQNN starts with seed %d and the arguments %s", seed, self._class_args)
         self._journal.append({"event": "start", "seed": seed})
         return seed
+
+
+def _machines(experiment: Path) -> list[Machine]:
+    """Where the trials of an experiment run over SSH; none if they run here."""
+    if not database_in(experiment).is_file():
+        return []
+    return machines_of_record(read_profile(experiment).config)
 
 
 def _has_counted(metric: FinalMetric, history: Sequence[Result]) -> bool:

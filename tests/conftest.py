@@ -13,7 +13,7 @@ from nni_shell import PATIENCE_SECONDS, SEARCH_TRIALS, TEMPLATES, Nni, Search, s
 EXPERIMENTS = {"nni", "search"}
 DEAD_PROXIES = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
 """Nothing that NNI's parts tell each other on this machine may go through them."""
-SHARED = {"search", "of_ranks", "stopped", "exported", "whole", "surrogate", "usual_trial"}
+SHARED = {"search", "of_ranks", "stopped", "exported", "whole", "surrogate", "usual_trial", "hosts"}
 """Fixtures that take seconds and serve several tests: pytest-xdist runs these in one process."""
 
 

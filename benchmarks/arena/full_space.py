@@ -70,9 +70,14 @@ class FullArena:
         """None: all blocks cost the same."""
         return []
 
+    @cached_property
+    def objective(self) -> Objective:
+        """The final accuracy, of which a search sees the early stop's; its best is not known."""
+        return Objective("final accuracy", self.space, self.find, _value, match=self.match)
+
     def objectives(self) -> list[Objective]:
-        """The final accuracy, of which a search sees the early stop's."""
-        found = Objective("final accuracy", self.space, self.find, _value, match=self.match)
+        """The same with the best, as far as is known."""
+        found = self.objective
         values = [value for block in self._climbed(found) if (value := found(block)) is not None]
         best = max(value.judged for value in values)
         return [replace(found, best=best, best_seen=max(value.seen for value in values))]

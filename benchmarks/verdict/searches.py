@@ -10,20 +10,23 @@ from typing import Any, NamedTuple
 from nsc_bench.setups import Setup
 
 from nni_blockqnn import Block, BlockSearch, SearchSpace
+from verdict.corrected import CorrectedGuide
 from verdict.finals import Choice, choose
 from verdict.trainings import Trainings
 
 _PREDICTOR = {"predictor": "wl", "candidates": {"pool": 160}}
 ARMS: dict[str, dict[str, Any]] = {
     "random": {"agent": "random"},
+    "random, then finals": {"agent": "random"},
     "evolution": {"agent": "evolution"},
     "Q, tuned": {},
     "predictor": _PREDICTOR,
     "predictor, then finals": _PREDICTOR,
+    "predictor, finals on the way": _PREDICTOR | {"predictor": "verdict.corrected:CorrectedGuide"},
 }
 """Arguments of :class:`BlockSearch`. The predictor's candidates must not depend on how busy the
 machine is."""
-WITH_FINALS = {"predictor, then finals"}
+WITH_FINALS = {"predictor, then finals", "random, then finals"}
 """Their pick is chosen by :mod:`verdict.finals`."""
 
 _TRAINING_SEED = 0
@@ -37,19 +40,29 @@ class Trial(NamedTuple):
     seconds: float
 
 
-def search(arm: str, seed: int, trials: int, early: Trainings) -> tuple[BlockSearch, list[Trial]]:
+def search(
+    arm: str, seed: int, trials: int, early: Trainings, final: Trainings
+) -> tuple[BlockSearch, list[Trial]]:
     """A search of so many trials, one after the other.
 
     What was trained before is not trained again, so a search that was cut off goes on.
+
+    Args:
+        final: the long trainings, for a search that has some on its way.
     """
     made = BlockSearch(
         _space(early.setup), seed=seed, budget=trials, **_arguments(arm, early.setup)
     )
+    if isinstance(made.predictor, CorrectedGuide):
+        made.predictor.begin(final, trials)
     return made, list(_tried(made, trials, early))
 
 
 def pick(arm: str, search: BlockSearch, final: Trainings) -> Choice:
     """The block that a search ends with."""
+    if isinstance(search.predictor, CorrectedGuide):
+        assert search.predictor.finals is not None
+        return search.predictor.finals.choice()
     if arm in WITH_FINALS:
         return choose(search, final)
     return Choice(search.best(1)[0].block, (), 0.0)
@@ -67,6 +80,8 @@ def _tried(search: BlockSearch, trials: int, early: Trainings) -> Iterator[Trial
         else:
             metric = {"accuracy": line["accuracy"], "rho": 0.0}
             search.tell(suggestion.episode, line["accuracy"], metric)
+        if isinstance(search.predictor, CorrectedGuide):
+            search.predictor.train()
 
 
 def _space(setup: Setup) -> SearchSpace:

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nni_blockqnn.bridge.experiments import (
     ExperimentNotFoundError,
     find_experiment,
 )
+from nni_blockqnn.bridge.managers import find_manager
 from nni_blockqnn.bridge.statuses import (
     ADD_RESUMED,
     DONE,
@@ -32,6 +34,7 @@ from nni_blockqnn.results.lost import find_lost
 from nni_blockqnn.results.problems import problem_groups
 from nni_blockqnn.results.status import read_status
 
+_GONE = "GONE"
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 60.0
 """How long NNI may take to write its first records."""
@@ -39,8 +42,10 @@ _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
 _QUEUED_POLLS = 90
 """The same where a resume has queued trials; those that an earlier one has queued never run."""
+_UNANSWERED_POLLS = 30
+"""After so many in turn, a manager that is still there is taken for dead. Each takes some 10 s."""
 _MOST_RESUMES = 5
-"""Of an experiment whose manager dies while it is watched."""
+"""Without a new result, of an experiment whose manager dies while it is watched."""
 _MOST_STARTS = 6
 _WAS_SLOW = (
     "did not connect in 10 seconds",
@@ -59,7 +64,27 @@ class StageError(UserError, RuntimeError):
     """A stage cannot go on; the message says why."""
 
 
-def carry_out(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> Results:
+@dataclass(frozen=True)
+class Stage:
+    """A stage that is an experiment of NNI's.
+
+    Attributes:
+        config: of NNI.
+        port: of the web UI; None for the first free one.
+    """
+
+    folder: SearchFolder
+    name: str
+    config: Path
+    port: int | None = None
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """None if it was not started, or is gone."""
+        return self.folder.experiment(self.name)
+
+
+def carry_out(stage: Stage, watch: Watch) -> Results:
     """The results of a stage's experiment, once it has ended.
 
     It is started, gone on with or only read, as its state asks for. Afterwards no process of it is
@@ -70,27 +95,30 @@ def carry_out(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> R
         StageError: if it ends again and again.
         LaunchError: if it does not start.
     """
-    experiment = folder.experiment(stage)
+    experiment = stage.experiment
     if experiment is not None and _is_finished(experiment):
         if not experiment.has_ended:
             launch.stop(experiment.id)  # whose web UI still runs
         return read_results(find_experiment(experiment.id))
-    status = ""
-    for _ in range(1 + _MOST_RESUMES):
-        launched = _launched(folder, stage, config)
-        experiment = _wait_for_records(launched.id)  # anew, since its port is another one
+    endings, known = 0, -1
+    while endings <= _MOST_RESUMES:
+        launched = _launched(stage)
         with _stopped_by_ctrl_c(launched):
+            experiment = _wait_for_records(launched.id)  # anew, since its port is another one
             status = _follow(experiment, launched, watch)
         if status in (DONE, TUNER_NO_MORE_TRIAL):
             launch.stop(launched.id)
             return read_results(find_experiment(launched.id))
+        found = len(read_results(experiment).trials)
+        endings = endings + 1 if found <= known else 1
+        known = max(found, known)
     raise StageError(
-        f"NNI's experiment of the {stage} ended {1 + _MOST_RESUMES} times ({status}); "
-        "nnictl experiment list --all names it, and its logs say why"
+        f"NNI's experiment of the {stage.name} ended {endings} times without a new result "
+        f"({status}); nnictl experiment list --all names it, and its logs say why"
     )
 
 
-def run_lost_again(folder: SearchFolder, stage: str, config: Path, watch: Watch) -> Results | None:
+def run_lost_again(stage: Stage, watch: Watch) -> Results | None:
     """Have NNI run the trials again that were killed or failed; None if there are none.
 
     A search's tuner does so by itself; trainings of finalists are sent once.
@@ -98,12 +126,12 @@ def run_lost_again(folder: SearchFolder, stage: str, config: Path, watch: Watch)
     Raises:
         StageError, LaunchError: as :func:`carry_out`.
     """
-    experiment = folder.experiment(stage)
+    experiment = stage.experiment
     if experiment is None or not (lost := find_lost(experiment, None)):
         return None
-    launched = _launched(folder, stage, config)
-    since = resuming.manager_started(experiment)
+    launched = _launched(stage)
     with _stopped_by_ctrl_c(launched):
+        since = resuming.manager_started(experiment)
         add_trials(experiment, launched, [trial.parameters for trial in lost], since)
         _follow(experiment, launched, watch)
     launch.stop(launched.id)
@@ -114,11 +142,11 @@ def _is_finished(experiment: Experiment) -> bool:
     return read_status(read_results(experiment)).state == "finished"
 
 
-def _launched(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
+def _launched(stage: Stage) -> launch.Launched:
     """The stage's experiment, running; on a busy machine only after several attempts."""
     for attempt in range(1, _MOST_STARTS + 1):
         try:
-            return _launched_at_once(folder, stage, config)
+            return _launched_at_once(stage)
         except launch.LaunchError as error:
             was_slow = any(sign in str(error) for sign in _WAS_SLOW)
             if attempt == _MOST_STARTS or not was_slow:
@@ -126,15 +154,16 @@ def _launched(folder: SearchFolder, stage: str, config: Path) -> launch.Launched
     raise AssertionError("the last attempt returns or raises")
 
 
-def _launched_at_once(folder: SearchFolder, stage: str, config: Path) -> launch.Launched:
-    experiment = folder.experiment(stage)
-    loopback = _is_local(config)
+def _launched_at_once(stage: Stage) -> launch.Launched:
+    experiment = stage.experiment
+    loopback = _is_local(stage.config)
     if experiment is None:
-        launched = launch.start(config, None, loopback=loopback)
-        folder.keep_experiment(stage, launched.id)
+        launched = launch.start(stage.config, stage.port, loopback=loopback)
+        with _stopped_by_ctrl_c(launched):
+            stage.folder.keep_experiment(stage.name, launched.id)
         return launched
     running = resuming.running_manager(experiment)
-    return running or resuming.resume(experiment, None, loopback=loopback)
+    return running or resuming.resume(experiment, stage.port, loopback=loopback)
 
 
 def _is_local(config: Path) -> bool:
@@ -155,9 +184,14 @@ def _listed(value: Any) -> list[Any]:
 
 def _follow(experiment: Experiment, launched: launch.Launched, watch: Watch) -> str:
     """Watch until the experiment is over; returns its status, "GONE" if its manager was killed."""
-    idle_polls = 0
+    idle_polls = unanswered = 0
     while True:
         status = launch.status(launched)
+        if status == _GONE and unanswered < _UNANSWERED_POLLS and find_manager(experiment):
+            unanswered += 1  # it is busy: to resume it would end it
+            time.sleep(_POLL_SECONDS)
+            continue
+        unanswered = 0
         results = read_results(experiment)
         watch(results, launched.url)
         given_up = status == TUNER_NO_MORE_TRIAL and not any(map(results.statuses.get, UNDER_WAY))

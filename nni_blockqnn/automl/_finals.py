@@ -1,12 +1,14 @@
-"""From a search's results to the trainings of its finalists, and from these to the winner."""
+"""From a search's results to the trainings of its finalists."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from statistics import fmean, median
+from typing import Any
+
+import yaml
 
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._recipes import final_options
@@ -14,20 +16,28 @@ from nni_blockqnn.automl._schedule import (
     ENDS_SECONDS,
     EXPERIMENT_SECONDS,
     FEWEST_FINAL_EPOCHS,
+    FINAL_SEEDS,
     REFERENCES,
     SETUP_SECONDS,
     Data,
     affordable_epochs,
-    finalists_of,
+    ways_to_choose,
 )
+from nni_blockqnn.automl._sizing import frontier_costs
 from nni_blockqnn.automl.request import Request
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.common.checks import is_number
 from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data.outline import Outline
-from nni_blockqnn.exchange.finalists import finalists_space, write_finalists
-from nni_blockqnn.exchange.parameters import TrialTask, read_task
+from nni_blockqnn.exchange.finalists import (
+    FINALISTS_TUNER,
+    Further,
+    finalist_tasks,
+    finalists_space,
+    write_finalists,
+)
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.expected import varied_results, with_expected
 from nni_blockqnn.results.experiment import Results, TrialResult, distinct_best
@@ -47,36 +57,36 @@ _KEPT_OPTIONS = (
 """Of a trial's, those that hold for the long trainings, too."""
 
 
-class Winner(NamedTuple):
-    """A network that is trained on all training data.
-
-    Attributes:
-        name: of its folder: "winner", or that of a hand-made block.
-        validated: the finalist's accuracy on validation images in percent.
-    """
-
-    name: str
-    block: Block
-    task: TrialTask
-    validated: float
-
-
 def write_finals(folder: SearchFolder, request: Request, outline: Outline, results: Results) -> int:
     """Write the finalists of a search and the configuration that trains them; returns their epochs.
 
     Args:
         results: at least one.
+
+    Raises:
+        ValueError: if a frontier is asked for, and the search's configuration allows none.
     """
     config = results.experiment.config
     best = _best(results)
     repeats = best[0].repeats or SearchSpace.from_json(config["searchSpace"]).repeats[0]
+    matches, spec = _matches(config, request.frontier), _spec(config, repeats)
     found = [one for one in best if name_of(one.block) is None and one.repeats == repeats]
-    found = varied_results(found, request.finalists or finalists_of(len(results.trials)), results)
-    space = _space(config, [one.block for one in found], repeats)
-    epochs = request.final_epochs or _epochs(request, Data.of(outline), results, found)
+    found = [one for one in found if _has_network(one.block, spec, matches)]
+    scales = [int(match.value) / int(matches[0].value) for match in matches] or [1.0]
+    for finals in ways_to_choose(request, len(results.trials)):
+        first = varied_results(found, finals.first, results)
+        affordable = _epochs(request, Data.of(outline), results, first, finals.further, scales)
+        if finals.is_affordable(affordable, request.final_epochs):
+            break
+    epochs = request.final_epochs or max(affordable, FEWEST_FINAL_EPOCHS)
+    space = _space(config, [one.block for one in first], repeats, matches)
     network = SearchSpace.from_json(config["searchSpace"]).spec
     recipe = [*final_options(outline, network.input_shape), f"--epochs {epochs}"]
-    write_whole(folder.finalists.with_suffix(".yml"), _configuration(folder, config, space, recipe))
+    further = None
+    if finals.further:
+        further = Further(results.experiment.id, finals.more, finals.again, FINAL_SEEDS)
+    text = _configuration(folder, config, space, recipe, further)
+    write_whole(folder.finalists.with_suffix(".yml"), text)
     write_finalists(folder.finalists, space)  # last: who finds it finds the other as well
     return epochs
 
@@ -86,45 +96,6 @@ def final_epochs(config: Mapping[str, Any]) -> int:
     return int(trial_option(trial_arguments(config) or [], "--epochs", "0"))
 
 
-def write_winners(folder: SearchFolder, results: Results) -> None:
-    """Write the best finalist and the hand-made blocks beside it, with what they were validated at.
-
-    Args:
-        results: at least one.
-    """
-    ranked = distinct_best(results, len(results.trials))
-    chosen = {"winner": ranked[0]}
-    for one in ranked[1:]:
-        if (name := name_of(one.block)) is not None:
-            chosen[name] = one
-    space = results.experiment.config["searchSpace"]
-    shared = {key: entry["_value"][0] for key, entry in space.items()}
-    write_whole(
-        folder.winners,
-        json.dumps(
-            {
-                name: {
-                    "parameters": shared | {"block": one.block.to_json()},
-                    "validated": one.reward,
-                }
-                for name, one in chosen.items()
-            },
-            indent=1,
-        )
-        + "\n",
-    )
-
-
-def read_winners(folder: SearchFolder) -> list[Winner]:
-    """What :func:`write_winners` has written, the winner first."""
-    found = json.loads(folder.winners.read_text(encoding="utf-8"))
-    winners = []
-    for name, entry in found.items():
-        task = read_task(entry["parameters"])
-        winners.append(Winner(name, task.block, task, float(entry["validated"])))
-    return winners
-
-
 def _best(results: Results) -> list[TrialResult]:
     """Best first: by what a predictor expects, for the highest of noisy results is a lucky one."""
     results = with_expected(results)
@@ -132,45 +103,72 @@ def _best(results: Results) -> list[TrialResult]:
     return distinct_best(results, len(results.trials), "expected" if is_expected else "reward")
 
 
-def _space(config: Mapping[str, Any], found: Sequence[Block], repeats: int) -> dict[str, Any]:
-    searched = SearchSpace.from_json(config["searchSpace"])
-    match = _match(config, searched, repeats)
-    spec = NetworkSpec.from_parameter(searched.network, repeats)
-    blocks = [
-        *found,
-        *(block for block in NAMED_BLOCKS.values() if _has_network(block, spec, match)),
-    ]
-    return finalists_space(blocks, repeats, searched.network, match)
+def _space(
+    config: Mapping[str, Any], found: Sequence[Block], repeats: int, matches: Sequence[Match]
+) -> dict[str, Any]:
+    spec = _spec(config, repeats)
+    hand_made = [block for block in NAMED_BLOCKS.values() if _has_network(block, spec, matches)]
+    network = SearchSpace.from_json(config["searchSpace"]).network
+    return finalists_space([*found, *hand_made], repeats, network, *matches)
 
 
-def _match(config: Mapping[str, Any], space: SearchSpace, repeats: int) -> Match | None:
+def _spec(config: Mapping[str, Any], repeats: int) -> NetworkSpec:
+    network = SearchSpace.from_json(config["searchSpace"]).network
+    return NetworkSpec.from_parameter(network, repeats)
+
+
+def _matches(config: Mapping[str, Any], frontier: bool) -> list[Match]:
+    """The costs at which finalists are compared, the search's own first; none if it had none."""
     given = ((config.get("tuner") or {}).get("classArgs") or {}).get("match")
-    if given is None:
-        return None
-    return Match(*Match.of(given).target_in(space))
+    if given is None and not frontier:
+        return []
+    space = SearchSpace.from_json(config["searchSpace"])
+    target = None if given is None else Match.of(given).target_in(space)
+    if not frontier:
+        return [Match(*target)] if target else []
+    if target is None or target.measure != "flops":
+        raise ValueError(
+            "frontier: the search's configuration must have a match such as {flops: 40000000}, got "
+            f"{shown(given)}"
+        )
+    spec = space.spec.with_repeats(max(space.repeats))
+    return [Match("flops", cost) for cost in frontier_costs(spec, target.value)]
 
 
-def _has_network(block: Block, spec: NetworkSpec, match: Match | None) -> bool:
+def _has_network(block: Block, spec: NetworkSpec, matches: Sequence[Match]) -> bool:
+    """Whether the block comes to the search's own cost."""
     try:
-        return match is None or bool(match.network(block, spec))
+        return not matches or bool(matches[0].network(block, spec))
     except ValueError:
         return False
 
 
-def _epochs(request: Request, data: Data, results: Results, found: Sequence[TrialResult]) -> int:
-    """As many as the time that is left allows, by how long the search's trainings took."""
+def _epochs(
+    request: Request,
+    data: Data,
+    results: Results,
+    found: Sequence[TrialResult],
+    further: int,
+    scales: Sequence[float],
+) -> int:
+    """As many as the time that is left allows, by how long the search's trainings took.
+
+    Args:
+        found: that are trained long.
+        further: trainings of others, or of the same ones again.
+        scales: what the long trainings' networks cost, in times of the search's.
+    """
     usual = median(_pace(one, results, data.images) for one in results.trials)
     finals = [_pace(one, results, data.images) for one in found]
     hand_made = [usual] * REFERENCES
+    others = [fmean(finals) if finals else usual] * further
+    finalists = [pace * scale for pace in (*finals, *others, *hand_made) for scale in scales]
+    winners = [
+        pace * scale for pace in (max(finals, default=usual), *hand_made) for scale in scales
+    ]
     left = request.seconds - (results.seconds or 0.0) - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
-    epochs = affordable_epochs(
-        left,
-        data,
-        [*finals, *hand_made],
-        [max(finals, default=usual), *hand_made],
-        results.experiment.config.get("trialConcurrency", 1),
-    )
-    return max(epochs, FEWEST_FINAL_EPOCHS)
+    at_a_time = results.experiment.config.get("trialConcurrency", 1)
+    return affordable_epochs(left, data, finalists, winners, at_a_time)
 
 
 def _pace(trial: TrialResult, results: Results, images: int) -> float:
@@ -185,11 +183,15 @@ def _pace(trial: TrialResult, results: Results, images: int) -> float:
 
 
 def _configuration(
-    folder: SearchFolder, config: Mapping[str, Any], space: Mapping[str, Any], recipe: Sequence[str]
+    folder: SearchFolder,
+    config: Mapping[str, Any],
+    space: Mapping[str, Any],
+    recipe: Sequence[str],
+    further: Further | None,
 ) -> str:
     options = given_options(trial_arguments(config) or [], _KEPT_OPTIONS)
     command = command_with(config, [*options, *recipe, "--mu 0 --rho 0"])
-    finalists = len(space["block"]["_value"])
+    trials = len(finalist_tasks(space)) + (further.trainings if further else 0)
     name = config.get("experimentName") or "a search"
     lines = [
         "# The finalists of the search beside this file, each trained long and validated on images",
@@ -205,18 +207,31 @@ def _configuration(
         lines.append(f"trialCodeDirectory: {_text(code)}")
     if isinstance(gpus := config.get("trialGpuNumber"), int):
         lines.append(f"trialGpuNumber: {gpus}")
-    service = config.get("trainingService")
-    active = isinstance(service, Mapping) and service.get("useActiveGpu") is True
     lines += [
-        f"maxTrialNumber: {finalists}",
+        f"maxTrialNumber: {trials}",
         "tuner:",
-        "  className: nni_blockqnn.finalists_tuner.FinalistsTuner",
+        f"  className: {FINALISTS_TUNER}",
         "  codeDirectory: .",
-        "trainingService:",
-        "  platform: local",
-        f"  useActiveGpu: {'true' if active else 'false'}",
+    ]
+    if further is not None:
+        lines += ["  classArgs:   # after the finalists, what their results ask for"]
+        lines += [f"    {name}: {json.dumps(value)}" for name, value in further._asdict().items()]
+    lines += [
+        *_service(folder),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _service(folder: SearchFolder) -> Iterator[str]:
+    """Where the search's configuration has its trials run; here if it does not say."""
+    try:
+        written = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        service = written["trainingService"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        written, service = {}, {"platform": "local"}
+    if "nniManagerIp" in written:
+        yield f"nniManagerIp: {_text(written['nniManagerIp'])}"
+    yield f"trainingService: {json.dumps(service, ensure_ascii=False)}"
 
 
 def _text(text: str) -> str:

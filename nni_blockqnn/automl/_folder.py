@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -25,13 +25,20 @@ from nni_blockqnn.bridge.experiments import (
     find_experiment,
     known_experiments,
 )
-from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.files import foreign_entries, write_whole
 from nni_blockqnn.common.messages import shown
 
 _RECORD_NAME = "search.json"
 _LOCK_NAME = "search.lock"
 _ROOM_BYTES = 500 * 2**20
 _REMEDY = "name another folder with -o"
+
+
+class Expected(NamedTuple):
+    """Seconds that were planned, for the search and for everything."""
+
+    search: float
+    everything: float
 
 
 class SearchFolder:
@@ -99,11 +106,18 @@ class SearchFolder:
                 "arguments of then"
             )
 
-    def claim(self, request: Request, fingerprint: str) -> None:
+    @property
+    def expected(self) -> Expected | None:
+        """As it was planned; None if the configuration is a user's own."""
+        planned = (self._record() or {}).get("expected")
+        return None if planned is None else Expected(*planned)
+
+    def claim(self, request: Request, fingerprint: str, expected: Expected | None = None) -> None:
         """Reserve the folder for this process; :meth:`release` frees it.
 
         Args:
             fingerprint: of the data.
+            expected: if it was planned just now.
 
         Raises:
             RequestError: if another process is at work in it, the data has changed, or the disk
@@ -121,7 +135,7 @@ class SearchFolder:
         except Timeout:
             raise RequestError(f"another search is at work in {self.path}") from None
         try:
-            self._write_request(request, fingerprint)
+            self._write_request(request, fingerprint, expected)
         except BaseException:
             self.release()
             raise
@@ -131,7 +145,7 @@ class SearchFolder:
         with suppress(OSError):
             (self.path / _LOCK_NAME).unlink()
 
-    def _write_request(self, request: Request, fingerprint: str) -> None:
+    def _write_request(self, request: Request, fingerprint: str, expected: Expected | None) -> None:
         record = self._record()
         if record is None:
             self._write(
@@ -139,6 +153,7 @@ class SearchFolder:
                     "request": request.to_json(),
                     "data": fingerprint,
                     "begun": time.time(),
+                    "expected": expected,
                     "experiments": {},
                 }
             )
@@ -183,9 +198,7 @@ class SearchFolder:
         return Path(directory).resolve() == self.path.resolve()
 
     def _others(self) -> list[str]:
-        if not self.path.is_dir():
-            return []
-        return sorted(one.name for one in self.path.iterdir() if one.name != _LOCK_NAME)
+        return foreign_entries(self.path, {_LOCK_NAME, _RECORD_NAME})
 
     def _record(self) -> dict[str, Any] | None:
         try:

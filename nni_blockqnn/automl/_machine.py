@@ -1,4 +1,4 @@
-"""What trains here, and how fast: cores or GPUs, trials at a time, seconds an image."""
+"""What trains, and how fast: cores, GPUs or other machines, trials at a time, seconds an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from statistics import fmean
 import numpy as np
 import torch
 
+from nni_blockqnn.automl._hosts import Host, read_hosts
 from nni_blockqnn.automl._sizing import Size
 from nni_blockqnn.automl.request import Request, RequestError
 from nni_blockqnn.blocks.block import Block
@@ -33,17 +34,19 @@ _VALIDATED = 1 / 3
 
 @dataclass(frozen=True)
 class Machine:
-    """What a search uses of this machine.
+    """What a search uses of this machine, or of others.
 
     Attributes:
-        gpus: GPUs in use; 0 trains on the CPU.
+        gpus: GPUs in use; 0 trains on the CPU. With hosts, what is timed here.
         at_a_time: trials at a time.
         threads: CPU threads of a trial; None on a GPU, where PyTorch chooses.
+        hosts: other machines, on which all trials run.
     """
 
     gpus: int
     at_a_time: int
     threads: int | None
+    hosts: tuple[Host, ...] = ()
 
     @property
     def device(self) -> str:
@@ -52,16 +55,20 @@ class Machine:
     @property
     def trials_with_a_gpu(self) -> bool:
         """Whether each trial gets a GPU of its own; otherwise all share the first one."""
-        return self.gpus > 1
+        return any(host.gpus > 1 for host in self.hosts) if self.hosts else self.gpus > 1
 
 
 def machine_for(request: Request) -> Machine:
     """The machine as the request wants to use it.
 
     Raises:
-        RequestError: if it wants more GPUs than there are.
+        RequestError: if it wants more GPUs than there are, or names other machines wrongly.
     """
     found = torch.cuda.device_count()
+    if request.remote is not None:
+        hosts = read_hosts(request.remote)
+        at_a_time = request.concurrency or sum(host.gpus for host in hosts)
+        return Machine(min(found, 1), at_a_time, None if found else usable_cores(), hosts)
     gpus = found if request.gpus is None else request.gpus
     if gpus > found:
         raise RequestError(f"gpus must be from 0 to {found}, which PyTorch sees here, got {gpus}")

@@ -6,6 +6,7 @@ import csv
 import io
 import shlex
 
+from nni_blockqnn.automl._chosen import Winner, by_cost
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl.answer import Answer
 from nni_blockqnn.automl.configuration import CONFIG_NAME
@@ -22,40 +23,46 @@ from nni_blockqnn.results.search_journal import epsilons
 _TRIAL_COLUMNS = ("episode", "reward", "accuracy", "flops", "params", "repeats", "width", "seconds")
 
 
-def export_winner(folder: SearchFolder) -> None:
-    """Export the winner's network, as ``blockqnn export`` does; nothing if it is exported.
+def export_winner(folder: SearchFolder, winner: Winner) -> None:
+    """Export a winner's network, as ``blockqnn export`` does; nothing if it is exported.
 
     Raises:
         ExportError: as :func:`nni_blockqnn.export.export_network`.
     """
-    if folder.network.exists():
+    if winner.exported is None or (path := folder.path / winner.exported).exists():
         return
-    with new_folder(folder.network) as filled:
-        exported = export_network(folder.training("winner"), filled)
+    with new_folder(path) as filled:
+        exported = export_network(folder.training(winner.folder), filled)
         write_model_card(exported, filled)
 
 
 def write_outputs(
     folder: SearchFolder, request: Request, answer: Answer, searched: Results, finals: Results
 ) -> None:
-    """Write reports, pictures and tables; the answer itself last."""
+    """Write reports, pictures and tables: all but the answer itself, which is to come last."""
     path = folder.path
+    frontier = answer.frontier
     rows = {
-        f"Test accuracy, {row.name}": f"{row.accuracy:.2f} % ({row.low:.2f} to {row.high:.2f})"
-        for row in answer.rows
+        f"Test accuracy, {row.name}{f' ({row.cost:,})' if len(frontier) > 1 else ''}": (
+            f"{row.accuracy:.2f} % ({row.low:.2f} to {row.high:.2f})"
+        )
+        for one in frontier
+        for row in one.rows
     }
     directory = searched.experiment.directory
     write_report(searched, path / "report.html", epsilon_by_episode=epsilons(directory), extra=rows)
-    write_final_report(finals, path / "finalists.html")
-    for ending in (".svg", ".png"):
-        draw_image(answer.block, path / f"block{ending}")
-    write_whole(path / "block.json", answer.block.to_json() + "\n")
+    for at_cost in by_cost(finals):
+        write_final_report(at_cost.results, path / f"finalists{at_cost.ending}.html")
+    for one in frontier:
+        name = f"block{(one.winner.exported or '').removeprefix('network')}"
+        for ending in (".svg", ".png"):
+            draw_image(one.block, path / f"{name}{ending}")
+        write_whole(path / f"{name}.json", one.block.to_json() + "\n")
     write_whole(path / "results.csv", answer.to_csv())
     write_whole(path / "trials.csv", _trials(searched))
     script = path / "reproduce.sh"
     write_whole(script, _reproduce(request, answer))
     script.chmod(0o755)
-    write_whole(folder.answer, answer.to_json())
 
 
 def _trials(results: Results) -> str:
@@ -71,9 +78,9 @@ def _trials(results: Results) -> str:
 def _reproduce(request: Request, answer: Answer) -> str:
     given = request.to_json() | {"final_epochs": answer.epochs}
     options = [
-        f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {shlex.quote(str(value))}")
         for name, value in given.items()
-        if name != "data" and value is not None
+        if name != "data" and value is not None and value is not False
     ]
     data = shlex.quote(str(given["data"]))
     return f"""\

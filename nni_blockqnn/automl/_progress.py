@@ -5,40 +5,70 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from nni_blockqnn.automl._finals import Winner, final_epochs
+from nni_blockqnn.automl._chosen import Winner
+from nni_blockqnn.automl._finals import final_epochs
+from nni_blockqnn.automl._folder import Expected
 from nni_blockqnn.automl.display import Display
 from nni_blockqnn.automl.request import Request
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
-from nni_blockqnn.bridge.statuses import TRIAL_ENDED
+from nni_blockqnn.bridge.statuses import FAILED, TRIAL_ENDED
+from nni_blockqnn.common.messages import counted
 from nni_blockqnn.results.experiment import Results, distinct_best
 from nni_blockqnn.results.finalists import learning_curves
 from nni_blockqnn.training import EpochResult
 
 
-class SearchProgress:
-    """Shows trials done and the best so far beside the hand-made blocks."""
-
-    def __init__(self, display: Display, request: Request) -> None:
-        self._display = display
-        self._request = request
-
-    def __call__(self, results: Results, url: str) -> None:
-        ended = sum(results.statuses.get(status, 0) for status in TRIAL_ENDED)
-        planned = int(results.experiment.config.get("maxTrialNumber") or ended)
-        # the stages after the search are as long as the time that it leaves
-        left = max(self._request.seconds - (results.seconds or 0.0), 0.0)
-        self._display.show("search", ended, planned, "trials", _best(results), left, url)
-
-
-class FinalsProgress:
-    """Shows epochs of all finalists together."""
+class _ExperimentProgress:
+    """Says which of NNI's experiments it is, and again where its web UI has another address."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
+        self._said = ""
+
+    def _say_address(self, results: Results, url: str) -> None:
+        said = f"NNI experiment {results.experiment.id}; its web UI: {url}"
+        if said != self._said:
+            self._display.say(said)
+            self._said = said
+
+
+class SearchProgress(_ExperimentProgress):
+    """Shows trials done and the best so far beside the hand-made blocks."""
+
+    def __init__(self, display: Display, request: Request, expected: Expected | None) -> None:
+        super().__init__(display)
+        self._request = request
+        self._expected = expected
+
+    def __call__(self, results: Results, url: str) -> None:
+        self._say_address(results, url)
+        ended = sum(results.statuses.get(status, 0) for status in TRIAL_ENDED)
+        planned = int(results.experiment.config.get("maxTrialNumber") or ended)
+        left = self._seconds_left(results, ended, planned)
+        self._display.show("search", ended, planned, "trials", _best(results), left, url)
+
+    def _seconds_left(self, results: Results, ended: int, planned: int) -> float | None:
+        passed = results.seconds or 0.0
+        if self._request.final_epochs is None:
+            # the stages after the search are as long as the time that it leaves
+            return max(self._request.seconds - passed, 0.0)
+        if self._expected is None:
+            return None
+        search, everything = self._expected
+        left = passed / ended * (planned - ended) if ended else max(search - passed, 0.0)
+        return left + everything - search
+
+
+class FinalsProgress(_ExperimentProgress):
+    """Shows epochs of all finalists together."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(display)
         self._began = time.monotonic()
         self._begun_at: int | None = None
 
     def __call__(self, results: Results, url: str) -> None:
+        self._say_address(results, url)
         config = results.experiment.config
         finalists = int(config.get("maxTrialNumber") or len(results.trials))
         total = finalists * final_epochs(config)
@@ -65,29 +95,33 @@ class WinnerProgress:
     def __init__(self, display: Display, winners: Sequence[Winner], epochs: int) -> None:
         self.seconds = 0.0
         self._display = display
-        self._names = [winner.name for winner in winners]
+        self._winners = winners
         self._epochs = epochs
 
     def of(self, winner: Winner) -> Callable[[EpochResult, int], None]:
-        before = self._names.index(winner.name) * self._epochs
-        total = len(self._names) * self._epochs
+        position = self._winners.index(winner)
+        before, total = position * self._epochs, len(self._winners) * self._epochs
+        cost = winner.cost or 1
+        later = sum(one.cost or 1 for one in self._winners[position + 1 :]) / cost
 
         def show(epoch: EpochResult, epochs: int) -> None:
             self.seconds += epoch.seconds
             done = before + epoch.epoch
-            text = f"{winner.name}: {epoch.accuracy:.2f} % of its training images"
-            left = epoch.seconds * (total - done)
+            text = f"{winner.folder}: {epoch.accuracy:.2f} % of its training images"
+            left = epoch.seconds * (epochs - epoch.epoch + later * epochs)
             self._display.show("winner", done, total, "epochs", text, left)
 
         return show
 
 
 def _best(results: Results) -> str:
-    """Such as "97.22 % on validation images (residual 95.10, inception 96.00)"."""
+    """Such as "best: 97.22 % on validation images (residual 95.10, inception 96.00)"."""
     best = distinct_best(results, len(results.trials))
     if not best:
         return ""
     named = {name_of(one.block): one.reward for one in best}
     hand_made = [f"{name} {named[name]:.2f}" for name in NAMED_BLOCKS if name in named]
     beside = f" ({', '.join(hand_made)})" if hand_made else ""
-    return f"{best[0].reward:.2f} % on validation images{beside}"
+    failed = results.statuses.get(FAILED, 0)
+    without = f", {counted(failed, 'trial')} failed" if failed else ""
+    return f"best: {best[0].reward:.2f} % on validation images{beside}{without}"

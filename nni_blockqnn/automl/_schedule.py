@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nni_blockqnn.automl.request import Request, RequestError
 from nni_blockqnn.data.outline import Outline
@@ -16,7 +17,7 @@ EXPERIMENT_SECONDS = 12.0
 """NNI starts and stops."""
 ENDS_SECONDS = 30.0
 """A look at the data before everything; test set, export and report after it."""
-_SEARCH_SHARE = 0.6
+_SEARCH_SHARE, _FRONTIER_SHARE = 0.6, 0.4
 _MOST_TRIALS = 1_000
 _EPOCHS = (12, 8, 5, 3)
 """The recipe's, and what is left of it where time is short."""
@@ -26,7 +27,14 @@ _FEWEST_IMAGES, _FEWEST_OF_A_CLASS = 1_000, 20
 """That a trial trains on, if there are so many."""
 FEWEST_FINAL_EPOCHS, MOST_FINAL_EPOCHS = 4, 300
 _TRIALS_A_FINALIST = 20
-_FEWEST_FINALISTS, _MOST_FINALISTS = 2, 6
+_FEWEST_FINALISTS, _MOST_FINALISTS = 2, 8
+_FEWEST_OF_TWO_CHOICES, _FIRST_CHOICE, _AGAIN = 4, 5 / 8, 2
+"""From so many finalists on, this share of them comes first, the others are chosen by what those
+show, and so many are trained again."""
+_ENOUGH_FINAL_EPOCHS = 12
+"""That a long training must keep for that."""
+FINAL_SEEDS = 3
+"""Of what is trained again."""
 REFERENCES = 2
 """Hand-made blocks."""
 _HELD_OUT = 0.1
@@ -53,6 +61,37 @@ class Data:
         return cls(outline.trained, outline.classes, not outline.validated)
 
 
+class Finals(NamedTuple):
+    """The long trainings of found blocks, beside those of the hand-made ones.
+
+    Attributes:
+        first: blocks of several families.
+        more: chosen by what the long trainings show.
+        again: the best so many from `FINAL_SEEDS` seeds.
+    """
+
+    first: int
+    more: int = 0
+    again: int = 0
+
+    @property
+    def blocks(self) -> int:
+        return self.first + self.more
+
+    @property
+    def further(self) -> int:
+        """Trainings after the first ones."""
+        return self.more + self.again * (FINAL_SEEDS - 1)
+
+    def is_affordable(self, epochs: int, wanted: int | None) -> bool:
+        """Whether so many epochs of each training are enough for it.
+
+        Args:
+            wanted: the epochs that were asked for; None if they follow from the time.
+        """
+        return not self.further or epochs >= (wanted or _ENOUGH_FINAL_EPOCHS)
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How the hours are divided.
@@ -61,7 +100,7 @@ class Schedule:
         epochs: of a trial.
         limit: training images that a trial uses; None for all.
         trials: of the search.
-        finalists: found blocks that are trained long, beside the hand-made ones.
+        finals: the long trainings.
         final_epochs: of the long trainings, as far as it is known before the search.
         search_seconds: expected, as the next two.
         finals_seconds: of the finalists' trainings.
@@ -71,11 +110,16 @@ class Schedule:
     epochs: int
     limit: int | None
     trials: int
-    finalists: int
+    finals: Finals
     final_epochs: int
     search_seconds: float
     finals_seconds: float
     winner_seconds: float
+
+    @property
+    def finalists(self) -> int:
+        """Found blocks that are trained long, beside the hand-made ones."""
+        return self.finals.blocks
 
     @property
     def seconds(self) -> float:
@@ -85,7 +129,7 @@ class Schedule:
 
 
 def schedule(
-    request: Request, data: Data, pace: float, at_a_time: int, most_trials: int = _MOST_TRIALS
+    request: Request, data: Data, pace: float, at_a_time: int, scales: Sequence[float] = (1.0,)
 ) -> Schedule:
     """The schedule for the request's hours.
 
@@ -94,15 +138,16 @@ def schedule(
 
     Args:
         pace: seconds for one image of one epoch, of one of the trainings at a time.
+        scales: what the networks cost that are trained long, in times of those of the search.
 
     Raises:
         RequestError: if the hours are too few, saying how many are enough.
     """
-    found = _schedule(request, data, pace, at_a_time, request.seconds, most_trials)
+    found = _schedule(request, data, pace, at_a_time, request.seconds, scales)
     if found is not None:
         return found
     enough = request.seconds
-    while _schedule(request, data, pace, at_a_time, enough, most_trials) is None:
+    while _schedule(request, data, pace, at_a_time, enough, scales) is None:
         enough *= 1.1
     hours = math.ceil(enough / 36) / 100
     raise RequestError(
@@ -112,22 +157,32 @@ def schedule(
 
 
 def _schedule(
-    request: Request, data: Data, pace: float, at_a_time: int, seconds: float, most: int
+    request: Request,
+    data: Data,
+    pace: float,
+    at_a_time: int,
+    seconds: float,
+    scales: Sequence[float],
 ) -> Schedule | None:
     left = seconds - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
-    search = left * _SEARCH_SHARE
-    chosen = _trials(request, data, pace, at_a_time, search, most)
+    search = left * (_FRONTIER_SHARE if request.frontier else _SEARCH_SHARE)
+    chosen = _trials(request, data, pace, at_a_time, search)
     if chosen is None:
         return None
     epochs, images, trials = chosen
     trial = SETUP_SECONDS + epochs * images * pace
     searching = trials * trial / at_a_time
-    finalists = request.finalists or finalists_of(trials)
-    paces = [pace] * (finalists + REFERENCES)
-    final_epochs = request.final_epochs or affordable_epochs(
-        left - searching, data, paces, paces[: REFERENCES + 1], at_a_time
-    )
-    finals, winner = final_seconds(final_epochs, data, paces, paces[: REFERENCES + 1], at_a_time)
+    winner_paces = [pace * scale for scale in scales] * (1 + REFERENCES)
+    for chosen_finals in ways_to_choose(request, trials):
+        trainings = chosen_finals.first + chosen_finals.further + REFERENCES
+        finals_paces = [pace * scale for scale in scales] * trainings
+        affordable = affordable_epochs(
+            left - searching, data, finals_paces, winner_paces, at_a_time
+        )
+        if chosen_finals.is_affordable(affordable, request.final_epochs):
+            break
+    final_epochs = request.final_epochs or affordable
+    finals, winner = final_seconds(final_epochs, data, finals_paces, winner_paces, at_a_time)
     fewest = request.final_epochs or FEWEST_FINAL_EPOCHS
     if final_epochs < fewest or searching + finals + winner > 1.05 * left:
         return None
@@ -135,7 +190,7 @@ def _schedule(
         epochs,
         images if images < data.images else None,
         trials,
-        finalists,
+        chosen_finals,
         final_epochs,
         searching + EXPERIMENT_SECONDS,
         finals + EXPERIMENT_SECONDS,
@@ -144,7 +199,7 @@ def _schedule(
 
 
 def _trials(
-    request: Request, data: Data, pace: float, at_a_time: int, seconds: float, most: int
+    request: Request, data: Data, pace: float, at_a_time: int, seconds: float
 ) -> tuple[int, int, int] | None:
     """Epochs, images and number of the search's trials; None if the seconds do not allow any."""
     for least, fewest_epochs in _ENOUGH:
@@ -152,13 +207,19 @@ def _trials(
             trial = SETUP_SECONDS + epochs * images * pace
             trials = int(seconds / trial * at_a_time)
             if epochs >= fewest_epochs and trials >= (request.trials or least):
-                return epochs, images, request.trials or min(trials, most)
+                return epochs, images, request.trials or min(trials, _MOST_TRIALS)
     return None
 
 
-def finalists_of(trials: int) -> int:
-    """How many blocks of so many are trained long."""
-    return min(max(trials // _TRIALS_A_FINALIST, _FEWEST_FINALISTS), _MOST_FINALISTS)
+def ways_to_choose(request: Request, trials: int) -> list[Finals]:
+    """The long trainings after so many trials, what is wanted first, then what must do."""
+    usual = min(max(trials // _TRIALS_A_FINALIST, _FEWEST_FINALISTS), _MOST_FINALISTS)
+    blocks = request.finalists or usual
+    # what an accuracy at one cost says of one at another is not known
+    if blocks < _FEWEST_OF_TWO_CHOICES or request.frontier:
+        return [Finals(blocks)]
+    first = math.ceil(_FIRST_CHOICE * blocks)
+    return [Finals(first, blocks - first, _AGAIN), Finals(blocks)]
 
 
 def affordable_epochs(

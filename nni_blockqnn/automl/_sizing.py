@@ -31,6 +31,9 @@ _POOLED_FROM = 64
 _GRID = 4
 """Sides are multiples of it, so that the poolings halve them evenly."""
 _NEARLY_SQUARE = 1.25
+_SMALLER = tuple(1 / factor for factor in (2, 2.2, 2.5, 2.8, 3.2, 3.6, 4))
+_LARGER = (2, 2.2, 2.5, 2.8, 3.2, 3.6, 4)
+"""Times the cost of a search, as the others of a frontier; the first that is possible."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,37 @@ def size_of_flops(outline: Outline, flops: int) -> Size:
     )
 
 
+def frontier_costs(spec: NetworkSpec, flops: int) -> tuple[int, int, int]:
+    """A cost, then about half and about double of it, in which the hand-made blocks have networks.
+
+    Args:
+        spec: the unscaled network of all three.
+
+    Raises:
+        RequestError: if there are none.
+    """
+    found = [flops]
+    for name, factors in (("smaller", _SMALLER), ("larger", _LARGER)):
+        costs = (_two_digits(round(flops * factor)) for factor in factors)
+        near = next((cost for cost in costs if _hand_made_have(spec, cost)), None)
+        if near is None:
+            raise RequestError(
+                f"frontier: the hand-made blocks have no {name} networks of {factors[0]:g} to "
+                f"{factors[-1]:.3g} times {flops:,} multiply-accumulates an image; give another "
+                "budget"
+            )
+        found.append(near)
+    return found[0], found[1], found[2]
+
+
+def cost_name(cost: int) -> str:
+    """'170k' for 170,000, as a budget is given."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if cost >= size:
+            return f"{cost / size:g}{unit}"
+    return str(cost)
+
+
 def halved_size(outline: Outline, size: Size) -> Size | None:
     """The largest size of at most half the cost; None if the hand-made blocks have none."""
     side = _TIER_SIDES[TIERS[0]]
@@ -107,8 +141,12 @@ def halved_size(outline: Outline, size: Size) -> Size | None:
 
 def comes_to_cost(size: Size) -> bool:
     """Whether the hand-made blocks have networks of this cost."""
-    target = CostTarget("flops", size.flops)
-    return all(equal_cost(block, size.spec, target) for block in NAMED_BLOCKS.values())
+    return _hand_made_have(size.spec, size.flops)
+
+
+def _hand_made_have(spec: NetworkSpec, flops: int) -> bool:
+    target = CostTarget("flops", flops)
+    return all(equal_cost(block, spec, target) for block in NAMED_BLOCKS.values())
 
 
 def _own_size(fields: dict[str, Any]) -> Size:

@@ -1,4 +1,4 @@
-"""The winner and the hand-made blocks, each trained on all training data and tested once."""
+"""Training a winner, or a hand-made block beside it, on all training data, and testing it once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nni_blockqnn.automl._finals import Winner
+from nni_blockqnn.automl._chosen import Winner
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.results.trial_command import trial_arguments as options_of
@@ -51,7 +51,7 @@ def train_winner(
         "encoding": task.block.encoding,
         "network": json.loads(task.spec.to_json()),
     }
-    own = TrainingFolder(folder.training(winner.name), identity)
+    own = TrainingFolder(folder.training(winner.folder), identity)
     if (facts := own.result) is not None:
         return facts
     epochs = arguments.chosen_recipe().epochs

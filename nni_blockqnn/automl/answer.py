@@ -7,11 +7,11 @@ import io
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nni_blockqnn.automl._finals import Winner
+from nni_blockqnn.automl._chosen import Winner
 from nni_blockqnn.automl._words import in_words, interval
 from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.named import name_of
@@ -33,6 +33,8 @@ class Row:
         low, high: the 95 % interval of it (Wilson).
         balanced_accuracy: mean of the classes' accuracies on the test images, in percent.
         width: filters of its first stage.
+        cost: at which it is compared, in multiply-accumulates; None if it is at none.
+        exported: the name of its exported folder; None for a hand-made block beside a winner.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Row:
     flops: int
     params: int
     width: int
+    cost: int | None = None
+    exported: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ class Answer:
     """What a search has found.
 
     Attributes:
-        rows: the winner first.
+        rows: the winner of the search's own cost first.
         tested: test images.
-        seconds: that the stages took.
+        seconds: that it took; of a search that was cut off, those of its stages at least.
+        planned_seconds: None if the configuration was a user's own.
         experiments: NNI's IDs by stage.
     """
 
@@ -65,6 +70,7 @@ class Answer:
     trials: int
     seconds: float
     experiments: Mapping[str, str]
+    planned_seconds: float | None = None
 
     @property
     def winner(self) -> Row:
@@ -73,6 +79,15 @@ class Answer:
     @property
     def block(self) -> Block:
         return parse_block(self.winner.block)
+
+    @property
+    def frontier(self) -> tuple[Answer, ...]:
+        """The answer apart for each cost at which blocks are compared, the smallest first."""
+        costs = sorted({row.cost or 0 for row in self.rows})
+        return tuple(
+            replace(self, rows=tuple(row for row in self.rows if (row.cost or 0) == cost))
+            for cost in costs
+        )
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
@@ -121,19 +136,26 @@ def row_of(winner: Winner, facts: Mapping[str, Any], tested: int) -> Row:
         cost.flops,
         cost.params,
         winner.task.spec.filters[0],
+        winner.cost,
+        winner.exported,
     )
 
 
-def answer_lines(answer: Answer, folder: Path) -> Iterable[str]:
-    """The answer in some ten lines."""
+def answer_lines(answer: Answer, folder: Path, command: str = "blockqnn") -> Iterable[str]:
+    """The answer in some ten lines.
+
+    Args:
+        command: as it is to be typed.
+    """
     named = name_of(answer.block)
     what = f"the hand-made block {named}" if named else "a found block"
     yield (
         f"{answer.winner.accuracy:.2f} % of {answer.tested:,} test images are right, by {what}, "
-        f"trained {answer.epochs} epochs; searched and trained in {in_words(answer.seconds)}"
+        f"trained {answer.epochs} epochs"
     )
     yield f"  {'network':<10} {'test accuracy':>13}   95 % interval    multiply-adds     weights"
-    for row in answer.rows:
+    frontier = answer.frontier
+    for row in (row for one in frontier for row in one.rows):
         yield (
             f"  {_label(row):<10} {row.accuracy:>11.2f} %   {row.low:5.2f} to {row.high:6.2f}  "
             f"{row.flops:>13,} {row.params:>11,}"
@@ -141,11 +163,16 @@ def answer_lines(answer: Answer, folder: Path) -> Iterable[str]:
     if any(abs(row.balanced_accuracy - row.accuracy) >= _FAR for row in answer.rows):
         means = (f"{_label(row)} {row.balanced_accuracy:.2f} %" for row in answer.rows)
         yield f"  mean of the classes' accuracies: {', '.join(means)}"
-    yield f"  {_verdict(answer)}"
+    for one in frontier:
+        which = f"{one.winner.exported}/: " if len(frontier) > 1 else ""
+        yield f"  {which}{_verdict(one)}"
+    planned = answer.planned_seconds
+    beside = "" if planned is None else f"; planned were {in_words(planned)}"
+    yield f"  it took           {in_words(answer.seconds)}{beside}"
     quoted = shlex.quote(str(folder))
     yield f"  all of it is in   {folder}: network/, report.html, block.svg, results.csv and more"
-    yield f"  use it            blockqnn predict {quoted} photo.jpg photos/ > answers.csv"
-    yield f"  see the search    blockqnn top {answer.experiments.get('search', '')}"
+    yield f"  use it            {command} predict {quoted} photo.jpg photos/ > answers.csv"
+    yield f"  see the search    {command} top {answer.experiments.get('search', '')}"
 
 
 def _label(row: Row) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nni_blockqnn.automl._machine import Machine
 from nni_blockqnn.automl._recipes import metric_of, trial_batch
+from nni_blockqnn.automl._schedule import FINAL_SEEDS
 from nni_blockqnn.automl._words import in_words
 from nni_blockqnn.automl.plan import Plan
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
@@ -38,6 +40,15 @@ def plan_lines(plan: Plan) -> list[str]:
     stages = "-".join(map(str, size.spec.filters))
     widths = ", ".join(f"{name} {size.of_block(name).filters[0]}" for name in NAMED_BLOCKS)
     trial = f"{found.epochs} epochs on {found.limit or outline.trained:,} images"
+    is_open = plan.request.final_epochs is None
+    epochs = (
+        f"about {found.final_epochs} epochs, as time is left"
+        if is_open
+        else (f"{found.final_epochs} epochs")
+    )
+    again = ""
+    if found.finals.again:
+        again = f", the best {found.finals.again} of them {FINAL_SEEDS} times"
     colour = "grey" if channels == 1 else "in colour" if channels == 3 else f"{channels} channels"
     lines = [
         f"data: {outline.dataset}, {outline.classes} classes, {outline.trained:,} images to train "
@@ -47,15 +58,17 @@ def plan_lines(plan: Plan) -> list[str]:
         f"networks: {size.flops:,} multiply-accumulates an image, all of them ({size.name}); "
         f"filters {stages} scaled to that (first stage: {widths}), {size.spec.repeats} "
         f"{'block' if size.spec.repeats == 1 else 'blocks'} a stage",
-        f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on the "
-        f"{'GPU' if plan.machine.gpus else 'CPU'}, about {in_words(found.search_seconds)}",
-        f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones, "
-        f"{found.final_epochs} epochs (fewer or more if the search ends late or early), about "
-        f"{in_words(found.finals_seconds)}",
+        f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on "
+        f"{_place(plan)}, about {in_words(found.search_seconds)}",
+        f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones{again}, "
+        f"{epochs}, about {in_words(found.finals_seconds)}",
         f"winner: on all training images, and the hand-made ones alike, about "
         f"{in_words(found.winner_seconds)}; then the test images, once",
         f"in all: about {in_words(found.seconds)} of {in_words(plan.request.seconds)}",
     ]
+    if plan.request.frontier:
+        costs = ", ".join(f"{cost:,}" for cost in sorted(plan.costs))
+        lines.insert(-3, f"frontier: finalists and winners at {costs} multiply-accumulates each")
     if metric_of(plan.outline) != "accuracy":
         lines.insert(
             1,
@@ -63,6 +76,13 @@ def plan_lines(plan: Plan) -> list[str]:
             "the classes' accuracies",
         )
     return lines
+
+
+def _place(plan: Plan) -> str:
+    if hosts := plan.machine.hosts:
+        named = ", ".join(host.host for host in hosts)
+        return f"{named} (if these are as fast as this machine)"
+    return "the GPU" if plan.machine.gpus else "the CPU"
 
 
 def _validation(plan: Plan) -> str:
@@ -90,7 +110,9 @@ def _hints(plan: Plan) -> Iterator[str]:
     yield "more trials        maxTrialNumber and budget alike, and maxExperimentDuration"
     yield "longer trials      --epochs and --limit (without it: all images)"
     yield "larger networks    match, and filters of network"
-    if plan.machine.gpus:
+    if plan.machine.hosts:
+        yield "other machines     machineList"
+    elif plan.machine.gpus:
         yield "several GPUs       trialConcurrency: <GPUs>   trialGpuNumber: 1"
     else:
         yield "a GPU              without --device cpu and --threads"
@@ -104,12 +126,10 @@ def _settings(plan: Plan) -> str:
     machine, found = plan.machine, plan.schedule
     name = json.dumps(experiment_name(plan), ensure_ascii=False)
     gpu = "trialGpuNumber: 1" if machine.trials_with_a_gpu else "# trialGpuNumber: 1"
-    seconds = round(found.search_seconds * _SLACK) + 1
     command = trial_command(plan)
     own_code = ""
     if is_reference(plan.outline.dataset):
         own_code = f"trialCodeDirectory: {json.dumps(str(Path.cwd()), ensure_ascii=False)}\n"
-    active = "true" if machine.trials_with_a_gpu else "false"
     return f"""\
 experimentName: {name}
 searchSpace:
@@ -124,7 +144,7 @@ trialCommand: {_folded(command)}
 {own_code}trialConcurrency: {machine.at_a_time}
 {gpu}
 maxTrialNumber: {found.trials}
-maxExperimentDuration: {seconds}s   # what was planned and a tenth; then no more trials are started
+maxExperimentDuration: {_most_seconds(plan)}s   # then no more trials are started
 tuner:
   className: nni_blockqnn.tuner.BlockQNNTuner
   codeDirectory: .   # NNI asks for one; the class comes from the installed package
@@ -137,9 +157,34 @@ tuner:
     start_blocks: [residual, inception]   # hand-made blocks first, in the same race
     optimize_mode: maximize
 trainingService:
-  platform: local
-  useActiveGpu: {active}   # NNI asks for it beside trialGpuNumber
+{_service(machine)}
 """
+
+
+def _most_seconds(plan: Plan) -> int:
+    """As planned and a tenth more; if the trials are a given number, what all the hours allow."""
+    found, request = plan.schedule, plan.request
+    most = found.search_seconds * _SLACK
+    if request.trials is not None:
+        most = max(most, request.seconds - (found.seconds - found.search_seconds))
+    return round(most) + 1
+
+
+def _service(machine: Machine) -> str:
+    if not machine.hosts:
+        active = "true" if machine.trials_with_a_gpu else "false"
+        return (
+            f"  platform: local\n  useActiveGpu: {active}   # NNI asks for it beside trialGpuNumber"
+        )
+    hosts = (json.dumps(host.to_nni(), ensure_ascii=False) for host in machine.hosts)
+    return "\n".join(
+        [
+            "  platform: remote",
+            "  reuseMode: false   # with true, a host runs one trial, and none after a kill",
+            "  machineList:",
+            *(f"    - {host}" for host in hosts),
+        ]
+    )
 
 
 def experiment_name(plan: Plan) -> str:
@@ -157,8 +202,10 @@ def trial_command(plan: Plan) -> list[str]:
     sizes = [f"--epochs {found.epochs} --batch-size {batch_size} --seed {plan.request.seed}"]
     if found.limit is not None:
         sizes.append(f"--limit {found.limit}")
-    placed = [f"--device {machine.device}"] if not machine.trials_with_a_gpu else []
-    if machine.threads is not None:
+    placed = []
+    if not machine.hosts and not machine.trials_with_a_gpu:
+        placed.append(f"--device {machine.device}")
+    if not machine.hosts and machine.threads is not None:
         placed.append(f"--threads {machine.threads}")
     named = metric_of(outline)
     metric = [] if named == "accuracy" else [f"--metric {named}"]

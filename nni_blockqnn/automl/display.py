@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,12 +19,13 @@ _LINE_EVERY_SECONDS = 10.0
 
 
 class Display:
-    """Stage, progress, best so far, expected end and web UI's address.
-
-    Use it as a context manager. ``console`` may be quiet.
-    """
+    """Stage, progress, best so far, expected end and web UI's address."""
 
     def __init__(self, console: Console) -> None:
+        """
+        Args:
+            console: may be quiet.
+        """
         self.console = console
         self._live = Live(
             console=console,
@@ -34,26 +37,28 @@ class Display:
         self._last_line = 0.0
         self._last_shown = ("", -1)
 
-    def __enter__(self) -> Display:
-        if self._changes:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._changes:
-            self._live.stop()
+    @classmethod
+    @contextmanager
+    def on(cls, console: Console) -> Iterator[Display]:
+        """A display, for as long as there is something to show."""
+        display = cls(console)
+        with display._live if display._changes else nullcontext():
+            yield display
 
     @property
     def _changes(self) -> bool:
         return self.console.is_terminal or self.console.is_jupyter
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """A line that stays, on a terminal broken between its words."""
+        if self._changes:
+            line = textwrap.fill(
+                line,
+                self.console.width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(
@@ -62,14 +67,14 @@ class Display:
         done: int,
         total: int,
         unit: str,
-        best: str = "",
+        news: str = "",
         seconds_left: float | None = None,
         url: str = "",
         of: str = "everything",
     ) -> None:
         """
         Args:
-            best: the best so far, in words.
+            news: the best so far, in words.
             seconds_left: until the end; None if nothing tells it yet.
             of: what ends then: "everything", or this stage alone.
         """
@@ -77,9 +82,9 @@ class Display:
         if seconds_left is not None:
             ends = f"about {clock(seconds_left)}, {in_words(seconds_left)} left for {of}"
         if self._changes:
-            self._live.update(_lines(stage, done, total, unit, best, ends, url), refresh=True)
+            self._live.update(_lines(stage, done, total, unit, news, ends, url), refresh=True)
         elif self._begins_line(stage, done, total):
-            parts = [f"{stage} {done}/{total} {unit}", best, ends and f"ends {ends}", url]
+            parts = [f"{stage} {done}/{total} {unit}", news, ends and f"ends {ends}"]
             self.say(", ".join(part for part in parts if part))
 
     def _begins_line(self, stage: str, done: int, total: int) -> bool:
@@ -93,7 +98,7 @@ class Display:
         return True
 
 
-def _lines(stage: str, done: int, total: int, unit: str, best: str, ends: str, url: str) -> Group:
+def _lines(stage: str, done: int, total: int, unit: str, news: str, ends: str, url: str) -> Group:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
@@ -102,7 +107,7 @@ def _lines(stage: str, done: int, total: int, unit: str, best: str, ends: str, u
         ProgressBar(total=max(total, 1), completed=done, width=30), f"{done}/{total} {unit}"
     )
     table.add_row(stage, bar)
-    for name, value in (("best so far", best), ("ends", ends), ("web UI", url)):
+    for name, value in (("so far", news), ("ends", ends), ("web UI", url)):
         if value:
             table.add_row(name, Text(value))
     return Group(table)

@@ -36,7 +36,12 @@ class Found:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return Predictor(self.folder)
+        return Predictor(self.folder / (self.answer.winner.exported or ""))
+
+    @property
+    def frontier(self) -> tuple[Found, ...]:
+        """What was found for each cost at which blocks were compared, the smallest first."""
+        return tuple(Found(self.folder, answer) for answer in self.answer.frontier)
 
     @property
     def network(self) -> nn.Module:
@@ -91,7 +96,8 @@ class Found:
 
     def _repr_html_(self) -> str:
         """In a notebook: the answer and the block drawn."""
-        picture = self.folder / "block.svg"
+        ending = (self.answer.winner.exported or "").removeprefix("network")
+        picture = self.folder / f"block{ending}.svg"
         drawn = picture.read_text(encoding="utf-8") if picture.is_file() else ""
         return f"<pre>{escape(repr(self))}</pre>{drawn[drawn.find('<svg') :] if drawn else ''}"
 
@@ -109,6 +115,8 @@ def search(
     finalists: int | None = None,
     final_epochs: int | None = None,
     seed: int = 0,
+    frontier: bool = False,
+    remote: str | Path | None = None,
     progress: bool = True,
 ) -> Found:
     """The best network that is found for images in so many hours, as ``blockqnn search`` finds it.
@@ -129,6 +137,9 @@ def search(
         finalists: found blocks that are trained long; by default 2 to 6.
         final_epochs: of the long trainings; by default what fits into the hours.
         seed: of the search, the trainings and the images held out.
+        frontier: whether the best block is also found for about half and about double the cost;
+            :attr:`Found.frontier` then has all three.
+        remote: a file that lists other machines, which train instead of this one.
         progress: whether to show it.
 
     Raises:
@@ -146,7 +157,9 @@ def search(
         finalists=finalists,
         final_epochs=final_epochs,
         seed=seed,
+        frontier=frontier,
+        remote=None if remote is None else Path(remote),
     )
     folder = Path(output).expanduser().absolute()
-    with Display(Console(highlight=False, quiet=not progress)) as display:
+    with Display.on(Console(highlight=False, quiet=not progress)) as display:
         return Found(folder, run(request, folder, display))

@@ -12,7 +12,13 @@ from nni_blockqnn.automl._machine import (
     seconds_an_image,
 )
 from nni_blockqnn.automl._schedule import Data, Schedule, schedule
-from nni_blockqnn.automl._sizing import Size, halved_size, size_of_flops, tier_size
+from nni_blockqnn.automl._sizing import (
+    Size,
+    frontier_costs,
+    halved_size,
+    size_of_flops,
+    tier_size,
+)
 from nni_blockqnn.automl.request import TIERS, Request, RequestError, parse_budget
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.load import load_dataset
@@ -41,6 +47,12 @@ class Plan:
     size: Size
     schedule: Schedule
     pace: float
+
+    @property
+    def costs(self) -> tuple[int, ...]:
+        """In multiply-accumulates, at which blocks are compared after long trainings; the search's
+        own first."""
+        return _costs(self.request, self.size)
 
     @property
     def max_layers(self) -> int:
@@ -80,13 +92,15 @@ class _Timed:
         Raises:
             RequestError: if the hours are too few for it.
         """
+        data = self._data(size)
         self._tell(f"times trainings of {size.flops:,} multiply-accumulates an image")
-        pace = seconds_an_image(size, self._data(size), self.outline.dataset, self.machine)
+        pace = seconds_an_image(size, data, self.outline.dataset, self.machine)
         return self.planned(size, pace)
 
     def planned(self, size: Size, pace: float) -> Plan:
         data = Data.of(self.outline)
-        found = schedule(self.request, data, pace, self.machine.at_a_time)
+        scales = [cost / size.flops for cost in _costs(self.request, size)]
+        found = schedule(self.request, data, pace, self.machine.at_a_time, scales)
         return Plan(self.request, self.outline, self.machine, size, found, pace)
 
     def _data(self, size: Size) -> ImageData:
@@ -101,6 +115,10 @@ class _Timed:
                 seed=self.request.seed,
             )
         return self._loaded[shape]
+
+
+def _costs(request: Request, size: Size) -> tuple[int, ...]:
+    return frontier_costs(size.spec, size.flops) if request.frontier else (size.flops,)
 
 
 def _with_size(timed: _Timed) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -70,10 +70,12 @@ class Request:
         budget: what a network may cost: see :func:`parse_budget`.
         trials: of the search; default None, as many as the hours allow.
         concurrency: trials at a time; default None, one a core, or two on a GPU.
-        gpus: GPUs to use; default None, those that there are.
+        gpus: GPUs to use; default None, those that there are. Not with `remote`.
         finalists: found blocks that are trained long; default None, from the hours.
         final_epochs: of the long trainings; default None, from the hours that are left.
         seed: of the search, the trainings and the images held out.
+        frontier: whether the best block is also found for a smaller and for a larger cost.
+        remote: a file that lists other machines, which train instead of this one.
 
     Raises:
         RequestError: naming the field, its value and what is allowed.
@@ -89,6 +91,8 @@ class Request:
     finalists: int | None = None
     final_epochs: int | None = None
     seed: int = 0
+    frontier: bool = False
+    remote: Path | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.hours) or not 0 < self.hours <= _MOST_HOURS:
@@ -96,6 +100,10 @@ class Request:
                 f"hours must be above 0 and at most {_MOST_HOURS:,}, got {shown(self.hours)}"
             )
         parse_budget(self.budget)
+        if not isinstance(self.frontier, bool):
+            raise RequestError(f"frontier must be True or False, got {shown(self.frontier)}")
+        if self.remote is not None and self.gpus is not None:
+            raise RequestError(f"gpus are this machine's; give those of {self.remote} in that list")
         bounds = {
             "trials": (1, _MOST_TRIALS),
             "concurrency": (1, _MOST_AT_A_TIME),
@@ -119,12 +127,24 @@ class Request:
         """The fields as JSON values; paths are absolute."""
         is_folder = self.data not in NAMED and Path(self.data).expanduser().is_dir()
         data = str(Path(self.data).expanduser().resolve()) if is_folder else self.data
-        return asdict(self) | {"data": data, "data_dir": str(self.data_dir.expanduser().absolute())}
+        paths = {"data_dir": self.data_dir, "remote": self.remote}
+        named = {
+            name: None if path is None else str(path.expanduser().absolute())
+            for name, path in paths.items()
+        }
+        return asdict(self) | named | {"data": data}
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The first field in which two requests' JSON values differ, in words; empty if none does."""
-    for name in (field.name for field in fields(Request)):
-        if before.get(name) != now.get(name):
-            return f"{name} was {shown(before.get(name))}, now it is {shown(now.get(name))}"
+    """The first field in which two requests' JSON values differ, in words; empty if none does.
+
+    A field that an earlier version did not know had its default.
+    """
+    for field in fields(Request):
+        then, today = (
+            values.get(field.name, None if field.default is MISSING else field.default)
+            for values in (before, now)
+        )
+        if then != today:
+            return f"{field.name} was {shown(then)}, now it is {shown(today)}"
     return ""

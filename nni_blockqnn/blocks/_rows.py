@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +22,8 @@ from nni_blockqnn.common.checks import is_integer
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import alternatives, shown
 
+_ROW = re.compile(r"(?:(?:0|[1-9][0-9]{0,3}),){4}(?:0|[1-9][0-9]{0,3})")
+"""Five numbers as JSON writes them, of up to four digits."""
 _MOST_REMEMBERED = 20_000
 """Rows, of which the paper's space has some 4,800."""
 
@@ -119,14 +123,20 @@ def read_layers(codes: Any, rules: Rules) -> tuple[Layer, ...]:
 
 
 def remembered_layers(text: str, rules: Rules) -> tuple[Layer, ...] | None:
-    """The layers of a text whose rows have all been read before; None of any other.
+    """The layers of a text in :meth:`Block.to_json`'s form; None of any other, and of a wrong one.
 
-    A row says its own position, so its text says whether it may stand where it stands. Thousands of
-    blocks are read back from results, and this takes a tenth of the time.
+    A row says its own position, so its text says whether it may stand where it stands, and each is
+    read once. Thousands of blocks are read back from results, and this takes a tenth of the time.
     """
     if not (text.startswith("[[") and text.endswith("]]")):
         return None
-    layers = [rules.read.get(row) for row in text[2:-2].split("],[")]
+    rows = text[2:-2].split("],[")
+    if len(rows) > LAYER_LIMIT:
+        return None
+    layers = [rules.read.get(row) for row in rows]
+    if None in layers:
+        _remember(rows, rules)
+        layers = [rules.read.get(row) for row in rows]
     for position, layer in enumerate(layers, 1):
         if layer is None or layer.index != position:
             return None
@@ -136,15 +146,13 @@ def remembered_layers(text: str, rules: Rules) -> tuple[Layer, ...] | None:
     return tuple(known) or None
 
 
-def remember(text: str, layers: Sequence[Layer], rules: Rules) -> None:
-    """Keep the rows of a text that has been read as these layers and, maybe, the Terminal."""
-    rows = text[2:-2].split("],[")
-    if any("[" in row for row in rows):  # spaces between the rows
-        return
-    if len(rows) == len(layers) + 1:
-        layers = [*layers, Layer.terminal(len(rows))]
-    if len(rows) == len(layers) and len(rules.read) < _MOST_REMEMBERED:
-        rules.read.update(zip(rows, layers, strict=True))
+def _remember(rows: Sequence[str], rules: Rules) -> None:
+    """Keep those that are layers; what is wrong with the others is found by :func:`read_layers`."""
+    for position, row in enumerate(rows, 1):
+        if row in rules.read or len(rules.read) >= _MOST_REMEMBERED or not _ROW.fullmatch(row):
+            continue
+        with suppress(InvalidBlockError):
+            rules.read[row] = _checked_layer(position, tuple(map(int, row.split(","))), rules)
 
 
 def _rows_of(codes: Any) -> list[Any]:

@@ -44,7 +44,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nni_blockqnn.blocks._function_key import FunctionNode, function_fingerprint, function_graph
-from nni_blockqnn.blocks._rows import read_layers, remember, remembered_layers, rules_of
+from nni_blockqnn.blocks._rows import read_layers, remembered_layers, rules_of
 from nni_blockqnn.blocks._rows import stated_encoding as stated_encoding
 from nni_blockqnn.blocks.canonical import LabelledNode, canonical_key
 from nni_blockqnn.blocks.kind_table import kind_address, kinds_of, optional_names
@@ -121,12 +121,7 @@ class Block:
         encoding = checked_encoding(encoding)
         rules = rules_of(ODD_KERNELS, ODD_KERNELS, encoding, tuple(optional_names(encoding)))
         layers = remembered_layers(text, rules)
-        if layers is None:
-            block = cls.parse(text, encoding=encoding)
-            if text.startswith("[["):
-                remember(text, block.layers, rules)
-            return block
-        return cls(layers, encoding)
+        return cls.parse(text, encoding=encoding) if layers is None else cls(layers, encoding)
 
     @property
     def codes(self) -> list[list[int]]:

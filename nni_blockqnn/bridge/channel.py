@@ -54,8 +54,17 @@ def trials_at_once() -> int:
         return 1
 
 
-def report_intermediate(metric: dict[str, Any]) -> None:
-    import_nni().report_intermediate_result(metric)
+def report_intermediate(metric: dict[str, Any], number: int | None = None) -> None:
+    """
+    Args:
+        number: of the report among the trial's, from 0. NNI's web UI puts the value there, and
+            draws no curve with a gap. By default each follows the one before, and a process that
+            goes on with a trial begins with 0 again.
+    """
+    nni = import_nni()
+    if number is not None:
+        nni.trial.overwrite_intermediate_seq(number)
+    nni.report_intermediate_result(metric)
 
 
 def report_final(metric: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +145,11 @@ def read_profile(directory: Path) -> Profile:
 
 
 def read_trials(
-    directory: Path, *, with_log: bool = False, with_parameters: bool = True
+    directory: Path,
+    *,
+    with_log: bool = False,
+    with_parameters: bool = True,
+    leave_out: Container[str] = (),
 ) -> list[Trial]:
     """All trials of the experiment, in the order in which NNI made them.
 
@@ -153,6 +157,7 @@ def read_trials(
         with_log: also search NNI's log, which may be long, for trials that an assessor or
             maxTrialDuration ended. Most of these have the status USER_CANCELED, as killed ones do.
         with_parameters: also read their parameters, which takes most of the time.
+        leave_out: IDs of trials that are not wanted.
 
     Raises:
         ExperimentDatabaseError: if the database cannot be read.
@@ -166,6 +171,8 @@ def read_trials(
     )
     trials: dict[str, Trial] = {}
     for trial_id, event, timestamp, data, number in rows:
+        if trial_id in leave_out:
+            continue
         time = timestamp / 1000
         if trial_id not in trials:
             trials[trial_id] = Trial(trial_id, number or 0, time)
@@ -242,7 +249,7 @@ def _decoded(data: Any) -> tuple[Any, str | None]:
 
     A trial sends its metric as JSON text, and NNI stores the JSON text of that text.
     """
-    value = data
+    value = _unquoted(data) if isinstance(data, str) else data
     for _ in range(2):
         if isinstance(value, str):
             try:
@@ -250,6 +257,18 @@ def _decoded(data: Any) -> tuple[Any, str | None]:
             except (ValueError, RecursionError) as error:
                 return None, f"the metric is not JSON, got {shown(data)}: {error}"
     return value, None
+
+
+def _unquoted(text: str) -> str:
+    """JSON text out of JSON text: as it is, unless only quotes are escaped in it.
+
+    So it mostly is, and this takes half the time of a decoder.
+    """
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    if not is_quoted or text.count("\\") != text.count('"') - 2:
+        return text
+    inner = text[1:-1].replace('\\"', '"')
+    return text if "\\" in inner else inner
 
 
 def _json_or_none(data: Any) -> Any:

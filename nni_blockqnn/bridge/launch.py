@@ -184,7 +184,7 @@ def environment(*, loopback: bool) -> Mapping[str, str]:
     variables |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
     scripts = str(Path(sys.executable).parent)
     variables["PATH"] = os.pathsep.join([scripts, variables.get("PATH", os.defpath)])
-    for name in ("patience.js", "loopback.js") if loopback else ("patience.js",):
+    for name in ("patience.js", "loopback.js" if loopback else "lost_hosts.js"):
         script = Path(__file__).with_name(name)
         variables["NODE_OPTIONS"] = f'{variables.get("NODE_OPTIONS", "")} --require="{script}"'
     return variables

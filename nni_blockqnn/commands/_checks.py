@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nni_blockqnn.bridge.ports import why_not_port
 from nni_blockqnn.commands._config_file import (
@@ -20,14 +20,26 @@ from nni_blockqnn.commands._config_file import (
     training_services,
     trial_service,
 )
+from nni_blockqnn.commands._host_checks import Checked, check_hosts, findings_of
 from nni_blockqnn.commands._trial_check import check_trial
 from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
 
 _LOW_DISK_BYTES = 2 * 2**30
 
 
-def check_config(path: Path, port: int | None, *, with_time: bool = False) -> list[Finding]:
-    """All findings about a configuration.
+class Checks(NamedTuple):
+    """What was found about a configuration.
+
+    Attributes:
+        hosts: the machines of a remote search; their faults are among the findings.
+    """
+
+    findings: list[Finding]
+    hosts: Sequence[Checked] = ()
+
+
+def check_config(path: Path, port: int | None, *, with_time: bool = False) -> Checks:
+    """Everything about a configuration, and about the machines that it names.
 
     Args:
         path: the configuration's file.
@@ -38,7 +50,7 @@ def check_config(path: Path, port: int | None, *, with_time: bool = False) -> li
     try:
         config = load_config(path)
     except ConfigError as error:
-        return [*findings, Finding("failure", "configuration", str(error))]
+        return Checks([*findings, Finding("failure", "configuration", str(error))])
     findings.append(Finding("ok", "configuration", f"{path} is one that NNI accepts"))
     checks: tuple[Callable[[Any], Iterator[Finding]], ...] = (
         check_tuner,
@@ -50,7 +62,9 @@ def check_config(path: Path, port: int | None, *, with_time: bool = False) -> li
     for check in checks:
         findings.extend(check(config))
     findings.extend(_check_port(config, port))
-    return findings
+    hosts = check_hosts(config, path, port)
+    findings.extend(findings_of(hosts, config))
+    return Checks(findings, hosts)
 
 
 def _check_versions() -> Iterator[Finding]:
@@ -93,13 +107,14 @@ def _check_training_service(config: Any) -> Iterator[Finding]:
                     "training service",
                     f"the password of {machine.host} shows in NNI's web UI; use sshKeyFile",
                 )
-    if config.nni_manager_ip is None:
+    if config.nni_manager_ip is None and trial_service(config).nni_manager_ip is None:
         from nni.experiment.config.utils import get_ipv4_address
 
         yield Finding(
-            "warning",
+            "failure",
             "training service",
-            f"workers need this machine's address; write nniManagerIp: {get_ipv4_address()}",
+            "the machines need this one's address, and NNI tells them localhost; write "
+            f"nniManagerIp: {get_ipv4_address()}",
         )
 
 

@@ -12,6 +12,7 @@ from nni_blockqnn.commands._templates import template
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
+from nni_blockqnn.exchange.finalists import FINALISTS_TUNER, Further
 from nni_blockqnn.network.spec import PRESETS
 from nni_blockqnn.results.experiment import Experiment
 from nni_blockqnn.results.trial_command import (
@@ -69,16 +70,24 @@ class Written(NamedTuple):
     is_kept: bool
 
 
-def write_config(finalists: Path, search: Experiment, network: str, trials: int) -> Written:
+def write_config(
+    finalists: Path,
+    search: Experiment,
+    network: str,
+    trials: int,
+    further: Further | None = None,
+) -> Written:
     """Write the configuration beside the file of finalists.
 
     It has the search's own data, seed, limit, threads and precision, unless the network is made for
-    other images. If it exists already, only its number of trials is changed.
+    other images. If it exists already, only its number of trials and what follows the finalists
+    are changed.
 
     Args:
         finalists: the file of finalists.
         network: a preset's name or JSON text of NetworkSpec's fields.
         trials: how many finalists there are.
+        further: what is trained after them.
 
     Raises:
         ValueError: if another file has the configuration's name.
@@ -95,6 +104,8 @@ def write_config(finalists: Path, search: Experiment, network: str, trials: int)
             f"{path} would be the finalists' configuration, but a file of that name is there "
             f"without the line {shown(searched)}: name another file with --output"
         )
+    text = _with_further(text, further)
+    trials += 0 if further is None else further.trainings
     write_whole(path, _with_line(text, f"maxTrialNumber: {trials}"))
     return Written(path, data, is_kept)
 
@@ -199,6 +210,21 @@ def _with_code(text: str, config: Mapping[str, Any], options: Sequence[str], fol
         return text
     line = f"trialCodeDirectory: {json.dumps(code)}"
     return text.replace("\ntrialCommand:", f"\n{line}\ntrialCommand:")
+
+
+def _with_further(text: str, further: Further | None) -> str:
+    """With the finalists' tuner's arguments, in the line after its name."""
+    text = re.sub(r"^  classArgs: \{search: .*\n", "", text, flags=re.MULTILINE)
+    if further is None:
+        return text
+    fields = ", ".join(f"{name}: {json.dumps(value)}" for name, value in further._asdict().items())
+    line = f"  classArgs: {{{fields}}}\n"
+    return re.sub(
+        rf"^  className: {re.escape(FINALISTS_TUNER)}\n",
+        lambda found: found[0] + line,
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def _with_line(text: str, line: str) -> str:

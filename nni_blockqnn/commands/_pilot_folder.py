@@ -10,12 +10,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.files import foreign_entries, write_whole
 from nni_blockqnn.common.messages import shown
 
-_PLAN_NAME, _SCRATCH_NAME, _LOCK_NAME = "pilot.json", "pilot.json.tmp", "pilot.lock"
-_HARMLESS = {_LOCK_NAME, _SCRATCH_NAME, "pilot.tmp"}
-"""What a kill before the first plan leaves behind; the last one by an earlier version."""
+_PLAN_NAME, _LOCK_NAME = "pilot.json", "pilot.lock"
 _REMEDY = "name another folder with --output, or delete this one"
 
 
@@ -104,7 +102,7 @@ class PilotFolder:
             if place.exists() and not place.is_dir():
                 inside = "" if place == self.path else f", so that {self.path} cannot be made"
                 raise ValueError(f"{place} is no folder{inside}; name another one with --output")
-        if self.path.exists() and any(entry.name not in _HARMLESS for entry in self.path.iterdir()):
+        if foreign_entries(self.path, {_PLAN_NAME, _LOCK_NAME}):
             raise ValueError(f"{self.path} is no folder of a pilot and not empty; {_REMEDY}")
 
 

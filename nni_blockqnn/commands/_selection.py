@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge.statuses import TRIAL_ENDED
 from nni_blockqnn.common.messages import counted
+from nni_blockqnn.exchange.finalists import is_finalists
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import equal_cost
 from nni_blockqnn.network.spec import NetworkSpec
@@ -17,6 +18,7 @@ from nni_blockqnn.results.expected import (
     with_expected,
 )
 from nni_blockqnn.results.experiment import Ranking, Results, TrialResult, distinct_best
+from nni_blockqnn.results.long_trainings import with_final_expected
 from nni_blockqnn.space.match import Match
 
 
@@ -53,7 +55,8 @@ def best_results(results: Results, selection: Selection) -> list[TrialResult]:
     """The selected results, best first."""
     by = selection.by or ("expected" if has_predictor(results.experiment) else "reward")
     if by == "expected":
-        results = with_expected(results)
+        is_long = is_finalists(results.experiment.config.get("searchSpace"))
+        results = with_final_expected(results) if is_long else with_expected(results)
         if all(trial.expected is None for trial in results.trials):  # too few to predict from
             by = "reward"
     fitting = _of_repeats(results, selection.repeats)

@@ -34,7 +34,12 @@ _MORE_FIELDS = ("name", "block", "encoding", "network_folder", "width", "start_b
 
 def show_json(best: Sequence[TrialResult]) -> None:
     """Print results as a JSON list, best first."""
-    print(json.dumps([_record(result) for result in best], indent=1))
+    print(json.dumps(records(best), indent=1))
+
+
+def records(best: Sequence[TrialResult]) -> list[dict[str, Any]]:
+    """Results as JSON values."""
+    return [_record(result) for result in best]
 
 
 def show_csv(best: Sequence[TrialResult]) -> None:

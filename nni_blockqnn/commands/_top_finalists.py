@@ -7,14 +7,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.commands._final_config import Written, write_config
 from nni_blockqnn.commands._selection import Selection, is_within
 from nni_blockqnn.common.messages import counted
-from nni_blockqnn.exchange.finalists import finalists_space, is_finalists, write_finalists
+from nni_blockqnn.exchange.finalists import Further, finalists_space, is_finalists, write_finalists
 from nni_blockqnn.exchange.parameters import read_match
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.results.experiment import Experiment, TrialResult
@@ -22,14 +22,45 @@ from nni_blockqnn.space.match import Match
 from nni_blockqnn.space.search_space import SearchSpace
 
 
+class Finalists(NamedTuple):
+    """What is trained long beside the selected results.
+
+    Attributes:
+        references: the hand-made blocks, too.
+        more: further networks of the search, when their long trainings have shown something.
+        again: the best so many from more seeds.
+    """
+
+    references: bool = False
+    more: int = 0
+    again: int = 0
+
+    def further(self, search: Experiment) -> Further | None:
+        """As the finalists' tuner is told of it."""
+        if not self.more and not self.again:
+            return None
+        if not search.config.get("searchSpace") or is_finalists(search.config["searchSpace"]):
+            raise ValueError(
+                f"--more and --again go on with a search's results, and {search.id} is none"
+            )
+        place = str(search.directory) if search.is_elsewhere else search.id
+        return Further(place, self.more, self.again)
+
+
 def write_best(
     path: Path,
     search: Experiment,
     best: Sequence[TrialResult],
     selection: Selection,
-    with_references: bool,
+    finalists: Finalists,
 ) -> None:
-    """Write the file of finalists and, unless these are trained already, a configuration."""
+    """Write the file of finalists and, unless these are trained already, a configuration.
+
+    Raises:
+        ValueError: naming what there cannot be finalists of.
+        OSError: if a file cannot be written.
+    """
+    further = finalists.further(search)
     search_space = search.config.get("searchSpace")
     network = selection.network or _network(search_space)
     spec = NetworkSpec.from_parameter(network)
@@ -37,19 +68,21 @@ def write_best(
     if not selection.network:  # at the cost of the search
         selection = replace(selection, match=_match(search))
     blocks = [result.block for result in best]
-    if with_references:
+    if finalists.references:
         blocks += _references(spec.with_repeats(repeats), selection)
     match = selection.match and Match(*selection.match.target(spec.with_repeats(repeats)))
-    space = finalists_space(blocks, repeats, network, match)
+    space = finalists_space(blocks, repeats, network, *([match] if match else []))
     count = len(space["block"]["_value"])
     written = f"wrote {counted(count, 'block')} to {path}"
     if is_finalists(search_space) and not selection.network:  # these were trained to the end
         write_finalists(path, space)
         how = f"the winner on all data: blockqnn train {path} --rank 1 --validation test ..."
     else:
-        config = write_config(path, search, network, count)
+        config = write_config(path, search, network, count, further)
         write_finalists(path, space)
         written += f", and {config.path}, which trains them, N = {repeats}"
+        if further is not None:
+            written += f", and then goes on with {counted(further.trainings, 'training')}"
         how = _how_to_train(config)
     print(f"{written}\n{how}", file=sys.stderr)
 
@@ -57,7 +90,10 @@ def write_best(
 def _how_to_train(config: Written) -> str:
     create = f"blockqnn create {shlex.quote(str(config.path))}"
     if config.is_kept:
-        return f"{config.path} was there: of it, only maxTrialNumber has changed. Then: {create}"
+        return (
+            f"{config.path} was there: of it, only maxTrialNumber and what follows the finalists "
+            f"have changed. Then: {create}"
+        )
     if config.data.origin == "search":
         options = " ".join(config.data.options)
         return f"it trains on the search's data, {options}. Then: {create}"

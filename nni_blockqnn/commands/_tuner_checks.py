@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.commands._config_file import Finding, importable_from
-from nni_blockqnn.common.messages import shown
-from nni_blockqnn.exchange.finalists import check_grid, is_finalists
+from nni_blockqnn.common.messages import UserError
+from nni_blockqnn.exchange.finalists import FINALISTS_TUNER, Further, check_grid, is_finalists
 from nni_blockqnn.space.search_space import SearchSpace
 
 OUR_TUNERS = ("nni_blockqnn.tuner.BlockQNNTuner", "nni_blockqnn.BlockQNNTuner")
 REGISTERED_NAME = "BlockQNN"
-FINALISTS_TUNER = "nni_blockqnn.finalists_tuner.FinalistsTuner"
 
 
 def check_tuner(config: Any) -> Iterator[Finding]:
@@ -28,7 +29,8 @@ def check_tuner(config: Any) -> Iterator[Finding]:
     trains_finalists = tuner is not None and tuner.class_name == FINALISTS_TUNER
     if trains_finalists or (is_finalists(config.search_space) and not searches):
         yield _check_finalists_tuner(tuner)
-        level, message = check_grid(config.search_space, config.max_trial_number)
+        further = _further(tuner) if trains_finalists else None
+        level, message = check_grid(config.search_space, config.max_trial_number, further)
         yield Finding(level, "finalists", message)
     elif searches:
         yield _check_search(config)
@@ -81,10 +83,14 @@ def _check_search(config: Any) -> Finding:
 
 def _check_finalists_tuner(tuner: Any) -> Finding:
     if tuner is not None and tuner.class_name == FINALISTS_TUNER:
-        if tuner.class_args:
-            message = f"it takes no classArgs, got {shown(tuner.class_args)}: delete them"
-            return Finding("failure", "tuner", message)
+        try:
+            if (further := Further.of(tuner.class_args)) is not None:
+                find_experiment(further.search)
+        except (ValueError, UserError) as error:
+            return Finding("failure", "tuner", str(error))
         message = "it hands out each finalist once, across stops and kills"
+        if further is not None:
+            message += f", then {further.trainings} trainings that their results decide on"
         return Finding("ok", "tuner", message)
     ours = f"tuner: {{className: {FINALISTS_TUNER}, codeDirectory: .}}"
     if tuner is not None and tuner.name == "GridSearch":
@@ -95,6 +101,12 @@ def _check_finalists_tuner(tuner: Any) -> Finding:
     else:
         message = f"it is not one for finalists, so it is not checked; write {ours}"
     return Finding("warning", "tuner", message)
+
+
+def _further(tuner: Any) -> Further | None:
+    with suppress(ValueError):  # which the finding about the tuner names
+        return Further.of(tuner.class_args)
+    return None
 
 
 def _is_registered() -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.table import Table
 
@@ -26,7 +28,8 @@ from nni_blockqnn.results.status import Status, read_status
 def list(arguments: argparse.Namespace) -> int:  # noqa: A001, the command's name
     """Show this user's experiments, newest first. Those of other NNI projects are only counted."""
     console = TableConsole()
-    rows: dict[str, tuple[str, ...]] = {}
+    statuses: dict[str, Status] = {}
+    names: dict[str, str] = {}
     others, unreadable = 0, []
     for found in known_experiments():
         try:
@@ -35,9 +38,14 @@ def list(arguments: argparse.Namespace) -> int:  # noqa: A001, the command's nam
             if not is_of_blockqnn(found):
                 others += 1
             else:
-                rows[found.id] = (found.name, *_progress(read_status(read_results(found))))
+                statuses[found.id] = read_status(read_results(found))
+                names[found.id] = found.name
         except ExperimentDatabaseError as error:
             unreadable.append(str(error))
+    if arguments.json:
+        _show_json(statuses, names, unreadable)
+        return 0
+    rows = {one: (names[one], *_progress(status)) for one, status in statuses.items()}
     if rows:
         _show_rows(rows, console)
     else:
@@ -68,6 +76,15 @@ def stop(arguments: argparse.Namespace) -> int:
     results = read_results(find_experiment(str(experiment.directory)))
     print(f"experiment {experiment.id} is {read_status(results).text}; {_after(experiment)}")
     return 0
+
+
+def _show_json(
+    statuses: Mapping[str, Status], names: Mapping[str, str], unreadable: Iterable[str]
+) -> None:
+    records = [{"id": one, "name": names[one], **status.record} for one, status in statuses.items()]
+    print(json.dumps(records, indent=1))
+    for line in unreadable:
+        print(line, file=sys.stderr)
 
 
 def _after(experiment: Experiment) -> str:

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
-from collections.abc import Sequence
 
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch, resuming
 from nni_blockqnn.bridge.experiments import Experiment, find_experiment
-from nni_blockqnn.commands._checks import check_config
-from nni_blockqnn.commands._config_file import Finding, is_local, load_config
+from nni_blockqnn.commands._checks import Checks, check_config
+from nni_blockqnn.commands._config_file import is_local, load_config
+from nni_blockqnn.commands._host_checks import as_json, show_hosts
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.commands._tuner_checks import REGISTERED_NAME
+from nni_blockqnn.common.messages import counted
+from nni_blockqnn.exchange.kept_results import RESULT_NAME
+from nni_blockqnn.hosts.machine import machines_of_record
+from nni_blockqnn.hosts.results import fetch_files
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 
 def check(arguments: argparse.Namespace) -> int:
-    findings = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
-    return _show_findings(findings)
+    checks = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
+    if not arguments.json:
+        return _show_checks(checks)
+    found = [finding._asdict() for finding in checks.findings]
+    print(json.dumps({"findings": found, "hosts": as_json(checks.hosts)}, indent=2))
+    return _exit_code(checks)
 
 
 def create(arguments: argparse.Namespace) -> int:
-    findings = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
-    if _show_findings(findings) != 0:
+    checks = check_config(arguments.config, arguments.port, with_time=arguments.estimate)
+    if _show_checks(checks) != 0:
         return 1
     local = is_local(load_config(arguments.config))
     _show_launched(launch.start(arguments.config, arguments.port, loopback=local))
@@ -46,9 +55,22 @@ def resume_experiment(experiment: Experiment, port: int | None) -> launch.Launch
     service = experiment.config.get("trainingService", {})
     services = service if isinstance(service, list) else [service]
     local = all(one.get("platform") == "local" for one in services)
+    _fetch_results(experiment)
     launched = resuming.resume(experiment, port, loopback=local)
     _show_launched(launched)
     return launched
+
+
+def _fetch_results(experiment: Experiment) -> None:
+    """Copy what the trials of a remote search kept on their hosts, before its tuner looks here."""
+    machines = machines_of_record(experiment.config)
+    if not machines:
+        return
+    fetched = fetch_files(machines, experiment.directory, RESULT_NAME)
+    if fetched.files:
+        print(f"fetched {counted(fetched.files, 'result')} from the hosts")
+    for host, reason in fetched.failed.items():
+        print(f"warning: no results can be fetched from {host}: {reason}")
 
 
 def register(arguments: argparse.Namespace) -> int:
@@ -76,10 +98,16 @@ def _show_launched(launched: launch.Launched) -> None:
     )
 
 
-def _show_findings(findings: Sequence[Finding]) -> int:
+def _show_checks(checks: Checks) -> int:
     console = Console(highlight=False, soft_wrap=True)
-    for level, subject, message in findings:
+    if checks.hosts:
+        show_hosts(checks.hosts)
+    for level, subject, message in checks.findings:
         colour = _COLOURS[level]
         console.print(f"[{colour}]{level:>8}[/]  {subject}: ", end="")
         console.print(message, markup=False)
-    return 1 if any(finding.level == "failure" for finding in findings) else 0
+    return _exit_code(checks)
+
+
+def _exit_code(checks: Checks) -> int:
+    return 1 if any(finding.level == "failure" for finding in checks.findings) else 0

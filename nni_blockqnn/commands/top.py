@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -18,14 +19,17 @@ from nni_blockqnn.commands._status_display import (
     status_line,
 )
 from nni_blockqnn.commands._top_display import (
+    records,
     show_codes,
     show_csv,
     show_json,
     show_table,
 )
-from nni_blockqnn.commands._top_finalists import write_best
+from nni_blockqnn.commands._top_finalists import Finalists, write_best
+from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.closed_pipe import reader_may_go
-from nni_blockqnn.exchange.finalists import check_replaceable
+from nni_blockqnn.common.garbage import collection_paused
+from nni_blockqnn.exchange.finalists import MOST_FURTHER, check_replaceable
 from nni_blockqnn.results.experiment import (
     RANKINGS,
     Experiment,
@@ -34,6 +38,7 @@ from nni_blockqnn.results.experiment import (
     find_experiment,
     read_results,
 )
+from nni_blockqnn.results.problems import problem_groups
 from nni_blockqnn.results.status import Status, read_status
 
 _WATCH_SECONDS = 5.0
@@ -52,19 +57,24 @@ def top(arguments: argparse.Namespace) -> int:
         arguments.varied,
         read_results(find_experiment(arguments.finals)) if arguments.finals else None,
     )
-    _check_options(selection, output, arguments.references)
+    finalists = Finalists(arguments.references, arguments.more, arguments.again)
+    _check_options(selection, finalists, output)
     if arguments.watch:
-        if output is not None or arguments.format != "table":
-            raise ValueError("--watch follows the table: leave --output and --format out")
+        if output is not None or arguments.format != "table" or arguments.json:
+            raise ValueError("--watch follows the table: leave --output, --format and --json out")
         return _watch(find_experiment(arguments.experiment), selection)
-    results = read_results(find_experiment(arguments.experiment))
-    best = best_results(results, selection)
-    with reader_may_go():  # the finalists are written all the same
-        _show(results, best, selection, arguments.format)
+    with collection_paused():
+        results = read_results(find_experiment(arguments.experiment))
+        best = best_results(results, selection)
+        with reader_may_go():  # the finalists are written all the same
+            if arguments.json:
+                _show_object(results, best)
+            else:
+                _show(results, best, selection, arguments.format)
     if output is not None:
         if not best:
             raise ValueError(f"there are no finalists: {why_none(results, selection)}")
-        write_best(output, results.experiment, best, selection, arguments.references)
+        write_best(output, results.experiment, best, selection, finalists)
     return 0
 
 
@@ -77,6 +87,17 @@ def _show(results: Results, best: Sequence[TrialResult], selection: Selection, f
     (show_json if form == "json" else show_csv)(best)
     for line in problem_lines(results):
         print(line, file=sys.stderr)
+
+
+def _show_object(results: Results, best: Sequence[TrialResult]) -> None:
+    """All that the table shows."""
+    experiment = results.experiment
+    problems = [
+        {"count": group.count, "what": group.fate, "reason": group.reason, "trial": group.trial_id}
+        for group in problem_groups(results)
+    ]
+    found = {"id": experiment.id, "name": experiment.name, **read_status(results).record}
+    print(json.dumps(found | {"problems": problems, "best": records(best)}, indent=1))
 
 
 def _show_all(
@@ -150,7 +171,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an experiment that trained some of these blocks long: show the others by what a long "
         "training of each may be expected to bring (column expected: its accuracy)",
     )
-    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "csv"),
+        default="table",
+        help="json and csv are of the best blocks alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="for scripts: one JSON object of how the experiment stands, its problems and the best",
+    )
     parser.add_argument(
         "--watch", action="store_true", help="show it again and again until it is over, or Ctrl-C"
     )
@@ -170,6 +201,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add the hand-made blocks of the paper's Fig. 2, to compare with",
     )
     group.add_argument(
+        "--more",
+        type=int,
+        default=0,
+        metavar="K",
+        help="then train so many other networks of the search, chosen by what the finalists' long "
+        "trainings let expect of them (default: %(default)s)",
+    )
+    group.add_argument(
+        "--again",
+        type=int,
+        default=0,
+        metavar="K",
+        help="and the best so many from two more seeds, for one training may be a lucky one "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
         "--network",
         help="that they are trained in: preset or JSON of NetworkSpec's fields, its N included "
         "(default: the experiment's, with the N of the results)",
@@ -183,13 +230,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _check_options(selection: Selection, output: Path | None, references: bool) -> None:
+def _check_options(selection: Selection, finalists: Finalists, output: Path | None) -> None:
     if selection.k < 1:
         raise ValueError(f"--k is how many to show, 1 or more, got {selection.k}")
-    if output is None and (references or selection.network):
+    for name in ("more", "again"):
+        checked_integer(f"--{name}", getattr(finalists, name), 0, MOST_FURTHER)
+    if output is None and (finalists != Finalists() or selection.network):
         raise ValueError(
-            "--references and --network are of the finalists that --output FILE writes: add it, or "
-            "leave them out"
+            "--references, --more, --again and --network are of the finalists that --output FILE "
+            "writes: add it, or leave them out"
         )
     if selection.match is not None and not selection.network:
         raise ValueError(

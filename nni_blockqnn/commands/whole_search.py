@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--final-epochs", type=int, help="of the long trainings")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(
+        "--frontier",
+        action="store_true",
+        help="also find the best block for about half and about double the cost",
+    )
+    parser.add_argument(
+        "--remote",
+        type=Path,
+        metavar="HOSTS.yml",
+        help="a list of other machines that train instead of this one: host, user, and port, key "
+        "or password, python, gpus",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="print the plan and its times, and do nothing"
     )
 
@@ -74,26 +88,53 @@ def init(arguments: argparse.Namespace) -> int:
 
 
 def search(arguments: argparse.Namespace) -> int:
+    if arguments.dry_run:
+        return _dry_run(arguments)
+    return run_search(_request(arguments), arguments.output, arguments.port)
+
+
+def run_search(request: Request, output: Path, port: int | None) -> int:
+    """Go the whole way, shown on the screen; returns the exit code."""
     from rich.console import Console
 
     from nni_blockqnn.automl.answer import answer_lines
     from nni_blockqnn.automl.display import Display
-    from nni_blockqnn.automl.whole_way import run
+    from nni_blockqnn.automl.whole_way import has_begun, run
+    from nni_blockqnn.reports.text_graph import draw_text
 
-    if arguments.dry_run:
-        return _dry_run(arguments)
-    output = arguments.output
     is_finished = (output / "result.json").exists()
+    if request.remote is not None and not has_begun(output) and not _is_fit(request, output, port):
+        return 1
     try:
-        with _errors_of_data(), Display(Console(highlight=False)) as display:
-            answer = run(_request(arguments), output, display)
+        with _errors_of_data(), Display.on(Console(highlight=False)) as display:
+            answer = run(request, output, display, port)
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
     if is_finished:
         print(_EARLIER_SHOWN)
-    print("\n".join(answer_lines(answer, output)))
+    print(f"\n{draw_text(answer.block)}\n")
+    print("\n".join(answer_lines(answer, output, own_command())))
     return 0
+
+
+def _is_fit(request: Request, output: Path, port: int | None) -> bool:
+    """Whether `blockqnn check` finds nothing wrong, before other machines have to do with it."""
+    from nni_blockqnn.automl.configuration import plan_lines
+    from nni_blockqnn.automl.whole_way import initialise
+    from nni_blockqnn.commands.search import check
+
+    config = output / "search.yml"
+    if not config.exists():
+        with _errors_of_data():
+            print("\n".join(plan_lines(initialise(request, output, _tell))), flush=True)
+    return check(argparse.Namespace(config=config, port=port, estimate=False)) == 0
+
+
+def own_command() -> str:
+    """``blockqnn`` as this shell can find it: ``make demo`` does not activate its environment."""
+    own = Path(sys.executable).with_name("blockqnn")
+    return "blockqnn" if shutil.which("blockqnn") == str(own) else os.path.relpath(own)
 
 
 def _request(arguments: argparse.Namespace) -> Request:
@@ -110,6 +151,8 @@ def _request(arguments: argparse.Namespace) -> Request:
         finalists=arguments.finalists,
         final_epochs=arguments.final_epochs,
         seed=arguments.seed,
+        frontier=arguments.frontier,
+        remote=arguments.remote,
     )
 
 

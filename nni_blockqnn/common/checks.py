@@ -27,7 +27,8 @@ def is_number(value: Any) -> TypeGuard[float]:
     """Whether it is a real number that a finite float can hold; true and false are none."""
     if type(value) is float:
         return math.isfinite(value)
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    is_real = type(value) is int or isinstance(value, numbers.Real)
+    if not is_real or isinstance(value, bool):
         return False
     try:
         return math.isfinite(float(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -24,7 +24,7 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
             yield file
         return
     path = path.resolve()
-    scratch = path.with_name(f"{path.name}.tmp")
+    scratch = _scratch(path)
     try:
         with scratch.open("wb") as file:
             yield file
@@ -49,3 +49,20 @@ def write_whole(path: Path, content: bytes | str) -> None:
         file.write(
             content.encode(errors="backslashreplace") if isinstance(content, str) else content
         )
+
+
+def foreign_entries(folder: Path, own: Collection[str]) -> list[str]:
+    """The names in a folder, sorted, but for its own files and what a kill left of writing them.
+
+    Args:
+        folder: need not exist.
+        own: names of files.
+    """
+    if not folder.is_dir():
+        return []
+    known = {*own, *(_scratch(folder / name).name for name in own)}
+    return sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
+
+
+def _scratch(path: Path) -> Path:
+    return path.with_name(f"{path.name}.tmp")

@@ -11,10 +11,12 @@ from typing import TypeVar
 
 from filelock import FileLock
 
+from nni_blockqnn.data._progress import with_progress
 from nni_blockqnn.data.errors import DataError, one_line
 
 Found = TypeVar("Found")
 _PATIENCE = 60  # seconds without a byte
+_PIECE = 1 << 20  # bytes
 
 
 def find_or_download(
@@ -86,7 +88,10 @@ def fetch_file(urls: Iterable[str], md5: str, scratch: Path, target: Path) -> No
                 urllib.request.urlopen(request, timeout=_PATIENCE) as response,
                 partial.open("wb") as file,
             ):
-                shutil.copyfileobj(response, file)
+                length = response.length or 0
+                pieces = iter(lambda: response.read(_PIECE), b"")
+                for piece in with_progress(pieces, -(-length // _PIECE), f"{target.name}, MiB"):
+                    file.write(piece)
         except (OSError, http.client.HTTPException) as error:
             failure = error
             continue

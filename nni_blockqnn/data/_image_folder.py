@@ -11,6 +11,7 @@ import psutil
 from nni_blockqnn.data._arrays import Decoded, LabelledImages, Source
 from nni_blockqnn.data._class_folders import ClassFolders, Listed
 from nni_blockqnn.data._layout import Splits, find_splits
+from nni_blockqnn.data._progress import with_progress
 from nni_blockqnn.data._survey import misfits, survey
 from nni_blockqnn.data.errors import DataError
 from nni_blockqnn.data.image_files import read_image
@@ -91,7 +92,8 @@ def _read_all(splits: list[Listed], shape: tuple[int, int, int]) -> list[Labelle
     paths = [path for split in splits for path in split.paths]
     places = (image for array in arrays for image in array)
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-        errors = list(pool.map(_read_into, places, paths))
+        read = pool.map(_read_into, places, paths)
+        errors = list(with_progress(read, len(paths), "reads images"))
     broken = {path: error for path, error in zip(paths, errors, strict=True) if error is not None}
     if broken:
         raise FILES.broken(broken, f" of {len(paths):,}")

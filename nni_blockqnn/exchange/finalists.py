@@ -4,7 +4,7 @@ It has the keys of a search, ``block``, ``repeats`` and ``network``, but all of 
 choices of NNI. It also has ``space`` if the blocks have other kernels than the paper's, extra kinds
 of layers, or another encoding than "pcc", and ``match`` if their filters are scaled to a cost:
 a grid could not pair blocks with widths. :class:`~nni_blockqnn.finalists_tuner.FinalistsTuner`
-hands out each block once.
+hands out each block once, and then what :class:`Further` asks for.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.common.checks import checked_integer
 from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
-from nni_blockqnn.exchange.parameters import TrialTask, read_task, space_parameter
+from nni_blockqnn.exchange.parameters import TrialTask, read_match, read_task, space_parameter
 from nni_blockqnn.space.match import Match
 
 _EXAMPLES = {
@@ -29,10 +30,61 @@ _EXAMPLES = {
     "match": '["{\\"flops\\": 40000000}"]',
 }
 _KEYS = ("block", "repeats", "network", "match", "space")
+FINALISTS_TUNER = "nni_blockqnn.finalists_tuner.FinalistsTuner"
+MOST_FURTHER = 1_000
+"""Networks or seeds."""
+
+
+class Further(NamedTuple):
+    """What is trained after the finalists, as ``classArgs`` of their tuner name it.
+
+    Attributes:
+        search: the ID of the experiment whose results the finalists are of, or its folder.
+        more: further networks of the search, chosen by what the long trainings let expect.
+        again: the best so many of all are trained again.
+        seeds: trainings of each of these, the first one included.
+    """
+
+    search: str
+    more: int = 0
+    again: int = 0
+    seeds: int = 3
+
+    @classmethod
+    def of(cls, class_args: Any) -> Further | None:
+        """Checked ``classArgs``; ``None`` if there are none.
+
+        Raises:
+            ValueError: naming the argument, its value and what is allowed.
+        """
+        given = {} if class_args is None else class_args
+        if not isinstance(given, Mapping):
+            raise ValueError(f"classArgs must be an object, got {shown(class_args)}")
+        if unknown := sorted(set(map(str, given)) - set(cls._fields)):
+            raise ValueError(f"{unknown[0]} is none of its arguments: {', '.join(cls._fields)}")
+        if not given:
+            return None
+        if not isinstance(search := given.get("search"), str) or not search:
+            raise ValueError(
+                "search must be the ID of the experiment whose blocks are trained, got "
+                f"{shown(search)}"
+            )
+        lowest = {"more": 0, "again": 0, "seeds": 2}
+        numbers = {
+            name: checked_integer(name, given[name], lowest[name], MOST_FURTHER)
+            for name in lowest
+            if name in given
+        }
+        return cls(search, **numbers)
+
+    @property
+    def trainings(self) -> int:
+        """Those beside one of each finalist."""
+        return self.more + self.again * (self.seeds - 1)
 
 
 def finalists_space(
-    blocks: Sequence[Block], repeats: int, network: str, match: Match | None = None
+    blocks: Sequence[Block], repeats: int, network: str, *matches: Match
 ) -> dict[str, Any]:
     """NNI's search space of these blocks, in their order, each ``Block.key`` once.
 
@@ -40,7 +92,8 @@ def finalists_space(
         blocks: at least one, best first.
         repeats: the N of all their networks.
         network: a preset's name or JSON text of NetworkSpec's fields.
-        match: what each network costs, by its filters; ``None`` for the filters of the network.
+        matches: what each network costs, by its filters; none for the filters of the network.
+            Each block gets a network of each cost, of several costs each that it can come to.
     """
     distinct: dict[str, str] = {}
     for block in blocks:
@@ -50,8 +103,8 @@ def finalists_space(
         "repeats": [repeats],
         "network": [network],
     }
-    if match is not None:
-        values["match"] = [match.to_json()]
+    if matches:
+        values["match"] = [match.to_json() for match in matches]
     extra_kinds = sorted({name for block in blocks for name in block.extra_kinds})
     values |= {name: [text] for name, text in space_parameter(extra_kinds).items()}
     return {name: {"_type": "choice", "_value": choices} for name, choices in values.items()}
@@ -66,13 +119,29 @@ def is_finalists(search_space: Any) -> bool:
 def grid_of(search_space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The parameters of each trial, in the order in which they are sent.
 
+    Where there are several costs, a block is left out at those to which it cannot come.
+
     Raises:
-        ValueError: naming the key whose value is not a list of choices.
+        ValueError: naming the key whose value is not a list of choices, or what is wrong with a
+            block that is to be matched to several costs.
     """
     names = [*search_space]
-    choices = [_choices(search_space, name) for name in names]
-    for values in itertools.product(*choices):
-        yield dict(zip(names, values, strict=True))
+    choices = {name: _choices(search_space, name) for name in names}
+    is_open = len(choices.get("match", ())) > 1
+    for values in itertools.product(*choices.values()):
+        parameters = dict(zip(names, values, strict=True))
+        if not is_open or _comes_to_cost(parameters):
+            yield parameters
+
+
+def _comes_to_cost(parameters: Mapping[str, Any]) -> bool:
+    match = read_match(parameters["match"])
+    task = read_task({name: value for name, value in parameters.items() if name != "match"})
+    try:
+        match.network(task.block, task.spec)
+    except ValueError:
+        return False
+    return True
 
 
 def finalist_tasks(search_space: Mapping[str, Any]) -> list[TrialTask]:
@@ -91,17 +160,21 @@ def finalist_tasks(search_space: Mapping[str, Any]) -> list[TrialTask]:
 
 
 def check_grid(
-    search_space: Mapping[str, Any], trials: int | None
+    search_space: Mapping[str, Any], trials: int | None, further: Further | None = None
 ) -> tuple[Literal["ok", "warning", "failure"], str]:
     """How a check of the grid ends: "ok", "warning" or "failure", and a message.
 
     Args:
         trials: the experiment's maxTrialNumber.
+        further: what is trained after the grid.
     """
     try:
-        count = len(finalist_tasks(search_space))
+        grid = len(finalist_tasks(search_space))
+        if further is not None:
+            shared_parameters(search_space)
     except ValueError as error:
         return "failure", str(error)
+    count = grid + (further.trainings if further is not None else 0)
     if trials is not None and trials > count:
         return "warning", (
             f"there are {count}, but maxTrialNumber is {trials}: the experiment will not "
@@ -112,7 +185,28 @@ def check_grid(
             f"maxTrialNumber is {trials}: {count - trials} will not be trained; write "
             f"maxTrialNumber: {count}"
         )
-    return "ok", f"all {count} can be built"
+    if further is None:
+        return "ok", f"all {grid} can be built"
+    return "ok", f"all {grid} can be built, and {further.trainings} trainings follow"
+
+
+def shared_parameters(search_space: Mapping[str, Any]) -> dict[str, Any]:
+    """What the trials of a grid have in common: all but the block.
+
+    Raises:
+        ValueError: naming what has several values, or is not a list of choices.
+    """
+    shared = {}
+    for name in search_space:
+        values = _choices(search_space, name)
+        if name != "block" and len(values) > 1:
+            raise ValueError(
+                f"{name} has {len(values)} values, {shown(values)}; with classArgs.search it must "
+                "have one"
+            )
+        shared[name] = values[0]
+    shared.pop("block", None)
+    return shared
 
 
 def network_of_grid(search_space: Mapping[str, Any]) -> str:

@@ -44,7 +44,8 @@ def build_network(block: Block, spec: NetworkSpec) -> nn.Module:
     network = Hourglass(parts) if spec.frame == "upsample" else nn.Sequential(parts)
     initialise(network)
     if spec.frame == "upsample":  # maps that begin near zero, as most of a heat map is
-        nn.init.normal_(network.get_submodule("head.conv").weight, std=_HEAD_DEVIATION)
+        weight = network.get_parameter("head.conv.weight")
+        nn.init.normal_(weight, std=_HEAD_DEVIATION)
     return network
 
 

@@ -54,6 +54,19 @@ class FinalResults:
         self._networks.append(network)
         self._results.append(result)
 
+    def believe(self, pending: Sequence[Network]) -> None:
+        """Take networks in training as known, with what is expected of them."""
+        if not pending:
+            return
+        known = bool(self._results)
+        means = self.predict(pending).mean if known else self._early.mean(pending)
+        for network, mean in zip(pending, means, strict=True):
+            self.observe(network, float(mean))
+
+    def without_results(self) -> FinalResults:
+        """Another one of the same early results."""
+        return FinalResults(self._early, self._spread)
+
     def predict(self, networks: Sequence[Network]) -> FinalPrediction:
         """
         Raises:

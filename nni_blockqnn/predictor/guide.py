@@ -86,6 +86,14 @@ class Guide(Predictor):
         improvement = expected_improvement(mean, deviation, self._best)
         return [candidates[at] for at in np.argsort(-improvement, kind="stable")]
 
+    def deviation(self, networks: Sequence[Network], pending: Sequence[Network] = ()) -> np.ndarray:
+        """The posterior standard deviation of each network's result without its noise, (n,)."""
+        process = self._fitted()
+        return process.predict(
+            [self._features_of(network) for network in networks],
+            [self._features_of(network) for network in pending],
+        )[1]
+
     def mean(self, networks: Sequence[Network]) -> np.ndarray:
         """The posterior mean of each network, (n,)."""
         return self._fitted().predict([self._features_of(network) for network in networks])[0]

@@ -72,10 +72,12 @@ class Problem:
 
     Attributes:
         reason: what the trial reported, or what is wrong with its metric; one line.
+        block: the one that failed; None if the metric cannot be read.
     """
 
     trial_id: str
     reason: str
+    block: Block | None = None
 
 
 class MetricReader:
@@ -104,7 +106,7 @@ class MetricReader:
             value = self._value(metric)
             failure = parse_failure(value, self._encoding)
             if failure is not None:
-                self.failures.append(Problem(metric.trial_id, failure.reason))
+                self.failures.append(Problem(metric.trial_id, failure.reason, failure.block))
             else:
                 self.results[metric.trial_id] = self._result(metric, value)
         except MetricError as error:

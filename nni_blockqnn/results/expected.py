@@ -7,7 +7,7 @@ the luck out: it believes a result the more, the better those of similar network
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from nni_blockqnn.predictor.predictor import Network
 from nni_blockqnn.results.experiment import Experiment, Results, TrialResult
 
 if TYPE_CHECKING:
+    from nni_blockqnn.predictor.final_results import FinalResults
     from nni_blockqnn.predictor.guide import Guide
 
 FEWEST = 10
@@ -27,9 +28,11 @@ FEWEST = 10
 
 
 def has_predictor(experiment: Experiment) -> bool:
-    """Whether a predictor chose the search's blocks."""
+    """Whether a predictor chose the search's blocks, or the long trainings of some of them."""
     class_args = (experiment.config.get("tuner") or {}).get("classArgs") or {}
-    return isinstance(class_args, dict) and bool(class_args.get("predictor"))
+    return isinstance(class_args, dict) and bool(
+        class_args.get("predictor") or class_args.get("search")
+    )
 
 
 def with_expected(results: Results) -> Results:
@@ -41,10 +44,10 @@ def with_expected(results: Results) -> Results:
     known, guide = _known(results), _fitted(results)
     if guide is None:
         return results
-    networks = list(dict.fromkeys(map(_network, known)))
+    networks = list(dict.fromkeys(map(network_of, known)))
     sign = -1.0 if results.minimize else 1.0
     means = dict(zip(networks, sign * guide.mean(networks), strict=True))
-    trials = [replace(trial, expected=means.get(_network(trial))) for trial in results.trials]
+    trials = [replace(trial, expected=means.get(network_of(trial))) for trial in results.trials]
     return replace(results, trials=tuple(trials))
 
 
@@ -58,7 +61,7 @@ def varied_results(best: Sequence[TrialResult], k: int, results: Results) -> lis
     known = [trial for trial in best if trial.flops and trial.params]
     if guide is None:
         return list(best[:k])
-    return [known[at] for at in varied(list(map(_network, known)), k, guide)]
+    return [known[at] for at in varied(list(map(network_of, known)), k, guide)]
 
 
 def next_finalists(
@@ -75,26 +78,23 @@ def next_finalists(
     Raises:
         ValueError: if there is nothing to predict from.
     """
-    from nni_blockqnn.predictor.final_results import FinalResults
-
-    guide = _fitted(results)
-    networks = {trial.block.key: _network(trial) for trial in _known(results)}
+    networks = {trial.block.key: network_of(trial) for trial in _known(results)}
     long = [
         (networks[trial.block.key], trial.accuracy)
         for trial in finals.trials
         if trial.block.key in networks and trial.accuracy is not None
     ]
-    if guide is None or not long:
+    final = final_model(results, {})
+    if final is None or not long:
         raise ValueError(
             f"{finals.experiment.id} has {counted(len(long), 'long training')} of blocks of "
             f"{results.experiment.id}, and that has {counted(len(_known(results)), 'result')} with "
             f"FLOPs and params: one of the first and {FEWEST} of the second are needed"
         )
-    final = FinalResults(guide, float(np.std([trial.reward for trial in _known(results)])))
     for network, accuracy in long:
         final.observe(network, accuracy)
     trained = {network for network, _ in long}
-    left = {_network(trial): trial for trial in best if trial.flops and trial.params}
+    left = {network_of(trial): trial for trial in best if trial.flops and trial.params}
     ranked = final.rank([network for network in left if network not in trained])
     means = final.predict(ranked).mean if ranked else ()
     return [
@@ -103,28 +103,47 @@ def next_finalists(
     ]
 
 
+def final_model(results: Results, costs: Mapping[Network, Cost]) -> FinalResults | None:
+    """What predicts long trainings of a search's networks; ``None`` if it has too few results.
+
+    Args:
+        costs: of networks that the search may not have trained.
+    """
+    from nni_blockqnn.predictor.final_results import FinalResults
+
+    guide = _fitted(results, costs)
+    if guide is None:
+        return None
+    return FinalResults(guide, float(np.std([trial.reward for trial in _known(results)])))
+
+
 def _known(results: Results) -> list[TrialResult]:
     """Those of which a predictor can learn, oldest first."""
     known = [trial for trial in results.trials if trial.flops and trial.params]
     return sorted(known, key=lambda trial: trial.finished)
 
 
-def _fitted(results: Results) -> Guide | None:
-    """A predictor that has learnt from the results; ``None`` if they are too few."""
+def _fitted(results: Results, costs: Mapping[Network, Cost] | None = None) -> Guide | None:
+    """A predictor that has learnt from the results; ``None`` if they are too few.
+
+    Args:
+        costs: of further networks.
+    """
     from nni_blockqnn.predictor.guide import Guide  # SciPy takes a while, and few ask
 
     known = _known(results)
     if len(known) < FEWEST:
         return None
-    costs = {_network(trial): _cost(trial) for trial in known}
-    guide = Guide(lambda block, repeats: costs[block, repeats])
+    every = {**(costs or {}), **{network_of(trial): _cost(trial) for trial in known}}
+    guide = Guide(lambda block, repeats: every[block, repeats])
     sign = -1.0 if results.minimize else 1.0
     for trial in known:
-        guide.observe(_network(trial), sign * trial.reward)
+        guide.observe(network_of(trial), sign * trial.reward)
     return guide
 
 
-def _network(trial: TrialResult) -> Network:
+def network_of(trial: TrialResult) -> Network:
+    """As a predictor knows it."""
     return trial.block, trial.repeats or 0
 
 

@@ -68,10 +68,9 @@ def _problems(results: Results) -> Iterator[_Problem]:
     reported: dict[str, _Problem] = {}
     for fate, problems in (("unreadable", results.malformed), ("failed", results.failures)):
         reported |= {one.trial_id: _Problem(fate, one.reason, one.trial_id) for one in problems}
-    for trial in _trials(experiment):
+    reported = {name: problem for name, problem in reported.items() if name not in counted}
+    for trial in _trials(experiment, counted):
         problem = reported.pop(trial.id, None)
-        if trial.id in counted:
-            continue
         if problem is not None:
             yield problem
         elif trial.status in TRIAL_ENDED:
@@ -79,14 +78,16 @@ def _problems(results: Results) -> Iterator[_Problem]:
             if trial.status == FAILED:
                 why = _last_line(_stderr(experiment, trial.id)) or why
             yield _Problem(fate, why, trial.id)
-    yield from (problem for problem in reported.values() if problem.trial_id not in counted)
+    yield from reported.values()
 
 
-def _trials(experiment: Experiment) -> list[Trial]:
-    """None if the database is not here."""
+def _trials(experiment: Experiment, counted: set[str]) -> list[Trial]:
+    """Those without a result; none if the database is not here."""
     if not database_in(experiment.directory).is_file():
         return []
-    return read_trials(experiment.directory, with_log=True, with_parameters=False)
+    return read_trials(
+        experiment.directory, with_log=True, with_parameters=False, leave_out=counted
+    )
 
 
 def _stderr(experiment: Experiment, trial_id: str) -> Path | None:

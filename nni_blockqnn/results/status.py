@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,11 @@ class Status:
     def is_over(self) -> bool:
         """Whether nothing more will happen unless a user acts."""
         return self.state not in ("starting", "running")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The attributes, as JSON values."""
+        return asdict(self)
 
     @property
     def text(self) -> str:

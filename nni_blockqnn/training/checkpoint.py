@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from nni_blockqnn.common.files import replaced
+from nni_blockqnn.training.results import EpochResult
 
 SECONDS_BETWEEN = 10.0
 """A training shorter than this is repeated faster than it is written."""
@@ -68,6 +69,13 @@ class Checkpoint:
             )
         return None
 
+    def epochs(self) -> list[EpochResult]:
+        """The results of the epochs that :meth:`load` would bring, without reading the weights."""
+        for path in (self.path, self.inherited):
+            if path is not None and (saved := _mapped(path)).get("fingerprint") == self.fingerprint:
+                return [EpochResult(**epoch) for epoch in saved["state"].get("epochs", ())]
+        return []
+
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
 
@@ -77,8 +85,14 @@ def read_fingerprint(path: Path) -> str | None:
 
     ``None`` if it cannot be read.
     """
+    found = _mapped(path).get("fingerprint")
+    return None if found is None else str(found)
+
+
+def _mapped(path: Path) -> dict[str, Any]:
+    """What the file holds, with tensors that are not read yet; empty if it cannot be read."""
     try:
         saved = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-        return str(saved["fingerprint"])
     except Exception:  # as above; another trial's file may also be gone by now
-        return None
+        return {}
+    return saved if isinstance(saved, dict) else {}

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from nni_blockqnn import __version__
+from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import DataError, ImageData
@@ -67,6 +69,8 @@ def run(
         if metric is None:
             if files is not None:
                 _inherit_checkpoint(files, task)
+                for epoch in files.checkpoint.epochs():  # what a copy, or a kill, left out
+                    _report_intermediate(arguments.metric, epoch)
             metric = train_and_measure(task, arguments, files, started)
     except (DataError, TrainingError, ValueError) as error:
         if under_nni:  # before it prints, which may fail too
@@ -214,10 +218,15 @@ def _report_epoch(purpose: Task, metric: str, log: TensorBoardLog, epoch: EpochR
         flush=True,
     )
     if channel.runs_under_nni():
-        loss = {"loss": epoch.loss} if math.isfinite(epoch.loss) else {}
-        value = epoch.value(metric)
-        channel.report_intermediate({"default": value, "epoch": epoch.epoch} | loss)
+        _report_intermediate(metric, epoch)
     log.write_epoch(epoch)
+
+
+def _report_intermediate(metric: str, epoch: EpochResult) -> None:
+    """At the epoch's own place, so that the curve is whole after a kill and after a restart."""
+    loss = {"loss": epoch.loss} if math.isfinite(epoch.loss) else {}
+    value = epoch.value(metric)
+    channel.report_intermediate({"default": value, "epoch": epoch.epoch} | loss, epoch.epoch - 1)
 
 
 def _measured(trained: Trained) -> dict[str, Any]:
@@ -237,6 +246,9 @@ def _measured(trained: Trained) -> dict[str, Any]:
         "params": sum(p.numel() for p in result.network.parameters()),
         "density": block.density,
         "block": block.to_json(),
+        "shape": block_shape(block),
+        "layers": len(block.layers),
+        "convolutions": sum(kind.outputs == "filters" for kind in block.kinds),
         "encoding": block.encoding,
         "repeats": spec.repeats,
         "block_flops": block_cost(block, spec).flops,
@@ -258,6 +270,16 @@ def _measured(trained: Trained) -> dict[str, Any]:
     if task.repetition:
         metric["repetition"] = task.repetition
     return metric if task.episode is None else metric | {"episode": task.episode}
+
+
+def block_shape(block: Block) -> str:
+    """The layers in words, such as "2 conv3, conv5, add", for a column of NNI's web UI."""
+    names = [
+        f"{kind.name}{layer.kernel or ''}"
+        for kind, layer in zip(block.kinds, block.layers, strict=True)
+    ]
+    counts = Counter(names).items()
+    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts)
 
 
 def _versions() -> str:

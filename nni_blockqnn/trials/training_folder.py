@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.files import foreign_entries, write_whole
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.export import ExportError, load_described
 from nni_blockqnn.training import Checkpoint, TrainingArguments
@@ -124,7 +124,7 @@ class TrainingFolder:
         """
         file = self.path / _IDENTITY_NAME
         if not file.exists():
-            if self.path.exists() and not _is_empty(self.path):
+            if self.path.exists() and not self._is_free():
                 raise ValueError(f"{self.path} is no folder of a training and not empty: {_REMEDY}")
             return None
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -138,9 +138,8 @@ class TrainingFolder:
                 )
         return found
 
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and all(entry.name == _LOCK_NAME for entry in path.iterdir())
+    def _is_free(self) -> bool:
+        return self.path.is_dir() and not foreign_entries(self.path, {_LOCK_NAME, _IDENTITY_NAME})
 
 
 def _text(identity: Mapping[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from nni_shell import Nni, Running
+from small_disk import fill, small_disk
 from soak import notes, start, tuner_process
 from soak_outcome import Outcome, examine
 
@@ -111,25 +112,3 @@ def read_only(running: Running) -> Iterator[None]:
         yield
     finally:
         subprocess.run([*permit, *paths], capture_output=True)
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "small-disk", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"a disk of its own cannot be mounted: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        for size in (4096, 1):
-            try:
-                while file.write(bytes(size)):
-                    pass
-            except OSError:
-                continue

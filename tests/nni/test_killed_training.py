@@ -16,6 +16,7 @@ from nni_shell import Nni, Running, kill, write_config
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.bridge.database import read_metrics
 from nni_blockqnn.bridge.experiments import find_experiment
 from nni_blockqnn.commands._tuner_checks import FINALISTS_TUNER
 from nni_blockqnn.exchange.finalists import finalists_space
@@ -61,6 +62,12 @@ def test_a_killed_trial_and_a_killed_manager_cost_no_epochs(nni: Nni, tmp_path: 
     assert result.trial_id == copy
     assert result.block == RESIDUAL
     assert [job["status"] for job in running.trials()] == ["USER_CANCELED", "SUCCEEDED"]
+    curve = {
+        metric.sequence: metric.value["epoch"]
+        for metric in read_metrics(running.directory, "PERIODICAL")
+        if metric.trial_id == copy
+    }
+    assert curve == {number: number + 1 for number in range(EPOCHS)}  # whole in the web UI
 
     assert whole.wait() == 0
     assert sha256(Path(result.metric["network_folder"])) == sha256(tmp_path / "whole")

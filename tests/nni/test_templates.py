@@ -43,7 +43,7 @@ def config(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     """As NNI loads it, beside finalists, in a home with the SSH key that one template names."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh" / "id_rsa").touch()  # NNI only asks whether there is one
+    (tmp_path / ".ssh" / "id_ed25519").touch()  # NNI only asks whether there is one
     network = template.stem.removeprefix("train_top_") if template in FINALS else "cifar100"
     space = finalists_space([*NAMED_BLOCKS.values()], NetworkSpec(network).repeats, network)
     write_finalists(tmp_path / "finalists.json", space)

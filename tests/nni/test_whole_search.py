@@ -1,10 +1,11 @@
-"""``blockqnn search`` from images to a network in use, cut off on the way."""
+"""From images to a network in use: one search, cut off on the way, and all that reads it."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -12,56 +13,67 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
-from nni_shell import SCRIPTS, WAITING_SECONDS, Nni, Running
+from nni_shell import ROOT, SCRIPTS, WAITING_SECONDS, Nni, Running, free_port, plain
 from PIL import Image
 
 from nni_blockqnn.data import Split, load_dataset
 
-ARGUMENTS = (
-    *("digits", "--hours", "0.5", "--trials", "5", "--budget", "small"),
-    *("--finalists", "1", "--final-epochs", "2"),
-)
-TRIALS, FINALISTS = 5, 3
+NOTEBOOK = ROOT / "examples" / "one_command.ipynb"
+TRIALS, FINALISTS, EPOCHS = 4, 4, 12
+"""Of the demo as it is called here; two of the finalists are hand-made."""
+SAME = ("digits", "--hours", "0.25", "--gpus", "0", "--final-epochs", str(EPOCHS))
+"""What the demo asks for, beside the options below; the notebook asks for all of it."""
+OPTIONS = ("--trials", str(TRIALS), "--concurrency", "2", "-o", "found")
 
 
 @pytest.mark.slow
 def test_it_goes_on_wherever_it_was_cut_off(nni: Nni, tmp_path: Path) -> None:
     output = tmp_path / "found"
-    written = nni.run("blockqnn", "init", *ARGUMENTS, "-o", output)
+    written = nni.run("blockqnn", "init", *SAME, *OPTIONS, cwd=tmp_path)
     assert written.returncode == 0, written.stderr
     shorten(output / "search.yml")
-    command = ["search", *ARGUMENTS, "-o", str(output)]
 
-    cut_off(nni, command, lambda: has_result(nni))  # the experiment goes on without it
+    stopped = Demo(nni, tmp_path)
+    stopped.wait_until(lambda: bool(nni.listed()))  # nnictl has not come back yet
+    stopped.is_stopped_by_ctrl_c()
+    killed = Demo(nni, tmp_path)
+    killed.wait_until(lambda: has_result(nni))
+    killed.kill()  # the experiment goes on without it
     (search,) = nni.listed()
     nni.processes(search)[0].kill()  # NNI's manager
-    cut_off(nni, command, lambda: (output / "winner.json").exists())
+    killed = Demo(nni, tmp_path)
+    killed.wait_until(lambda: (output / "winner.json").exists())
+    said = killed.kill()
+    assert "the search goes on" in said
+    assert re.search(rf"NNI experiment {search}; its web UI: http://127\.0\.0\.1:\d+", said)
     assert not (output / "result.json").exists()
     assert not any(nni.processes(name) for name in nni.listed())
 
-    finished = nni.run("blockqnn", *command)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    shown = in_the_notebook(nni, tmp_path)
     result = json.loads((output / "result.json").read_text(encoding="utf-8"))
-    assert (result["trials"], result["epochs"], result["tested"]) == (TRIALS, 2, 359)
-    assert result["rows"][0]["name"] == "winner"
-    assert {"residual", "inception"} & {row["name"] for row in result["rows"]}
-    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in result["rows"])
+    assert (result["trials"], result["epochs"], result["tested"]) == (TRIALS, EPOCHS, 359)
+    rows = result["rows"]
+    assert rows[0]["name"] == "winner"
+    assert {"residual", "inception"} & {row["name"] for row in rows}
+    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
     assert set(result["experiments"].values()) == set(nni.listed())
-    for name in (
-        *("report.html", "finalists.html", "block.svg", "block.png", "results.csv", "trials.csv"),
-        *("network/model.py", "network/README.md", "search.yml", "finalists.yml", "reproduce.sh"),
-    ):
-        assert (output / name).stat().st_size > 0, name
+    assert result["seconds"] > 0
+    assert result["planned_seconds"] > 0
+    assert f"({rows[0]['accuracy']}, Block(" in shown
+    assert len(re.findall(r"^\w+ +\d+\.\d\d %  ", shown, re.MULTILINE)) == len(rows)
+    assert "<svg" in shown
+    assert f"\n{rows[0]['params']}\n" in shown
+    has_everything(nni, output, search)
 
-    again = nni.run("blockqnn", *command)
-    assert again.returncode == 0
-    assert again.stdout.splitlines()[1:] == finished.stdout.splitlines()[-len(lines_of(again)) :]
-    other = nni.run("blockqnn", *command[:-2], "--seed", "1", "-o", output)
-    assert (other.returncode, other.stdout) == (1, "")
-    assert "seed was 0, now it is 1" in other.stderr
-
-    predicts_digits(nni, output, tmp_path / "images", result["rows"][0]["accuracy"])
+    again = nni.run("blockqnn", "demo", *OPTIONS, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "this search is finished" in again.stdout
+    assert f"{rows[0]['accuracy']:.2f} % of 359 test images are right" in again.stdout
+    assert f"  blockqnn top {search}" in re.sub(" {2,}", "  ", again.stdout)
+    assert set(result["experiments"].values()) == set(nni.listed())  # no other was started
+    predicts_digits(nni, output, tmp_path / "images", rows[0]["accuracy"])
 
 
 def shorten(config: Path) -> None:
@@ -72,27 +84,49 @@ def shorten(config: Path) -> None:
     config.write_text(changed, encoding="utf-8")
 
 
-def lines_of(shown: subprocess.CompletedProcess) -> list[str]:
-    """The answer, without the line before it."""
-    return shown.stdout.splitlines()[1:]
+class Demo:
+    """``blockqnn demo`` that runs in a folder."""
+
+    def __init__(self, nni: Nni, folder: Path) -> None:
+        self._nni = nni
+        self._process = subprocess.Popen(
+            [SCRIPTS / "blockqnn", "demo", *OPTIONS, "--port", str(free_port())],
+            cwd=folder,
+            env=nni.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=heed_ctrl_c,
+        )
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAITING_SECONDS
+        while not reached():
+            assert self._process.poll() is None, self._process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def kill(self) -> str:
+        """Kill it alone; returns what it has said."""
+        self._process.kill()
+        return plain(self._process.communicate()[0])
+
+    def is_stopped_by_ctrl_c(self) -> None:
+        (experiment_id,) = self._nni.listed()
+        left = self._nni.processes(experiment_id)
+        os.killpg(self._process.pid, signal.SIGINT)  # as a terminal does: to all in its foreground
+        said = self._process.communicate(timeout=WAITING_SECONDS)[0]
+        assert self._process.returncode == 130, said
+        assert "Traceback" not in said
+        assert "stopped; the same command goes on" in said
+        left += self._nni.processes(experiment_id)
+        assert not psutil.wait_procs(left, timeout=60)[1]
 
 
-def cut_off(nni: Nni, command: list[str], reached: Callable[[], bool]) -> None:
-    """Start the command, and kill it once something is reached."""
-    running = subprocess.Popen(
-        [str(SCRIPTS / "blockqnn"), *command],
-        env=nni.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    deadline = time.monotonic() + WAITING_SECONDS
-    while not reached():
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
+def heed_ctrl_c() -> None:
+    """A shell makes its background jobs ignore it, and pytest may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def has_result(nni: Nni) -> bool:
@@ -100,6 +134,29 @@ def has_result(nni: Nni) -> bool:
         directory = nni.home / "nni-experiments" / name
         return bool(Running(name, entry["port"], directory).journal("result"))
     return False
+
+
+def in_the_notebook(nni: Nni, folder: Path) -> str:
+    """What the notebook shows, which goes on with the search in ``found``."""
+    runner = Path(__file__).with_name("run_notebook.py")
+    ran = nni.run("python", runner, NOTEBOOK, cwd=folder)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return plain(ran.stdout)
+
+
+def has_everything(nni: Nni, output: Path, search: str) -> None:
+    for name in (
+        *("report.html", "finalists.html", "block.svg", "block.png", "results.csv", "trials.csv"),
+        *("network/model.py", "network/README.md", "search.yml", "finalists.yml", "reproduce.sh"),
+    ):
+        assert (output / name).stat().st_size > 0, name
+    report = (output / "report.html").read_text(encoding="utf-8")
+    assert search in report
+    assert f"<dd>finished: {TRIALS} of {TRIALS} trials done</dd>" in report
+    assert "Test accuracy, winner" in report
+    listed = plain(nni.run("blockqnn", "list").stdout)
+    assert re.search(rf"{search} .* finished .* {TRIALS} of {TRIALS}", listed)
+    assert len(re.findall(rf" finished .* {FINALISTS} of {FINALISTS}", listed)) >= 1
 
 
 def predicts_digits(nni: Nni, found: Path, folder: Path, accuracy: float) -> None:

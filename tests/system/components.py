@@ -12,6 +12,9 @@ import pytest
 DEBIAN_PACKAGES = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nsenter": "util-linux",
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
 }

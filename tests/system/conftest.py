@@ -1,4 +1,4 @@
-"""The browser and the SSH server."""
+"""The browser, the SSH server and the hosts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, chromium
+from cluster import Cluster, cluster
 from local_sshd import SshServer, sshd
 
 
@@ -31,3 +32,9 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def ssh_server(tmp_path: Path) -> Iterator[SshServer]:
     with sshd(tmp_path / "remote") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("hosts"), 3) as running:
+        yield running

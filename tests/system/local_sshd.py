@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,18 @@ import psutil
 from components import require
 from nni_shell import free_port
 
-from nni_blockqnn.bridge.ports import is_free
-
 _PATIENCE_SECONDS = 60
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
 
 
 @dataclass(frozen=True)
 class SshServer:
-    """A server on 127.0.0.1 that gives its users another home than the machine does."""
+    """A server that gives its users another home than the machine does."""
 
     port: int
     key: Path
     home: Path
+    address: str = "127.0.0.1"
 
     @property
     def user(self) -> str:
@@ -40,17 +40,25 @@ class SshServer:
 
 
 @contextmanager
-def sshd(directory: Path) -> Iterator[SshServer]:
+def sshd(
+    directory: Path, address: str = "127.0.0.1", within: Sequence[str] = ()
+) -> Iterator[SshServer]:
+    """
+    Args:
+        within: what starts the server where the address is, such as `nsenter --net=FILE --`.
+    """
     program = require("sshd")
     home = directory / "home"
-    home.mkdir(parents=True)
-    host_key, user_key = directory / "host_key", directory / "id_rsa"
-    _make_key(host_key, "ed25519")
-    _make_key(user_key, "rsa", "-m", "PEM")
-    server = SshServer(free_port(), user_key, home)
+    home.mkdir(parents=True, exist_ok=True)
+    host_key, user_key = directory / "host_key", directory / "id_ed25519"
+    _make_key(host_key)
+    _make_key(user_key)
+    server = SshServer(free_port(), user_key, home, address)
+    # of a checkout that is not the installed one
+    path = f" PYTHONPATH={os.environ['PYTHONPATH']}" if "PYTHONPATH" in os.environ else ""
     config = directory / "sshd_config"
     config.write_text(
-        f"ListenAddress 127.0.0.1:{server.port}\n"
+        f"ListenAddress {address}:{server.port}\n"
         f"HostKey {host_key}\n"
         f"AuthorizedKeysFile {user_key.with_suffix('.pub')}\n"
         "PidFile none\n"
@@ -59,12 +67,12 @@ def sshd(directory: Path) -> Iterator[SshServer]:
         "PasswordAuthentication no\n"
         "Subsystem sftp internal-sftp\n"
         # NNI's worker says pip install --upgrade nni first; here nothing is to be downloaded.
-        f"SetEnv HOME={home} PIP_NO_INDEX=1 OMP_NUM_THREADS=1\n"
+        f"SetEnv HOME={home} PIP_NO_INDEX=1 OMP_NUM_THREADS=1{path}\n"
     )
     with _privilege_separation_directory(), (directory / "sshd.log").open("w") as log:
-        process = subprocess.Popen([program, "-D", "-e", "-f", config], stderr=log)
+        process = subprocess.Popen([*within, program, "-D", "-e", "-f", config], stderr=log)
         try:
-            _wait_until_it_listens(process, server.port, directory / "sshd.log")
+            _wait_until_it_listens(process, server, directory / "sshd.log")
             yield server
         finally:
             for left in server.processes():
@@ -73,17 +81,23 @@ def sshd(directory: Path) -> Iterator[SshServer]:
             process.wait(_PATIENCE_SECONDS)
 
 
-def _make_key(path: Path, kind: str, *options: str) -> None:
-    command = [str(require("ssh-keygen")), "-q", "-t", kind, *options, "-N", "", "-f", str(path)]
+def _make_key(path: Path) -> None:
+    command = [str(require("ssh-keygen")), "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
     subprocess.run(command, check=True)
 
 
-def _wait_until_it_listens(process: subprocess.Popen, port: int, log: Path) -> None:
+def _wait_until_it_listens(process: subprocess.Popen, server: SshServer, log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while is_free(port):
+    while not _listens(server):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
+
+
+def _listens(server: SshServer) -> bool:
+    with socket.socket() as connection:
+        connection.settimeout(1)
+        return connection.connect_ex((server.address, server.port)) == 0
 
 
 @contextmanager

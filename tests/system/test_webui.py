@@ -66,6 +66,9 @@ def test_every_chart_of_the_trials_is_drawn(search: Search, browser: Browser) ->
         (chart, *_) = browser.wait_for("[role=tabpanel][aria-hidden=false] canvas")
         browser.screenshot(f"webui_{tab.replace(' ', '_').lower()}")
         assert colours(chart) > 5, f"the chart of {tab} is blank"
+        if tab == "Hyper-parameter":
+            axes = {axis.text for axis in browser.wait_for("[role=tabpanel] .dimension .label")}
+            assert {"layers", "convolutions", "flops", "accuracy"} <= axes
     assert own_errors(browser) == []
 
 

@@ -21,7 +21,17 @@ PAPER = {"common", "blocks", "network", "space", "predictor", "q_learning", "cal
 """Knows numpy, scipy and networkx; no torch, no NNI, no files."""
 PYTORCH = {"data", "tasks", "model_space", "training", "export"}
 """Knows torch; never NNI."""
-NNI = {"exchange", "record", "results", "bridge", "trials", "commands", "reports", "automl"}
+NNI = {
+    "exchange",
+    "record",
+    "results",
+    "bridge",
+    "trials",
+    "commands",
+    "reports",
+    "automl",
+    "hosts",
+}
 ENTRY_POINTS = {"__main__", "cli", "tuner", "finalists_tuner", "trial"}
 """Modules that people and configurations name, so they stay at the top."""
 
@@ -41,18 +51,19 @@ ARROWS = {
     "exchange": "blocks common network q_learning space",
     "record": "blocks common q_learning",
     "bridge": "common",
+    "hosts": "common",
     "results": "blocks bridge common exchange network predictor q_learning record space",
     "trials": "blocks bridge common data exchange export model_space network reports tasks "
     "training",
     "reports": "blocks calibration common export network results training",
     "automl": "blocks bridge common data exchange export model_space network reports results space "
     "training trials",
-    "commands": "automl blocks bridge calibration common data exchange export model_space network "
-    "q_learning reports results space tasks training trials",
-    "tuner": "common exchange q_learning record space",
-    "finalists_tuner": "bridge exchange",
+    "commands": "automl blocks bridge calibration common data exchange export hosts model_space "
+    "network q_learning reports results space tasks training trials",
+    "tuner": "bridge common exchange hosts q_learning record space",
+    "finalists_tuner": "bridge exchange results",
     "trial": "bridge common trials",
-    "cli": "common",
+    "cli": "commands common",
     "__main__": "cli common",
 }
 """What each room and each entry point imports. An arrow that is not here is a decision to take."""

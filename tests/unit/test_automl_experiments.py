@@ -12,6 +12,7 @@ from test_experiments import final, make_experiment
 
 from nni_blockqnn.automl import _experiments
 from nni_blockqnn.automl._experiments import (
+    Stage,
     StageError,
     carry_out,
     check_results,
@@ -86,9 +87,8 @@ def stage(
             for name in names:
                 monkeypatch.setattr(module, name, getattr(nni, name))
         monkeypatch.setattr(_experiments.time, "sleep", lambda seconds: None)
-        return lambda: carry_out(
-            folder, "search", folder.config, lambda results, url: seen.append(url)
-        )
+        search = Stage(folder, "search", folder.config)
+        return lambda: carry_out(search, lambda results, url: seen.append(url))
 
     return make
 
@@ -131,8 +131,43 @@ def test_a_manager_that_dies_meanwhile_is_started_again(stage: Any) -> None:
 
 def test_one_that_dies_again_and_again_is_given_up(stage: Any) -> None:
     nni = FakeNni(*["GONE"] * 20)
-    with pytest.raises(StageError, match=r"experiment of the search ended 6 times \(GONE\)"):
+    said = r"experiment of the search ended 6 times without a new result \(GONE\)"
+    with pytest.raises(StageError, match=said):
         stage(nni)()
+
+
+def test_one_that_dies_now_and_then_is_not_given_up(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nni = FakeNni(*["GONE"] * 20, "DONE")
+    run = stage(nni)
+    read = _experiments.read_results
+
+    def with_more_each_time(experiment: Any) -> Results:
+        results = read(experiment)
+        return replace(results, trials=results.trials * len(nni.calls))
+
+    monkeypatch.setattr(_experiments, "read_results", with_more_each_time)
+    run()
+    assert nni.calls == ["start", *["resume"] * 20, "stop"]
+
+
+def test_a_manager_that_is_too_busy_to_answer_is_left_alone(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nni = FakeNni("RUNNING", *["GONE"] * 30, "RUNNING", *["GONE"] * 30, "DONE")
+    monkeypatch.setattr(_experiments, "find_manager", lambda experiment: object())
+    stage(nni)()
+    assert nni.calls == ["start", "stop"]
+
+
+def test_a_manager_that_never_answers_again_is_replaced(
+    stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nni = FakeNni(*["GONE"] * 31, "DONE")
+    monkeypatch.setattr(_experiments, "find_manager", lambda experiment: object())
+    stage(nni)()
+    assert nni.calls == ["start", "resume", "stop"]
 
 
 def test_a_tuner_without_further_blocks_ends_it(stage: Any) -> None:
@@ -204,4 +239,5 @@ def test_nothing_is_run_again_where_nothing_was_lost(
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = SearchFolder(tmp_path / "found")
     folder.claim(Request("digits", 1.0), "data")
-    assert run_lost_again(folder, "finalists", folder.config, lambda results, url: None) is None
+    finalists = Stage(folder, "finalists", folder.config)
+    assert run_lost_again(finalists, lambda results, url: None) is None

@@ -7,25 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from test_experiments import final, make_experiment
 
-from nni_blockqnn.automl._finals import (
-    final_epochs,
-    read_winners,
-    write_finals,
-    write_winners,
-)
+from nni_blockqnn.automl._chosen import by_cost, read_winners, write_winners
+from nni_blockqnn.automl._finals import final_epochs, write_finals
 from nni_blockqnn.automl._folder import SearchFolder
+from nni_blockqnn.automl._sizing import cost_name
 from nni_blockqnn.automl._winners import winner_arguments
 from nni_blockqnn.automl._words import in_words, interval
 from nni_blockqnn.automl.answer import Answer, Row, answer_lines
+from nni_blockqnn.automl.found import Found
 from nni_blockqnn.automl.request import Request, RequestError
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.commands._config_file import load_config
 from nni_blockqnn.commands._tuner_checks import check_tuner
 from nni_blockqnn.data.outline import outline_of
 from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.space.search_space import SearchSpace
 
 REQUEST = Request("digits", 0.5)
 CONFIG: dict[str, Any] = {
@@ -65,9 +66,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchFolder:
     return SearchFolder(tmp_path / "found")
 
 
-def metric(episode: int, block: str, accuracy: float) -> dict[str, Any]:
+def metric(episode: int, block: str, accuracy: float, flops: int = 340_000) -> dict[str, Any]:
     """Of a trial at equal cost, as the search's reports it."""
     return final(
+        flops=flops,
         default=accuracy,
         accuracy=accuracy,
         episode=episode,
@@ -159,6 +161,16 @@ def test_a_folder_of_something_else_is_refused(folder: SearchFolder, tmp_path: P
         SearchFolder(tmp_path / "file").check(REQUEST)
 
 
+def test_a_kill_before_the_claim_leaves_the_folder_free(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    for name in ("search.lock", "search.json.tmp"):
+        (folder.path / name).touch()
+    folder.check(REQUEST)
+    folder.claim(REQUEST, "data")
+    folder.release()
+    assert not (folder.path / "search.json.tmp").exists()
+
+
 def test_a_configuration_of_the_users_own_is_taken(folder: SearchFolder) -> None:
     folder.path.mkdir()
     folder.config.write_text("maxTrialNumber: 3\n")
@@ -232,6 +244,17 @@ def test_finalists_are_the_best_found_and_the_hand_made(folder: SearchFolder) ->
     assert arguments.chosen_recipe().augment is False
 
 
+def test_finalists_train_where_the_search_did(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    service = {"platform": "remote", "machineList": [{"host": "a: #", "user": "me"}]}
+    written = {"nniManagerIp": "10.0.0.1", "trainingService": service}
+    folder.config.write_text(yaml.safe_dump(written))
+    results, outline = searched(folder), outline_of("digits", Path("unused"))
+    write_finals(folder, REQUEST, outline, results)
+    finals = yaml.safe_load(folder.finalists.with_suffix(".yml").read_text())
+    assert {name: finals[name] for name in written} == written
+
+
 def test_epochs_follow_from_the_time_that_is_left(folder: SearchFolder) -> None:
     folder.path.mkdir()
     results, outline = searched(folder), outline_of("digits", Path("unused"))
@@ -260,6 +283,37 @@ def test_the_best_finalist_wins_and_hand_made_ones_go_with_it(folder: SearchFold
     assert first.task.spec.filters[0] != second.task.spec.filters[0]  # each at the same cost
 
 
+def test_where_time_allows_finalists_are_chosen_twice(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    rng = np.random.default_rng(0)
+    space = SearchSpace.from_json(CONFIG["searchSpace"])
+    texts = [block.to_json() for block in NAMED_BLOCKS.values()]
+    texts += [space.random_block(rng).to_json() for _ in range(30)]
+    metrics = [metric(n, text, 90 + float(rng.normal())) for n, text in enumerate(texts)]
+    metrics = [{**one, "flops": 330_000, "params": 4_000} for one in metrics]
+    experiment(folder, "abcd1234", CONFIG, *metrics)
+    results = read_results(find_experiment("abcd1234"))
+    write_finals(
+        folder, replace(REQUEST, finalists=4), outline_of("digits", Path("unused")), results
+    )
+    config = load_config(folder.finalists.with_suffix(".yml"))
+    assert [one.level for one in check_tuner(config)] == ["ok", "ok"]
+    following = {"search": "abcd1234", "more": 1, "again": 2, "seeds": 3}
+    assert (config.tuner.class_args, config.max_trial_number) == (following, 3 + 2 + 1 + 4)
+
+    finalists = json.loads(folder.finalists.read_text())
+    first, second, third, *_ = finalists["block"]["_value"]
+    scores = [(first, 97.0), (second, 95.0), (third, 94.0)]
+    scores += [(first, 93.0), (first, 93.5), (second, 96.0), (second, 95.8)]
+    long = [metric(number, *one) for number, one in enumerate(scores)]
+    tuner = {"className": "nni_blockqnn.finalists_tuner.FinalistsTuner", "classArgs": following}
+    experiment(folder, "efgh5678", {"searchSpace": finalists, "tuner": tuner}, *long)
+    write_winners(folder, read_results(find_experiment("efgh5678")))
+    (winner,) = read_winners(folder)
+    assert winner.block.to_json() == second, "the first one was lucky once"
+    assert winner.validated == pytest.approx((95.0 + 96.0 + 95.8) / 3)
+
+
 def test_a_hand_made_winner_is_not_trained_twice(folder: SearchFolder) -> None:
     folder.path.mkdir()
     results, outline = searched(folder), outline_of("digits", Path("unused"))
@@ -273,8 +327,79 @@ def test_a_hand_made_winner_is_not_trained_twice(folder: SearchFolder) -> None:
     assert [winner.name for winner in read_winners(folder)] == ["winner", "inception"]
 
 
+def test_a_frontier_has_a_winner_for_each_cost(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    results, outline = searched(folder), outline_of("digits", Path("unused"))
+    write_finals(folder, replace(REQUEST, frontier=True, finalists=1), outline, results)
+    config = load_config(folder.finalists.with_suffix(".yml"))
+    assert [one.level for one in check_tuner(config)] == ["ok", "ok"]
+    space = json.loads(folder.finalists.read_text())
+    costs = [json.loads(match)["flops"] for match in space["match"]["_value"]]
+    assert costs[0] == 340_000
+    assert costs[1] < costs[0] < costs[2]
+    assert config.max_trial_number == 3 * 3
+
+    residual = NAMED_BLOCKS["residual"].to_json()
+    scores = [
+        *((FOUND, 97.5, costs[0]), (residual, 95.0, costs[0])),
+        *((residual, 94.0, costs[1]), (FOUND, 93.0, int(0.9 * costs[1]))),
+        (FOUND, 98.5, int(1.04 * costs[2])),
+    ]
+    metrics = [metric(number, *one) for number, one in enumerate(scores)]
+    experiment(folder, "efgh5678", {"searchSpace": space}, *metrics)
+    finals = read_results(find_experiment("efgh5678"))
+    assert [len(one.results.trials) for one in by_cost(finals)] == [2, 2, 1]
+    write_winners(folder, finals)
+    small, large = (f"-{cost_name(cost)}" for cost in costs[1:])
+    winners = read_winners(folder)
+    assert [(one.folder, one.cost) for one in winners] == [
+        *(("winner", costs[0]), ("residual", costs[0])),
+        *((f"winner{small}", costs[1]), (f"winner{large}", costs[2])),
+    ]
+    assert [one.exported for one in winners] == [
+        *("network", None, f"network{small}", f"network{large}")
+    ]
+    assert winners[2].block == NAMED_BLOCKS["residual"]
+    narrow, own, wide = (winners[at].task.spec.filters[0] for at in (2, 1, 3))
+    assert narrow < own < wide
+
+
+def test_a_frontier_needs_a_cost_of_the_search(folder: SearchFolder) -> None:
+    folder.path.mkdir()
+    searched(folder)
+    without = CONFIG | {"tuner": {"classArgs": {"match": {"params": 9_000}}}}
+    results = read_results(find_experiment("abcd1234"))
+    other = replace(results, experiment=replace(results.experiment, config=without))
+    with pytest.raises(ValueError, match=r"must have a match such as .* got \{'params': 9000\}"):
+        write_finals(
+            folder, replace(REQUEST, frontier=True), outline_of("digits", Path("unused")), other
+        )
+
+
+def test_the_answer_has_a_frontier() -> None:
+    own = replace(ROW, cost=340_000, exported="network")
+    small = replace(ROW, cost=170_000, exported="network-170k", accuracy=90.0, low=86.5, high=92.7)
+    beside = replace(small, name="residual", exported=None, accuracy=80.0, low=75.6, high=83.8)
+    answer = replace(ANSWER, rows=(own, small, beside))
+    assert [one.winner.cost for one in answer.frontier] == [170_000, 340_000]
+    assert answer.frontier[0].rows == (small, beside)
+    assert Answer.from_json(answer.to_json()) == answer
+    text = "\n".join(answer_lines(answer, Path("found")))
+    assert "96.00 % of 359 test images" in text
+    assert "  network-170k/: 10.00 points above residual at equal cost\n" in text
+    assert "  network/: nothing to compare it with\n" in text
+    found = Found(Path("found"), answer)
+    assert [one.accuracy for one in (found, *found.frontier)] == [96.0, 90.0, 96.0]
+    assert [row["name"] for row in found.frontier[0].table] == ["winner", "residual"]
+
+
 def test_the_answer_is_read_as_it_was_written() -> None:
     assert Answer.from_json(ANSWER.to_json()) == ANSWER
+    earlier = json.loads(ANSWER.to_json())
+    for entry in (earlier, *earlier["rows"]):
+        for name in ("planned_seconds", "cost", "exported"):
+            entry.pop(name, None)
+    assert Answer.from_json(json.dumps(earlier)) == ANSWER
     header, *rows = ANSWER.to_csv().splitlines()
     assert header.startswith("name,validated,accuracy,low,high")
     assert len(rows) == 2
@@ -289,6 +414,9 @@ def test_the_answer_in_ten_lines() -> None:
     text = "\n".join(lines)
     assert "96.00 % of 359 test images" in text
     assert "1.00 points above residual at equal cost; the intervals overlap" in text
+    assert "it took           17 min\n" in text
+    planned = replace(ANSWER, planned_seconds=900.0)
+    assert "17 min; planned were 15 min" in "\n".join(answer_lines(planned, Path("found")))
     assert "blockqnn predict '/my found'" in text
     clear = replace(ANSWER, rows=(replace(ROW, low=96.9), ANSWER.rows[1]))
     assert "overlap" not in "\n".join(answer_lines(clear, Path("found")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from nni_blockqnn.automl._schedule import (
     FEWEST_FINAL_EPOCHS,
     MOST_FINAL_EPOCHS,
     Data,
+    Finals,
     affordable_epochs,
     final_seconds,
     schedule,
@@ -22,6 +24,8 @@ from nni_blockqnn.automl._schedule import (
 from nni_blockqnn.automl._sizing import (
     Size,
     comes_to_cost,
+    cost_name,
+    frontier_costs,
     halved_size,
     input_size,
     size_of_flops,
@@ -64,7 +68,10 @@ IMAGES = Data(images=1_438, classes=10, holds_out=True)
 def plan_of(outline: Outline, **asked: object) -> Plan:
     request = Request(**({"data": "x", "hours": 1.0} | asked))
     size, pace = tier_size(outline, "small"), 1e-3
-    return Plan(request, outline, CPU, size, schedule(request, Data.of(outline), pace, 2), pace)
+    costs = frontier_costs(size.spec, size.flops) if request.frontier else (size.flops,)
+    scales = [cost / size.flops for cost in costs]
+    found = schedule(request, Data.of(outline), pace, 2, scales)
+    return Plan(request, outline, CPU, size, found, pace)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +108,7 @@ def test_a_wrong_budget_says_what_is_allowed(text: str) -> None:
         ("finalists", 0),
         ("final_epochs", 0),
         ("budget", "tiny"),
+        ("frontier", 1),
     ],
 )
 def test_a_wrong_request_names_the_field(field: str, value: object) -> None:
@@ -118,6 +126,10 @@ def test_requests_differ_in_what_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert difference(request.to_json(), same.to_json()) == ""
     other = difference(request.to_json(), replace(request, hours=3.0).to_json())
     assert other == "hours was 2.0, now it is 3.0"
+    earlier = {name: value for name, value in request.to_json().items() if name != "frontier"}
+    assert difference(earlier, request.to_json()) == ""  # of a version that did not know it
+    other = difference(earlier, replace(request, frontier=True).to_json())
+    assert other == "frontier was False, now it is True"
 
 
 def test_the_name_of_a_data_set_is_no_folder(
@@ -180,6 +192,44 @@ def test_where_time_is_short_networks_cost_half() -> None:
         assert comes_to_cost(tiny)
 
 
+@pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_frontier_has_a_smaller_and_a_larger_cost(outline: Outline, tier: str) -> None:
+    size = tier_size(outline, tier)
+    own, smaller, larger = frontier_costs(size.spec, size.flops)
+    assert own == size.flops
+    assert size.flops / 4.2 <= smaller <= 1.05 * size.flops / 2
+    assert 1.9 * size.flops <= larger <= 4.2 * size.flops
+    assert comes_to_cost(replace(size, flops=smaller))
+    assert comes_to_cost(replace(size, flops=larger))
+
+
+def test_a_frontier_without_networks_is_refused() -> None:
+    size = replace(tier_size(DIGITS, "small"), flops=9_000)
+    with pytest.raises(RequestError, match=r"frontier: .* no smaller networks of 0\.5 to 0\.25"):
+        frontier_costs(size.spec, size.flops)
+
+
+@pytest.mark.parametrize(
+    ("cost", "name"), [(170_000, "170k"), (40_000_000, "40M"), (1_500_000_000, "1.5G"), (88, "88")]
+)
+def test_a_cost_is_named_as_a_budget_is(cost: int, name: str) -> None:
+    assert cost_name(cost) == name
+    assert parse_budget(name) == Budget("flops", cost)
+
+
+def test_a_frontier_takes_from_the_hours_of_the_search() -> None:
+    alone, frontier = (plan_of(DIGITS, frontier=wanted) for wanted in (False, True))
+    assert frontier.schedule.search_seconds < alone.schedule.search_seconds
+    assert frontier.schedule.final_epochs < alone.schedule.final_epochs
+    assert frontier.schedule.seconds == pytest.approx(alone.schedule.seconds, rel=0.1)
+    assert len(frontier.costs) == 3
+    costs = ", ".join(f"{cost:,}" for cost in sorted(frontier.costs))
+    assert f"frontier: finalists and winners at {costs} multiply-accumulates each" in (
+        configuration(frontier).replace("\n#     ", " ")
+    )
+
+
 def test_images_of_one_pixel_are_refused() -> None:
     with pytest.raises(RequestError, match=r"640x1 pixels .* too few for a network"):
         tier_size(replace(PHOTOS, image_shape=(3, 1, 640)), "small")
@@ -211,6 +261,20 @@ def test_given_numbers_are_kept() -> None:
     request = Request("digits", 1.0, trials=33, finalists=4, final_epochs=21)
     found = schedule(request, IMAGES, 1e-3, 2)
     assert (found.trials, found.finalists, found.final_epochs) == (33, 4, 21)
+
+
+def test_long_trainings_are_chosen_twice_where_time_allows() -> None:
+    hours = Request("cifar10", 1.0)
+    found = schedule(hours, IMAGES, 1e-5, 2)
+    assert found.finals == Finals(5, 3, 2)
+    assert found.finals.further == 3 + 2 * 2
+    assert found.final_epochs >= 12
+    assert schedule(replace(hours, finalists=3), IMAGES, 1e-5, 2).finals == Finals(3)
+    assert schedule(replace(hours, frontier=True), IMAGES, 1e-5, 2).finals == Finals(8)
+    asked = schedule(replace(hours, finalists=8, final_epochs=60), IMAGES, 2e-3, 2)
+    assert asked.finals == Finals(8), "there is no time for more trainings of so many epochs"
+    short = schedule(replace(hours, hours=0.5, finalists=8), IMAGES, 5e-3, 2)
+    assert short.finals == Finals(8), "epochs would be too few"
 
 
 @pytest.mark.parametrize(
@@ -293,6 +357,19 @@ def test_the_configuration_says_what_was_chosen_and_why() -> None:
     assert "--metric balanced_accuracy" in text
     assert yaml.safe_load(text)["maxTrialNumber"] == plan.schedule.trials
     assert len(plan_lines(plan)) == 9
+
+
+def test_a_search_of_given_trials_may_take_all_the_hours() -> None:
+    def most_seconds(**asked: Any) -> float:
+        text = configuration(plan_of(DIGITS, **asked))
+        return float(yaml.safe_load(text)["maxExperimentDuration"].rstrip("s"))
+
+    found = plan_of(DIGITS, trials=20, final_epochs=12).schedule
+    assert most_seconds(trials=20, final_epochs=12) == pytest.approx(
+        3600 - found.seconds + found.search_seconds, abs=2
+    )
+    planned = plan_of(DIGITS).schedule.search_seconds
+    assert most_seconds() == pytest.approx(1.1 * planned, abs=2)
 
 
 @pytest.mark.parametrize(

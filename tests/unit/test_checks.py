@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import yaml
 
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.cli import main
 from nni_blockqnn.commands._checks import check_config
 from nni_blockqnn.commands._config_file import Finding
 from nni_blockqnn.exchange.finalists import finalists_space
@@ -18,6 +20,17 @@ GRID_SEARCH = {"name": "GridSearch"}
 FINALISTS = {"className": "nni_blockqnn.finalists_tuner.FinalistsTuner", "codeDirectory": "."}
 SEARCH = {"block": {"_type": "nsc", "_value": {"max_layers": 5}}}
 BLOCK = Block.parse([[1, 1, 3, 0, 0]])
+
+
+def test_scripts_get_the_findings_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "missing.yml"
+    assert main(["check", str(path), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert found[-1]["level"] == "failure"
+    assert found[-1]["subject"] == "configuration"
+    assert "missing.yml" in found[-1]["message"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +71,9 @@ def test_gpus(
             }
         )
     )
-    (finding,) = [finding for finding in check_config(config, None) if finding.subject == "GPU"]
+    (finding,) = [
+        finding for finding in check_config(config, None).findings if finding.subject == "GPU"
+    ]
     assert finding.level == level
     assert said in finding.message
 
@@ -67,7 +82,12 @@ def test_gpus(
     ("tuner", "space", "level", "said"),
     [
         (FINALISTS, None, "ok", "hands out each finalist once"),
-        (FINALISTS | {"classArgs": {"k": 3}}, None, "failure", "takes no classArgs, got {'k': 3}"),
+        (
+            FINALISTS | {"classArgs": {"k": 3}},
+            None,
+            "failure",
+            "k is none of its arguments: search, more, again, seeds",
+        ),
         (GRID_SEARCH, None, "warning", "write tuner: {className: nni_blockqnn.finalists_tuner.F"),
         ({"name": "Random"}, None, "warning", "not one for finalists"),
         ({"name": "Random"}, SEARCH, "warning", "not BlockQNN's"),
@@ -98,7 +118,7 @@ def of_tuner(folder: Path, tuner: dict[str, Any], space: dict[str, Any]) -> dict
         "trainingService": {"platform": "local", "useActiveGpu": True},
     }
     config.write_text(yaml.safe_dump(settings))
-    return {finding.subject: finding for finding in check_config(config, None)}
+    return {finding.subject: finding for finding in check_config(config, None).findings}
 
 
 @pytest.mark.parametrize(
@@ -132,5 +152,7 @@ def test_an_own_agent_is_looked_for_where_nnis_dispatcher_finds_it(
             }
         )
     )
-    (finding,) = [found for found in check_config(config, None) if found.subject == "tuner"]
+    (finding,) = [
+        found for found in check_config(config, None).findings if found.subject == "tuner"
+    ]
     assert (finding.level, said in finding.message) == (level, True), finding

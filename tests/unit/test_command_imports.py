@@ -73,7 +73,7 @@ def test_top_of_an_experiment_loads_nothing_slow(tmp_path: Path) -> None:
 def test_every_function_that_is_imported_late_is_there() -> None:
     for command in cli.COMMANDS:
         module = import_module(f"nni_blockqnn.commands.{command.module}")
-        assert callable(getattr(module, command.name))
+        assert callable(getattr(module, command.function))
         assert hasattr(module, "add_arguments") == command.has_late_arguments
 
 

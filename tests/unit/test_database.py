@@ -85,6 +85,9 @@ def test_the_log_says_which_trials_an_assessor_or_the_clock_ended(database: Path
     [
         (json.dumps(json.dumps({"default": 1.5})), {"default": 1.5}),  # as NNI writes it
         (json.dumps({"default": 1.5}), {"default": 1.5}),
+        (json.dumps(json.dumps({"block": '{"codes":[]}'})), {"block": '{"codes":[]}'}),
+        (json.dumps(json.dumps({"name": "é\n\\"})), {"name": "é\n\\"}),
+        (json.dumps(json.dumps({})), {}),
         ('"0.5"', 0.5),
         ("null", None),
     ],
@@ -96,7 +99,9 @@ def test_metrics_are_decoded_once(tmp_path: Path, data: str, value: Any) -> None
     assert read_metrics(database.parents[1], "PERIODICAL") == []
 
 
-@pytest.mark.parametrize("data", ["{", '"{"', '"' + "[" * 100_000 + '"'])
+@pytest.mark.parametrize(
+    "data", ["{", '"{"', '"{}', '"{}"x', '"{"a":1}"', '"{\\"a\\":1}', '"' + "[" * 100_000 + '"']
+)
 def test_a_metric_that_is_not_json_says_so(tmp_path: Path, data: str) -> None:
     database = make_experiment(tmp_path, finals=[("t", data)])
     (metric,) = read_metrics(database.parents[1], "FINAL")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,15 @@ def test_examples_in_a_page(page: Path) -> None:
     assert failures == 0
 
 
-def test_python_in_the_readme_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("name", ["README.md", "docs/own_layer.md", "docs/own_agent.md"])
+def test_python_in_a_page_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one program, whose modules lie in the folder of the page's example."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / Path(name).stem)
+    blocks = re.findall(r"^( *)```python\n(.*?)```", (ROOT / name).read_text(), re.M | re.S)
     assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+    names: dict[str, object] = {}
+    for _, block in blocks:
+        exec(compile(textwrap.dedent(block), name, "exec"), names)
 
 
 @pytest.mark.parametrize("name", MODULES)

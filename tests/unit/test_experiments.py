@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,13 @@ def make_experiment(
     finals: Iterable[tuple[str, Any]] = (),
     events: Iterable[tuple[int, str, str]] = (),
     config: dict[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> Path:
-    """A database as NNI writes it; metrics are JSON text of the JSON text that the trial sent."""
+    """A database as NNI writes it; metrics are JSON text of the JSON text that the trial sent.
+
+    Args:
+        parameters: of trials, which have started with them.
+    """
     database = home / experiment_id / "db" / "nni.sqlite"
     database.parent.mkdir(parents=True)
     with closing(sqlite3.connect(database)) as connection, connection:
@@ -94,6 +99,10 @@ def make_experiment(
         for timestamp, trial, event in events:
             job = (timestamp, trial, event, None, None, 0, None, None)
             connection.execute("insert into TrialJobEvent values (?,?,?,?,?,?,?,?)", job)
+        for trial, given in (parameters or {}).items():
+            data = json.dumps({"parameter_id": 0, "parameters": given})
+            start = (10_000, trial, "RUNNING", data, None, 0, None, None)
+            connection.execute("insert into TrialJobEvent values (?,?,?,?,?,?,?,?)", start)
         for trial, metric in finals:
             text = metric if isinstance(metric, str) else json.dumps(json.dumps(metric))
             row = (20_000, trial, "0", "FINAL", 0, text)
@@ -427,4 +436,5 @@ def test_a_failed_trial_is_no_result_and_its_reason_is_kept(tmp_path: Path) -> N
     }
     results = results_of(tmp_path, failed)
     assert results.trials == () == results.malformed
-    assert results.failures == (Problem("trial0", "no data in /x"),)
+    block = Block.parse([[1, 1, 3, 0, 0]])
+    assert results.failures == (Problem("trial0", "no data in /x", block),)

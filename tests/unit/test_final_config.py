@@ -145,7 +145,9 @@ def test_what_comes_next_is_said(home: Path, capsys: pytest.CaptureFixture[str])
         in said
     )
     assert main(["top", "--output", str(home / "best.json"), "--k", "1"]) == 0
-    assert "best.yml was there: of it, only maxTrialNumber has changed" in capsys.readouterr().err
+    assert "best.yml was there: of it, only maxTrialNumber and what follows" in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("name", ['A "quoted": name # 1', "", "Zwei\nZeilen", "Katzen äöü 猫"])
@@ -166,3 +168,33 @@ def test_a_task_has_a_final_recipe_of_its_own(home: Path) -> None:
     assert command_of(home) == f"{OWN} {kept} --recipe keypoints-final --mu 0 --rho 0"
     own = {name: task.final_recipe for name, task in TASKS.items() if task.final_recipe != "final"}
     assert own == TASK_RECIPES
+
+
+def test_what_follows_the_finalists(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(home, f"{OWN} --dataset cifar10", "--more", "3", "--again", "2")
+    config = load_config(home / "best.yml")
+    following = {"search": "abcd1234", "more": 3, "again": 2, "seeds": 3}
+    assert (config.tuner.class_args, config.max_trial_number) == (following, 2 + 3 + 4)
+    assert "then goes on with 7 trainings" in capsys.readouterr().err
+    assert main(["top", "--output", str(home / "best.json"), "--again", "1"]) == 0
+    config = load_config(home / "best.yml")
+    assert (config.tuner.class_args["more"], config.max_trial_number) == (0, 2 + 2)
+    assert main(["top", "--output", str(home / "best.json")]) == 0
+    config = load_config(home / "best.yml")
+    assert (config.tuner.class_args, config.max_trial_number) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--more", "-1"], "--more must be an integer from 0 to 1000, got -1"),
+        (["--again", "2"], "--again and --network are of the finalists that --output FILE writes"),
+    ],
+)
+def test_what_cannot_follow_them(
+    home: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_experiment(home, finals=[("a", final())])
+    write_list(home, abcd1234={"startTime": 1})
+    assert main(["top", *options]) == 1
+    assert message in capsys.readouterr().err

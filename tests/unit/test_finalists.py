@@ -33,7 +33,7 @@ from nni_blockqnn.exchange.finalists import (
     read_finalist,
 )
 from nni_blockqnn.network.spec import NetworkSpec
-from nni_blockqnn.results.experiment import Problem, find_experiment, read_results
+from nni_blockqnn.results.experiment import find_experiment, read_results
 
 INCEPTION = NAMED_BLOCKS["inception"].to_json()
 SEARCHED = {
@@ -280,7 +280,7 @@ def test_results_of_another_tuner_are_numbered_by_their_trials(
         (0, ONE_CONV),
         (2, RESIDUAL),
     ]
-    assert results.failures == (Problem("t1", "no room"),)
+    assert [(one.trial_id, one.reason) for one in results.failures] == [("t1", "no room")]
     assert not results.malformed
 
     assert main(["top", "--format", "csv"]) == 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playing import Experiment, metric, tuner
 
+import nni_blockqnn.tuner
 from nni_blockqnn.exchange.kept_results import (
     CHECKPOINT_NAME,
     RESULT_NAME,
@@ -17,7 +18,13 @@ from nni_blockqnn.exchange.kept_results import (
     checkpoint_time,
     kept_metric,
 )
+from nni_blockqnn.hosts import results
+from nni_blockqnn.hosts.machine import Machine
+from nni_blockqnn.hosts.results import Fetched
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
+from nni_blockqnn.tuner import BlockQNNTuner
+
+HOST = Machine("10.0.0.2", "me")
 
 
 @pytest.fixture
@@ -67,6 +74,58 @@ def test_a_trial_that_was_killed_before_it_could_report_counts(experiment: Path)
         if event["event"] == "release"
     ]
     assert released == [(second["episode"], True)]
+
+
+def test_a_lost_trials_result_is_fetched_from_its_host(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first round finds the host cut off. No callback of NNI's is needed for the second."""
+    rounds: list[int] = []
+
+    def fetch_files(machines: tuple[Machine, ...], directory: Path, name: str) -> Fetched:
+        assert (machines, directory, name) == ((HOST,), experiment, RESULT_NAME)
+        fetched = Fetched()
+        if rounds:
+            keep(experiment, "aaaaa", played.sent[0])
+            fetched.files = 1
+        else:
+            fetched.failed[HOST.name] = "no answer"
+        rounds.append(len(rounds))
+        return fetched
+
+    monkeypatch.setattr(results, "fetch_files", fetch_files)
+    monkeypatch.setattr(results, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(nni_blockqnn.tuner, "_machines", lambda directory: [HOST])
+    played = Experiment(tuner(), 2)
+    played.fill()
+    played.finish(1)
+    assert rounds == []  # nothing is missing
+    played.fail(0)
+    wait_for_fetcher(played.tuner)
+    assert rounds == [0, 1]
+    assert [result.episode for result in played.tuner.history] == [1, 0]
+    assert tuner().history == played.tuner.history
+
+
+def test_a_restart_looks_on_the_hosts(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = Experiment(tuner(), 1)
+    killed.fill()
+
+    def fetch_files(*asked: object) -> Fetched:
+        keep(experiment, "aaaaa", killed.sent[0])
+        return Fetched()
+
+    monkeypatch.setattr(results, "fetch_files", fetch_files)
+    monkeypatch.setattr(nni_blockqnn.tuner, "_machines", lambda directory: [HOST])
+    resumed = tuner()
+    wait_for_fetcher(resumed)
+    assert [result.episode for result in resumed.history] == [0]
+
+
+def wait_for_fetcher(played: BlockQNNTuner) -> None:
+    assert played._fetcher is not None
+    if (thread := played._fetcher._thread) is not None:
+        thread.join()
 
 
 def test_a_result_that_counted_early_may_still_be_reported(

@@ -12,7 +12,12 @@ from playing import Experiment, metric, space, tuner
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
-from nni_blockqnn.exchange.finalists import finalist_in, finalist_tasks, finalists_space
+from nni_blockqnn.exchange.finalists import (
+    check_grid,
+    finalist_in,
+    finalist_tasks,
+    finalists_space,
+)
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import equal_cost
@@ -293,4 +298,17 @@ def test_finalists_have_the_widths_of_the_search() -> None:
 def test_a_finalist_that_cannot_have_the_cost_is_named() -> None:
     written = finalists_space([CONV, POOL], 1, NETWORK, Match.of(MATCH))
     with pytest.raises(ValueError, match=r"trial 2 of the grid: match flops 400,000: .*\[1,2,3"):
+        finalist_tasks(written)
+
+
+def test_of_several_costs_a_finalist_has_those_to_which_it_comes() -> None:
+    costs = [Match("flops", TARGET), Match("flops", 2 * TARGET)]
+    written = finalists_space([CONV, POOL], 1, NETWORK, *costs)
+    tasks = finalist_tasks(written)
+    assert [task.block for task in tasks] == [CONV, CONV]
+    flops = [estimate_cost(task.block, task.spec).flops for task in tasks]
+    assert [round(cost / TARGET) for cost in flops] == [1, 2]
+    assert check_grid(written, 2) == ("ok", "all 2 can be built")
+    written["match"]["_value"][1] = '{"flops": -3}'
+    with pytest.raises(ValueError, match="match flops must be"):
         finalist_tasks(written)

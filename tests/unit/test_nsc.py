@@ -357,6 +357,12 @@ def test_rows_that_were_read_before_are_read_as_the_first_time() -> None:
         "[[1,1,3,0,0],[2,1,3.0,1,0]]",
         "[[1,1,3,0,0],[2,true,3,1,0]]",
         "[[1,1,3,0,0], [2,7,0,0,0],[2,1,3,1,0]]",  # after a text with spaces between its rows
+        "[[1,1,3,0,0],[2,1,4,1,0]]",  # rows that were never read
+        "[[1,1,3,0,0],[2,1,3,2,0]]",
+        "[[1,1,3,0,0],[02,1,3,1,0]]",
+        "[[1,1,3,0,0],[2,1,3,1]]",
+        "[[1,1,3,0,0],[2,1,3,-1,0]]",
+        json.dumps([[n, 1, 3, n - 1, 0] for n in range(1, 202)], separators=(",", ":")),
         "[[]]",
         "[[",
         "[[]",

@@ -271,7 +271,7 @@ def test_one_pilot_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_kill_before_the_claim_leaves_the_folder_free(tmp_path: Path) -> None:
-    for name in ("pilot.lock", "pilot.json.tmp", "pilot.tmp"):
+    for name in ("pilot.lock", "pilot.json.tmp"):
         (tmp_path / name).touch()
     assert PilotFolder(tmp_path, {"seed": 1}).blocks == []
 

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from nni_blockqnn.cli import main
 from nni_blockqnn.exchange.kept_results import ResultFile
 from nni_blockqnn.results.experiment import Experiment, find_experiment
 from nni_blockqnn.results.lost import find_lost
-from nni_blockqnn.training import Checkpoint
+from nni_blockqnn.training import Checkpoint, EpochResult
 from nni_blockqnn.trials._files import TrialFiles
 
 GRID = {"tuner": {"name": "GridSearch"}}
@@ -221,6 +222,18 @@ def test_a_trials_own_checkpoint_goes_first(tmp_path: Path) -> None:
     copy = trials.files("copy")
     assert copy.inherit_checkpoint() is None
     assert copy.checkpoint.load() == {"epoch": 4}
+
+
+def test_a_copy_knows_the_epochs_of_the_checkpoint(tmp_path: Path) -> None:
+    trials = Trials(tmp_path)
+    epochs = [EpochResult(number, 0.5, 60.0 + number, 0.1, 0, 1.0) for number in (1, 2)]
+    own = trials.files("older").checkpoint
+    state = {"epochs": [asdict(epoch) for epoch in epochs]}
+    Checkpoint(own.path, own.fingerprint, seconds_between=0).save(state)
+    copy = trials.files("copy")
+    assert copy.checkpoint.epochs() == []
+    copy.inherit_checkpoint()
+    assert copy.checkpoint.epochs() == epochs
 
 
 def test_without_one_a_copy_starts_anew(tmp_path: Path) -> None:

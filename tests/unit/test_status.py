@@ -374,7 +374,7 @@ def test_watch_follows_it_to_its_end(
     assert first.startswith("running: 1 of 10 trials done, 1 running; about")
     assert last == "stopped: 1 of 10 trials done"
     assert main(["top", "--watch", "--format", "json"]) == 1
-    assert "leave --output and --format out" in capsys.readouterr().err
+    assert "leave --output, --format and --json out" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_only_the_watching(
@@ -420,6 +420,26 @@ def test_list_shows_those_of_blockqnn_and_counts_the_others(
     monkeypatch.delenv("COLUMNS")
     assert main(["list"]) == 0
     assert "│ abcd1234 │ digits │ running │ 1 of 10     │" in capsys.readouterr().out
+
+
+def test_scripts_get_json(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search(home, DONE, UNDER_WAY, config={"tuner": {"name": "BlockQNN"}})
+    make_experiment(home, "broken01").write_bytes(b"no database" * 1000)
+    runs(monkeypatch, Manager(home))
+    assert main(["list", "--json"]) == 0
+    listed = capsys.readouterr()
+    (of_search,) = json.loads(listed.out)
+    expected = {"id": "abcd1234", "name": "digits", "state": "running", "ended": 1, "planned": 10}
+    assert of_search.items() >= expected.items()
+    assert "broken01" in listed.err
+    assert main(["top", "abcd1234", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.items() >= expected.items()
+    assert found["problems"] == []
+    assert main(["top", "abcd1234", "--format", "json"]) == 0
+    assert found["best"] == json.loads(capsys.readouterr().out) != []
 
 
 def test_list_of_nothing_says_how_to_begin(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

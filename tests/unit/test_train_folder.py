@@ -169,6 +169,20 @@ def test_stopped_before_the_first_checkpoint(
     assert "stopped before the first checkpoint; the same command starts anew" in printed
 
 
+def test_a_kill_before_the_claim_leaves_the_folder_free(tmp_path: Path) -> None:
+    folder = training_folder.TrainingFolder(tmp_path, {"epochs": 1})
+    for name in ("training.lock", "training.json.tmp"):
+        (tmp_path / name).touch()
+    assert training_folder.TrainingFolder(tmp_path, {"epochs": 1}).result is None
+    folder.claim({"classes": 10})
+    folder.release()
+    assert not (tmp_path / "training.json.tmp").exists()
+    (tmp_path / "training.json").unlink()
+    (tmp_path / "notes.tmp").touch()
+    with pytest.raises(ValueError, match="is no folder of a training and not empty"):
+        training_folder.TrainingFolder(tmp_path, {"epochs": 1})
+
+
 def test_a_network_that_is_not_whole_is_no_success(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

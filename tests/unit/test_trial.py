@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -17,12 +18,13 @@ from nni_blockqnn import Block, Cost, NetworkSpec, build_network, estimate_cost,
 from nni_blockqnn.bridge import channel
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space._block import BlockModule
-from nni_blockqnn.training import TrainingArguments, TrainingError
+from nni_blockqnn.training import Checkpoint, EpochResult, TrainingArguments, TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.trials._files import TrialFiles
+from nni_blockqnn.trials._tensorboard import TensorBoardLog
 from nni_blockqnn.trials.arguments import TrialArguments
-from nni_blockqnn.trials.run import _network_folder, run
+from nni_blockqnn.trials.run import _network_folder, _report_epoch, block_shape, run
 
 CODES = "[[1,1,3,0,0],[2,1,1,1,0],[3,5,0,1,2]]"
 QUICK = ["--dataset", "digits", "--epochs", "1", "--limit", "200", "--threads", "1"]
@@ -39,9 +41,78 @@ def test_the_metrics_outside_nni(capsys: pytest.CaptureFixture[str]) -> None:
     assert (metric["mu"], metric["rho"]) == (2, 3)
     assert "reward" not in metric
     assert metric["block"] == block.to_json()
+    assert (metric["layers"], metric["convolutions"]) == (3, 2)
     assert metric["repeats"] == 1
     assert 0 <= metric["test_accuracy"] <= 100
     assert "episode" not in metric
+
+
+@pytest.mark.parametrize(
+    ("codes", "shape"),
+    [
+        (CODES, "conv3, conv1, add"),
+        ("[[1,1,3,0,0],[2,3,3,1,0],[3,1,3,2,0],[4,4,0,1,0]]", "2 conv3, avg_pool3, identity"),
+    ],
+)
+def test_a_shape_says_the_layers_in_words(codes: str, shape: str) -> None:
+    assert block_shape(Block.parse(codes)) == shape
+
+
+def test_an_epoch_stands_at_its_own_place_in_the_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where a process that goes on with a trial would begin to count."""
+    place, sent = 0, []
+
+    def overwrite(value: int) -> None:
+        nonlocal place
+        place = value
+
+    nni = SimpleNamespace(
+        trial=SimpleNamespace(overwrite_intermediate_seq=overwrite),
+        report_intermediate_result=lambda metric: sent.append((place, metric)),
+    )
+    monkeypatch.setattr(channel, "import_nni", lambda: nni)
+    monkeypatch.setenv("NNI_PLATFORM", "local")
+    for number, loss in ((1, math.nan), (1, 2.0), (7, 1.0)):  # a restart, and a resume
+        epoch = EpochResult(number, loss, 50.0 + number, 0.1, 0, 1.0)
+        _report_epoch("accuracy", TensorBoardLog(None), epoch)
+    assert sent == [
+        (0, {"default": 51.0, "epoch": 1}),
+        (0, {"default": 51.0, "epoch": 1, "loss": 2.0}),
+        (6, {"default": 57.0, "epoch": 7, "loss": 1.0}),
+    ]
+
+
+def test_a_copy_of_a_killed_trial_reports_the_whole_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_at, save = 3, Checkpoint.save
+    reported: list[tuple[int, int]] = []
+
+    def report(metric: dict[str, Any], number: int) -> None:
+        if metric["epoch"] == kill_at:
+            raise KeyboardInterrupt
+        reported.append((number, metric["epoch"]))
+
+    def save_at_once(checkpoint: Checkpoint, state: dict[str, Any]) -> None:
+        checkpoint.seconds_between = 0
+        save(checkpoint, state)
+
+    monkeypatch.setattr(Checkpoint, "save", save_at_once)
+    monkeypatch.setattr(channel, "report_intermediate", report)
+    monkeypatch.setattr(channel, "report_final", lambda metric: None)
+    monkeypatch.setenv("NNI_PLATFORM", "local")
+    parameters = {"block": CODES, "repeats": 1, "network": "digits"}
+    command = ["--dataset", "digits", "--epochs", "4", "--limit", "200", "--threads", "1"]
+    for trial in ("killed", "copy"):
+        (tmp_path / trial).mkdir()
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path / "killed"))
+    with pytest.raises(KeyboardInterrupt):
+        run(parameters, command)
+    kill_at = 0
+    reported.clear()
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path / "copy"))
+    assert run(parameters, command) == 0
+    assert reported == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
 def test_repeats_and_network_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def checked(tmp_path: Path) -> Checked:
         }
         path = tmp_path / "search.yml"
         path.write_text(yaml.safe_dump(config | settings))
-        findings = check_config(path, None, with_time=True)
+        findings = check_config(path, None, with_time=True).findings
         return [one for one in findings if one.subject in ("trial", "time", "trialConcurrency")]
 
     return check
@@ -315,7 +315,7 @@ def test_a_real_trial_beside_a_file_that_hides_pythons_own(tmp_path: Path) -> No
     }
     path = tmp_path / "search.yml"
     path.write_text(yaml.safe_dump(config))
-    (trial,) = [one for one in check_config(path, None) if one.subject == "trial"]
+    (trial,) = [one for one in check_config(path, None).findings if one.subject == "trial"]
     assert trial.message.startswith(f"{tmp_path / 'random.py'} hides Python's own module random")
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "log").exists()

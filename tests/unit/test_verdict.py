@@ -69,6 +69,11 @@ def test_what_is_trained_is_not_trained_again(
 def test_a_pick_is_chosen_by_validation(tmp_path: Path, trained: Counter[tuple[str, int]]) -> None:
     searches = {each["arm"]: each for each in _run(tmp_path)}
     plain, final = searches["predictor"], searches["predictor, then finals"]
+    on_the_way = searches["predictor, finals on the way"]
+    assert len(on_the_way["finalists"]) == VARIED + CORRECTED
+    shared = round(0.4 * TRIALS)
+    assert on_the_way["trials"][:shared] == plain["trials"][:shared]
+    assert on_the_way["trials"][shared:] != plain["trials"][shared:], "it climbs another hill"
     assert plain["trials"] == final["trials"]
     assert len(final["finalists"]) == VARIED + CORRECTED
     lengths = {block: len(Block.parse(block).layers) for block, _ in final["finalists"]}

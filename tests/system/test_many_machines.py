@@ -1,0 +1,140 @@
+"""Three hosts with their own addresses, sshd and homes: faults are named, and no result is lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+from cluster import Cluster, Host
+from nni_shell import Nni, kill, write_config
+from remote_soak import remote_config, wait_for
+from small_disk import fill, small_disk
+from soak import notes
+from soak_outcome import examine
+
+from nni_blockqnn.exchange.kept_results import RESULT_NAME
+
+TRIALS = 9
+
+
+def test_check_names_every_fault_and_setup_hosts_mends(
+    hosts: Cluster, nni: Nni, tmp_path: Path
+) -> None:
+    full, cut, bare = hosts.hosts
+    environment = bare_environment(tmp_path / "venv")
+    config = remote_config(
+        hosts, tmp_path / "truth.jsonl", TRIALS, [{}, {}, {"pythonPath": str(environment / "bin")}]
+    )
+    config["trialCommand"] = (
+        "python -m nni_blockqnn.trial --dataset image-folder --data-dir ~/pictures"
+    )
+    path = write_config(tmp_path, config)
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        picture = nni.home / "pictures" / name
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(name.encode())
+
+    bare.hide(hosts.manager)
+    cut.cut()
+    with small_disk(full.server.home, 1):
+        fill(full.server.home / "filler")
+        row = check(nni, path, hosts)
+        assert row[full]["disk"] == "not writable"
+        assert row[full]["data"] == "missing"
+        assert (row[full]["packages"], row[full]["way_back"]) == ("same", "ok")
+        assert row[cut]["login"] == "unreachable"
+        assert (row[bare]["packages"], row[bare]["way_back"]) == ("missing", "none")
+        assert {fault["message"].rpartition(": ")[2] for fault in row[bare]["faults"]} >= {
+            f"blockqnn setup-hosts {path}"
+        }
+    cut.mend()
+    bare.show(hosts.manager)
+    lend_packages(environment)
+
+    done = setup_hosts(nni, path, hosts)
+    copied = "copied 3 files of 27 bytes into ~/pictures"
+    assert [copied in done[host] for host in hosts.hosts] == [True] * 3
+    assert ["installed nni-blockqnn" in done[host] for host in hosts.hosts] == [False, False, True]
+    assert (bare.server.home / "pictures/dog/1.png").read_bytes() == b"dog/1.png"
+    assert list(environment.rglob("nni_blockqnn/config_templates/*.yml"))
+    again = setup_hosts(nni, path, hosts)
+    assert all("installed" not in said and "copied" not in said for said in again.values())
+
+    (bare.server.home / "pictures/dog/1.png").write_bytes(b"another picture")
+    row = check(nni, path, hosts)
+    assert [fault["column"] for host in hosts.hosts for fault in row[host]["faults"]] == ["data"]
+    assert row[bare]["data"] == "differs"
+
+
+def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> None:
+    """NNI's manager is killed; later a host is cut off, crashes and comes back."""
+    truth = tmp_path / "truth.jsonl"
+    truth.touch()
+    (tmp_path / "code").mkdir()  # NNI copies it to the hosts
+    config = write_config(tmp_path / "code", remote_config(hosts, truth, TRIALS))
+    running = nni.create(config, with_blockqnn=True)
+    trial = wait_for(truth, "begun", hosts.hosts[1])
+    kill(nni.processes(running.id)[:1])
+    wait_for(truth, "kept", hosts.hosts[1], trial)
+    running = nni.resume(running, with_blockqnn=True)
+    assert list(running.directory.glob(f"environments/*/trials/{trial['trial']}/{RESULT_NAME}"))
+
+    lost = hosts.hosts[0]
+    trial = wait_for(truth, "begun", lost)
+    lost.cut()
+    wait_for(truth, "kept", lost, trial)
+    lost.kill_all()
+    lost.mend()
+    running.wait_until(
+        lambda: trial["episode"] in [event["episode"] for event in running.journal("result")],
+        "the result that was kept on the host",
+    )
+    assert "fetched from hosts" in running.log("dispatcher.log")
+    running.wait_for_end()
+    nni.stop(running.id)
+    outcome = examine(running, notes(truth))
+    assert len(outcome.finished) >= TRIALS
+    assert outcome.counted == outcome.finished
+    assert not any((outcome.twice, outcome.mistaken, outcome.reused, outcome.unlisted))
+
+
+def check(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, dict[str, Any]]:
+    """What `blockqnn check` says of each host; all of it is said to a reader, too."""
+    ran = nni.run("blockqnn", "check", "--json", "--no-estimate", config)
+    told = json.loads(ran.stdout)
+    messages = [finding["message"] for finding in told["findings"]]
+    for row in told["hosts"]:
+        assert {f"{one['column']}: {one['message']}" for one in row["faults"]} <= {*messages}
+    assert ran.returncode == (1 if any(row["faults"] for row in told["hosts"]) else 0)
+    return dict(zip(hosts.hosts, told["hosts"], strict=True))
+
+
+def setup_hosts(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, str]:
+    """What `blockqnn setup-hosts` says of each host."""
+    ran = nni.run("blockqnn", "setup-hosts", config)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return {
+        host: "\n".join(line for line in ran.stdout.splitlines() if f"{host.address}:" in line)
+        for host in hosts.hosts
+    }
+
+
+def bare_environment(folder: Path) -> Path:
+    """A new virtual environment without any package, whatever PYTHONPATH says."""
+    venv.create(folder, with_pip=False)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    (site / "bare.pth").write_text(
+        "import os, sys; own = os.environ.get('PYTHONPATH', '').split(os.pathsep); "
+        "sys.path[:] = [path for path in sys.path if path not in own]"
+    )
+    return folder
+
+
+def lend_packages(environment: Path) -> None:
+    """Let a bare environment have all packages of this one, but for what is being developed."""
+    folders = [path for path in sys.path if any(Path(path).glob("*.dist-info"))]
+    (site,) = environment.glob("lib/python3*/site-packages")
+    (site / "lent.pth").write_text("\n".join(folders))
