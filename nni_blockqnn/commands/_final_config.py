@@ -26,6 +26,8 @@ _GENERAL = "cifar100"
 """The data set whose template also serves those without a template of their own."""
 _DATA_OPTIONS = ("--task", "--dataset", "--data-dir", "--limit", "--seed")
 _MACHINE_OPTIONS = ("--threads", "--workers", "--precision", "--device")
+TASK_RECIPES = {"keypoints": "keypoints-final"}
+"""As the tasks themselves say, which would load PyTorch; of others it is the template's."""
 _HINTS = "#   fewer epochs"
 """How the part of a template's comments begins that is true of any finalists."""
 _ORIGINS = {
@@ -172,7 +174,8 @@ def _with_command(text: str, data: FinalData, search: Experiment) -> str:
     if found is None:
         raise ValueError("the template of finalists has no trialCommand; reinstall the package")
     own = found[1].split()
-    recipe = trial_option(own, "--recipe", "final")
+    task = trial_option(data.options, "--task", "")
+    recipe = TASK_RECIPES.get(task, trial_option(own, "--recipe", "final"))
     folder = trial_option(own, "--data-dir", "")
     options = [*data.options]
     if data.origin != "search":

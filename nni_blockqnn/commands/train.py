@@ -244,12 +244,8 @@ def _show(facts: Mapping[str, Any], folder: Path, console: Console, purpose: Tas
         splits = {"validation": "best_", **splits}
     for split, beginning in splits.items():
         for measure in purpose.measures:
-            what = (
-                f"{split} {measure.title}"
-                if measure is purpose.main
-                else f"{split}, {measure.title}"
-            )
             value = facts.get(f"{beginning}{measure.name}")
             if value is not None:
+                what = f"{split}{'' if measure is purpose.main else ','} {measure.title}"
                 console.print(f"  {what:19}  {value:6.2f} {measure.unit}".rstrip())
     console.print(f"  weights of epoch     {facts['epoch']:6}\n  kept in              {folder}")

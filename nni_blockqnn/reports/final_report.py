@@ -25,7 +25,10 @@ from nni_blockqnn.results.finalists import (
 )
 from nni_blockqnn.results.trial_command import trial_arguments, trial_option
 
-_NOT_OF_TRAIN = ("--mu", "--rho", "--reward", "--save-dir", "--validation", "--test", "--recipe")
+_NOT_OF_TRAIN = (
+    *("--mu", "--rho", "--reward", "--metric", "--save-dir"),
+    *("--validation", "--test", "--recipe"),
+)
 """Options of a trial that are none of `blockqnn train --validation test`, or differ there."""
 
 

@@ -10,6 +10,8 @@ from test_experiments import ONE_CONV, final, make_experiment, write_list
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._config_file import load_config
+from nni_blockqnn.commands._final_config import TASK_RECIPES
+from nni_blockqnn.tasks import TASKS
 
 OWN = "python -m nni_blockqnn.trial"
 TEMPLATE_DATA = "--data-dir ~/.cache/nni-blockqnn/data"
@@ -49,6 +51,8 @@ def command_of(home: Path) -> str:
         ("--dataset cifar10 --limit 500 --seed 7", "--batch-size 64"),
         ("--dataset m:f --threads 2 --workers 4 --precision bf16", ""),
         ("--dataset cifar10 --data-dir '/my data'", "2>&1 | tee --seed 3"),
+        ("--task segmentation --dataset mask-folder --data-dir ~/masks", "--metric pixel_accuracy"),
+        ("--task mine:Task --dataset m:f", ""),
         ("--dataset digits", "--recipe mine:short --epochs 3 --reward a:b"),
         ("--dataset cifar10 --device cuda", "--validation test --learning-rate 0.1"),
     ],
@@ -156,6 +160,14 @@ def test_any_name_of_a_search_makes_a_configuration_that_nni_reads(home: Path, n
     assert main(["top", "abcd1234", "--output", str(home / "best.json")]) == 0
     found = load_config(home / "best.yml").experiment_name
     assert found == f"Finalists of {name or 'abcd1234'}"
+
+
+def test_a_task_has_a_final_recipe_of_its_own(home: Path) -> None:
+    kept = "--task keypoints --dataset coco --data-dir ~/people"
+    written(home, f"{OWN} {kept}")
+    assert command_of(home) == f"{OWN} {kept} --recipe keypoints-final --mu 0 --rho 0"
+    own = {name: task.final_recipe for name, task in TASKS.items() if task.final_recipe != "final"}
+    assert own == TASK_RECIPES
 
 
 def test_what_follows_the_finalists(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
