@@ -209,11 +209,12 @@ def trial_command(plan: Plan) -> list[str]:
         placed.append(f"--threads {machine.threads}")
     named = metric_of(outline)
     metric = [] if named == "accuracy" else [f"--metric {named}"]
+    resident = [] if machine.hosts else ["--resident"]  # on hosts it has not been tried
     lines = [
         f"python -m nni_blockqnn.trial --dataset {outline.dataset}",
         f"--data-dir {shlex.quote(str(outline.data_dir))}",
         f"--recipe early-stop {' '.join(sizes)}",
-        " ".join(["--mu 0 --rho 0", *metric, *placed]),
+        " ".join(["--mu 0 --rho 0", *metric, *placed, *resident]),
     ]
     return [line for line in lines if line]
 
