@@ -16,7 +16,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gpu_parts import PARTS
 from gpu_parts.page import page
@@ -27,8 +29,10 @@ from nni_blockqnn.training import pick_device
 
 SECONDS = 420
 """After which a part begins no further case."""
-GRACE_SECONDS = 100
+GRACE_SECONDS = 90
 """For a part's start and its last case, then it is ended."""
+STOP_SECONDS = 25
+"""After that, for a search to be stopped."""
 INCOMPLETE = 3
 """The exit code of a part that has more to do."""
 
@@ -44,8 +48,17 @@ def in_a_process_of_its_own(part: str, arguments: argparse.Namespace) -> bool:
     except subprocess.TimeoutExpired:
         return False
     finally:  # with what it has started; after Ctrl-C too
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    """First as Ctrl-C does it: NNI's manager is in a session of its own, and must be stopped."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -95,7 +95,7 @@ def under_nni(network: str, trials: int, concurrency: int, argv: list[str]) -> s
 
 def _configuration(network: str, records: Path, argv: list[str]) -> dict[str, Any]:
     config = yaml.safe_load(template("blockqnn_quickstart.yml").read_text(encoding="utf-8"))
-    command = ["python", str(Path(marked_trial.__file__)), "--record", str(records), "--", *argv]
+    command = [sys.executable, marked_trial.__file__, "--record", str(records), "--", *argv]
     config["trialCommand"] = shlex.join(command)
     config["searchSpace"]["network"]["_value"] = [network]
     return config

@@ -66,13 +66,14 @@ def _accuracy(
 
 
 def search(setting: Setting) -> Iterator[Case]:
-    name = f"{SEARCH_TRIALS} trials on digits, {SEARCH_CONCURRENCY} at a time"
-    yield Case(name, partial(_search, setting))
-
-
-def _search(setting: Setting) -> Row:
     trials = setting.of(SEARCH_TRIALS, SEARCH_CONCURRENCY + 1)
+    name = f"{trials} trials on digits, {SEARCH_CONCURRENCY} at a time"
+    yield Case(name, partial(_search, trials, setting))
+
+
+def _search(trials: int, setting: Setting) -> Row:
     argv = [*turnover.QUICK_START, "--device", str(setting.device)]
+    argv += setting.of([], ["--epochs", "1"])
     table = turnover.under_nni("digits", trials, SEARCH_CONCURRENCY, argv)
     (share,) = [line for line in table.splitlines() if line.startswith("| **training**")]
     return {"% of the slots' time in training": share.split("|")[-2].strip(), "table": table}

@@ -2,13 +2,14 @@
 
 The pages in ``docs/`` are plain Markdown, which GitHub shows as it is. Here they are copied, with
 what they link to outside of ``docs/``, and what is made from the code and its results is added.
-Then Sphinx builds the copies. A link that leads nowhere and a page that stands in no part of the
-navigation are errors.
+Then Sphinx builds the copies. The home page, ``docs/README.md``, is the navigation. A link that
+leads nowhere and a page to which the home page does not link are errors.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -19,45 +20,7 @@ import outside
 from outside import DOCS, ROOT
 
 SITE = Path(__file__).parent
-PARTS = {
-    "Start": ["tutorial", "gallery"],
-    "How to": [
-        "one_command",
-        "usage",
-        "gpu_box",
-        "resume",
-        "report",
-        "final_training",
-        "transfer",
-        "export",
-        "calibration",
-        "own_layer",
-        "own_agent",
-        "compare_tuners",
-        "examples/README",
-    ],
-    "Reference": [
-        "commands",
-        "python",
-        "the_search",
-        "network",
-        "metrics",
-        "training",
-        "predictor",
-        "dependencies",
-        "CHANGELOG",
-    ],
-    "Explanation": ["paper", "identity", "nni", "faults", "security", "architecture"],
-    "Results": [
-        "search_quality",
-        "search_quality_tables",
-        "nsc_bench",
-        "turnover",
-        "conformance",
-        "results",
-    ],
-}
-"""The navigation."""
+_LINK = re.compile(r"\]\((?P<page>[^)#:\s]+)\.md(?:#[^)]*)?\)")
 
 
 def main() -> int:
@@ -80,7 +43,7 @@ def main() -> int:
 
 def prepare(pages: Path, static: Path) -> None:
     """Write all that Sphinx reads."""
-    for name, text in outside.pages([*sorted(DOCS.glob("*.md")), ROOT / "CHANGELOG.md"]):
+    for name, text in outside.pages(sorted(DOCS.glob("*.md"))):
         target = pages / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(text, Path):
@@ -91,15 +54,33 @@ def prepare(pages: Path, static: Path) -> None:
     gallery.draw(static / "gallery")
 
 
+def navigation(index: str) -> dict[str, list[str]]:
+    """What the home page links to, by its sections; each page stands where it is named first."""
+    parts: dict[str, list[str]] = {"Start": []}
+    seen: set[str] = set()
+    for line in index.splitlines():
+        if line.startswith("## "):
+            own = parts.setdefault(line.removeprefix("## "), [])
+            if line == "## Reference":
+                own.append("commands")  # which is made here
+            continue
+        *_, entries = parts.values()
+        for found in _LINK.finditer(line):
+            if found["page"] not in seen:
+                seen.add(found["page"])
+                entries.append(found["page"])
+    return {title: entries for title, entries in parts.items() if entries}
+
+
 def _completed(name: str, text: str) -> str:
     """A page with what only the site has."""
     if name == "gallery.md":
         return gallery.with_cards(text)
     if name == "index.md":
-        trees = "".join(_tree(title, entries) for title, entries in PARTS.items())
+        trees = "".join(_tree(title, entries) for title, entries in navigation(text).items())
         return f"{text}\n{trees}"
-    if "/" in name and Path(name).with_suffix("").as_posix() not in PARTS["How to"]:
-        return f"---\norphan: true\n---\n\n{text}"  # reached by links alone
+    if "/" in name:
+        return f"---\norphan: true\n---\n\n{text}"  # the home page need not link to it
     return text
 
 

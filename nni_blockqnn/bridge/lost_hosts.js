@@ -40,7 +40,7 @@ function quiet(connection) {
 
 function answers(worker) {
   const connection = worker?.channel?.connection;
-  return Boolean(connection) && worker.trialKeeper.id !== undefined && quiet(connection) < QUIET;
+  return Boolean(connection) && worker.isReady === true && quiet(connection) < QUIET;
 }
 
 function patchPong(WsConnection) {
@@ -94,6 +94,9 @@ function patchService(Service) {
         this.launchAgain(machines[number]);
       }
     });
+    for (const worker of this.workers) {
+      worker.isReady = true; // NNI uploads the code before it sends trials
+    }
     return this.workers.map((worker) => worker.env);
   };
 
@@ -123,6 +126,7 @@ function patchService(Service) {
         for (const name of this.uploadedDirs) {
           await worker.upload(name, tarball.getTarballPath(name));
         }
+        worker.isReady = true;
         this.emitEnvUpdate();
         this.log.info(`Host ${config.host} is back`);
         return;

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from types import ModuleType
 
 from nni_blockqnn.common import patches
+
+_NEEDS = ("requests", "json_tricks", "yaml", "typeguard", "schema", "simplejson", "cloudpickle")
 
 
 def import_nni() -> ModuleType:
@@ -19,3 +22,10 @@ def import_nni() -> ModuleType:
         with patches.deferred("scipy.stats"), patches.hidden("pandas"):
             importlib.import_module("nni")
     return sys.modules["nni"]
+
+
+def import_needs_of_nni() -> None:
+    """What `import nni` takes most of its time for, other packages, without NNI itself."""
+    with patches.deferred("scipy.stats"), patches.hidden("pandas"), suppress(ImportError):
+        for name in _NEEDS:
+            importlib.import_module(name)

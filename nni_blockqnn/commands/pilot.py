@@ -132,7 +132,12 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--batch-size", type=int, help="of both (default: each recipe's)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    group.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="of both (default: %(default)s, on a GPU too; docs/calibration.md)",
+    )
     group.add_argument("--threads", type=integer_from(1, MOST_PROCESSES), help="CPU threads")
 
 

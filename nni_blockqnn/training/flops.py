@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 
 from torch import nn
 
@@ -14,9 +15,8 @@ def measure_flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int 
 
     Counted on a copy: ptflops leaves its hooks behind and switches to evaluation mode.
     """
-    # ptflops imports torchvision, if it can, for one kind of layer that we do not have
-    with patches.hidden("torchvision"):
-        from ptflops import aten_engine, get_model_complexity_info
+    import_ptflops()
+    from ptflops import aten_engine, get_model_complexity_info
 
     patches.dispatch_without_compiler(aten_engine.FlopCounterMode)
     flops, _ = get_model_complexity_info(
@@ -27,3 +27,9 @@ def measure_flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int 
         print_per_layer_stat=False,
     )
     return None if flops is None else int(flops)
+
+
+def import_ptflops() -> None:
+    """Without torchvision, which it wants for one kind of layer that we do not have."""
+    with patches.hidden("torchvision"):
+        importlib.import_module("ptflops")

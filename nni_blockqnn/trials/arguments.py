@@ -162,6 +162,11 @@ def trial_parser(under_nni: bool) -> argparse.ArgumentParser:
         help="keep the trained network in this folder, under NNI in a folder of it for each trial "
         "(default: under NNI, in the trial's own folder if the recipe is a final one)",
     )
+    parser.add_argument(
+        "--resident",
+        action="store_true",
+        help="under NNI on Linux: fork from a worker that has made the imports (docs/turnover.md)",
+    )
     block = parser.add_argument_group("outside NNI, which brings them as parameters")
     block.add_argument(
         "--block", required=not under_nni, help=f"structure codes as JSON text, or {names()}"

@@ -29,24 +29,22 @@ def remote_config(
 def wait_for(
     truth: Path, phase: str, host: Host, trial: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The next note of that phase on a host, or of a certain trial."""
+    """The next note of that phase of an episode that is new, on a host; or of a certain trial."""
     seen = 0 if trial else len(notes(truth))
-    found: list[dict[str, Any]] = []
+    old = {note["episode"] for note in notes(truth)[:seen]}
 
-    def is_there() -> bool:
-        found.extend(
-            note
-            for note in notes(truth)[seen:]
-            if note["phase"] == phase
-            and (note["trial"] == trial["trial"] if trial else is_on(note["pid"], host))
-        )
-        return bool(found)
+    def fits(note: dict[str, Any]) -> bool:
+        if trial:
+            return note["trial"] == trial["trial"]
+        return note["episode"] not in old and is_on(note["pid"], host)
 
     deadline = time.monotonic() + WAITING_SECONDS
-    while not is_there():
+    while True:
+        for note in notes(truth)[seen:]:
+            if note["phase"] == phase and fits(note):
+                return note
         assert time.monotonic() < deadline, f"waited in vain for a trial to have {phase}"
         time.sleep(0.02)
-    return found[0]
 
 
 def is_on(pid: int, host: Host) -> bool:

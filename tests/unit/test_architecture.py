@@ -77,7 +77,10 @@ WITH_FILES = {
 }
 """Modules of the lowest storey that the paper's own rooms leave alone."""
 
-RUN_BY_NAME = {"commands/*", "trials/check.py", "bridge/patient_nnictl.py"}
+RUN_BY_NAME = {
+    *("commands/*", "bridge/patient_nnictl.py"),
+    *("trials/check.py", "trials/resident.py"),
+}
 """Modules that a command line names: the command `blockqnn` and `python -m` import them late."""
 
 FOR_USERS = {"space/choices.py", "q_learning/agent.py", "q_learning/settings.py", "blocks/kinds/*"}

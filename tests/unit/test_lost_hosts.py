@@ -62,9 +62,9 @@ def test_trials_go_to_hosts_that_answer() -> None:
     said = run("""
     const {V3asV1} = require('training_service/v3/compat');
     const now = Date.now();
-    const worker = (heard) => ({channel: {connection: {heard}}, trialKeeper: {id: 1}});
-    const lost = {channel: {connection: null}, trialKeeper: {id: 1}};
-    const starting = {channel: {connection: {}}, trialKeeper: {}};
+    const worker = (heard) => ({channel: {connection: {heard}}, isReady: true});
+    const lost = {channel: {connection: null}, isReady: true};
+    const starting = {channel: {connection: {}}};
     const workers = {a: worker(now), silent: worker(now - 20_000), lost, starting, b: worker(now)};
     const ids = Object.keys(workers);
     const service = {
@@ -105,7 +105,9 @@ def test_a_dead_host_does_not_prevent_the_others(machines: list[str], expected: 
     }});
     const again = [];
     service.start().then(
-      (found) => console.log(JSON.stringify([found, again, null])),
+      (found) => console.log(JSON.stringify([
+        service.workers.every((worker) => worker.isReady) && found, again, null,
+      ])),
       (error) => console.log(JSON.stringify([service.workers, again, error.message])),
     );
     """)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -102,6 +105,28 @@ def test_the_order_of_blocks_is_compared_over_both_parts(setting: Setting) -> No
         ]
         (setting.folder / f"{name}.jsonl").write_text("".join(lines))
     assert "| bf16 | 4 | 1.00 [1.00, 1.00] | +1.00 |" in page(PARTS, setting)
+
+
+@pytest.mark.parametrize(
+    ("at_interrupt", "said"),
+    [("print('stopped', flush=True)", "stopped\n"), ("time.sleep(60)", "")],
+    ids=["stops", "hangs"],
+)
+def test_a_part_is_interrupted_before_it_is_killed(
+    at_interrupt: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the NNI experiment that it has started would go on."""
+    monkeypatch.setattr(on_gpu, "STOP_SECONDS", 0.5 if not said else 60)
+    code = "import time\nprint('begun', flush=True)\ntry:\n    time.sleep(60)\n"
+    code += f"except KeyboardInterrupt:\n    {at_interrupt}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    on_gpu._end(process)
+    assert process.communicate(timeout=60)[0] == said
+    assert process.returncode == (0 if said else -signal.SIGKILL)
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
