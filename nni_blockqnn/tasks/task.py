@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 import torch
 from torch import Tensor
 
+from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.data.targets import load_targets
 from nni_blockqnn.network.measure import Measure
@@ -195,5 +196,14 @@ class Task(Protocol):
         return self.measures[0]
 
     def score(self, measured: Measured) -> float:
-        """The first measure, turned so that more is better."""
+        """The first measure, turned so that more is better.
+
+        Raises:
+            ValueError: if it was not measured.
+        """
+        if self.main.name not in measured.values:
+            raise ValueError(
+                f"task {self.name} must measure {self.main.name}, its first measure, got "
+                f"{shown(measured.values)}"
+            )
         return self.main.score(measured.values[self.main.name])

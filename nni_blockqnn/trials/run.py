@@ -24,7 +24,7 @@ from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import DataError, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask, read_task
 from nni_blockqnn.network.cost import block_cost, estimate_cost
-from nni_blockqnn.tasks import Task
+from nni_blockqnn.network.measure import ACCURACY, Measure
 from nni_blockqnn.training import RECIPES, EpochResult, TrainingError
 from nni_blockqnn.training.flops import measure_flops
 from nni_blockqnn.training.speed import image_milliseconds
@@ -127,7 +127,7 @@ def train_and_measure(
         task,
         arguments.training,
         on_start=on_start,
-        on_epoch=partial(_report_epoch, purpose, arguments.metric, log),
+        on_epoch=partial(_report_epoch, arguments.metric, log, measure=purpose.main),
         checkpoint=files.checkpoint if files else None,
         keep_best=folder is not None,
         trials=1 if arguments.training.threads else channel.trials_at_once(),
@@ -210,9 +210,11 @@ def _keep_network(trained: Trained, folder: Path, metric: dict[str, Any]) -> dic
     return {"network_folder": str(folder.resolve()), "weights_sha256": sha256}
 
 
-def _report_epoch(purpose: Task, metric: str, log: TensorBoardLog, epoch: EpochResult) -> None:
+def _report_epoch(
+    metric: str, log: TensorBoardLog, epoch: EpochResult, measure: Measure = ACCURACY
+) -> None:
     print(
-        f"epoch {epoch.epoch}: {purpose.main.title} {purpose.main.text(epoch.accuracy)}, "
+        f"epoch {epoch.epoch}: {measure.title} {measure.text(epoch.accuracy)}, "
         f"loss {epoch.loss:.4f}, "
         f"learning rate {epoch.learning_rate:g}, {epoch.seconds:.2f} s",
         flush=True,

@@ -37,6 +37,7 @@ SHORT = ["--epochs", "3", "--batch-size", "32", "--learning-rate", "0.03", "--th
 class Brightness(Task):
     """The mean of an image's pixels, from 0 to 1; the error is in grey levels."""
 
+    name = "brightness"
     measures = (
         Measure("grey_error", "mean error", "levels", "minimize"),
         Measure("near", "within 16 levels"),
@@ -143,6 +144,11 @@ def test_what_is_no_task_is_refused() -> None:
         TrainingArguments("own:images", task=f"{__name__}:Incomplete")
     with pytest.raises(ValueError, match="dataset must be module:function, got 'digits'"):
         TrainingArguments("digits", task=f"{__name__}:Brightness")
+
+
+def test_the_first_measure_must_be_there() -> None:
+    with pytest.raises(ValueError, match=r"must measure grey_error, its first .*, got {'near': 3}"):
+        Brightness().score(Measured({"near": 3}))
 
 
 def no_task() -> int:
