@@ -48,10 +48,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker is f
 
 
 class Trials:
-    """Light processes of one experiment."""
+    """Light processes of one experiment.
+
+    Attributes:
+        before: is done in a process, before it is a light one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.before: Callable[[], None] | None = None
         self.sockets = folder / "run" / "nni-blockqnn"
         (folder / "run").mkdir()
         (folder / "shared.py").write_text("count = 0\n")
@@ -65,17 +70,7 @@ class Trials:
         text = WORKER.format(idle_seconds=idle_seconds, imports=imports)
         (self.folder / "own_worker.py").write_text(text)
 
-    def start(
-        self,
-        code: str,
-        trial_id: str = "t",
-        before: Callable[[], None] | None = None,
-        **environment: str,
-    ) -> subprocess.Popen[str]:
-        """
-        Args:
-            before: is done in the process, before it is the light one.
-        """
+    def start(self, code: str, trial_id: str = "t", **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "own_light", code],
             env=self.environment | {"NNI_TRIAL_JOB_ID": trial_id} | environment,
@@ -83,7 +78,7 @@ class Trials:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=before,
+            preexec_fn=self.before,
         )
 
     def run(self, code: str, **environment: str) -> tuple[int, str, str]:
@@ -236,9 +231,9 @@ def test_what_is_inherited_is_as_the_workers_or_the_trial_runs_by_itself(
     if setting == "environment":
         code, _, errors = trials.run("", OMP_NUM_THREADS="7")
     else:
-        light = trials.start("", before=run_as_batch)
-        _, errors = light.communicate(timeout=PATIENCE_SECONDS)
-        code = light.returncode
+        trials.before = run_as_batch
+        code, _, errors = trials.run("")
+        trials.before = None
     assert code == RAN_BY_ITSELF
     assert f"{name} is not as it was when the worker was started" in errors
     assert trials.worker() == worker
