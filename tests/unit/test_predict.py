@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_automl_folder import ANSWER, ROW
 
 import nni_blockqnn
 from nni_blockqnn.automl.found import Found
@@ -172,7 +174,7 @@ def test_streamed_images_are_cut_as_in_their_training(tmp_path: Path, photos: Pa
 
 
 def test_from_python_files_and_arrays(network: Path, photos: Path) -> None:
-    found = Found(network, answer=None)  # type: ignore[arg-type]
+    found = Found(network, replace(ANSWER, rows=(replace(ROW, exported=""),)))
     (one,) = found.predict(photos / "b.png")
     assert isinstance(one, Prediction)
     pixels = read_image(photos / "b.png", (3, 12, 16))
