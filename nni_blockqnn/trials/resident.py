@@ -147,7 +147,8 @@ class Worker:
     def _become_trial(
         self, request: Request, streams: list[int], others: list[socket.socket], worker: int
     ) -> None:
-        """In the fork. It keeps its connection: the slot is free when all of it is gone."""
+        """In the fork. It keeps its connection, so a light process whose worker is killed waits for
+        the end of both."""
         self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != worker:
             os.kill(os.getpid(), signal.SIGKILL)
