@@ -375,7 +375,7 @@ def test_predict_draws_points(
 def test_mpiis_annotations_are_converted(tmp_path: Path) -> None:
     """A file with the nested structures of MPII's own, of eleven training images and a test one."""
     mpii = _module(FIGURES.with_name("mpii.py"))
-    points = [
+    points: list[dict[str, Any]] = [
         {"x": 10.0 + joint, "y": 20.0 + 2 * joint, "id": joint, "is_visible": joint % 2}
         for joint in range(15)
     ]
