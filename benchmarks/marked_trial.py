@@ -78,7 +78,7 @@ def run_marked_trial(output: Path, parameters: dict[str, Any] | None, argv: list
     channel.take_parameters = take_and_import
     if parameters is not None:
         channel.runs_under_nni = lambda: True
-        channel.report_intermediate = lambda metric, sequence=None: None
+        channel.report_intermediate = lambda metric, number=None: None
         channel.report_final = lambda metric: None
     code = trial.main(argv)
     watch.mark("report")
