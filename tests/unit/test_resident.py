@@ -78,8 +78,13 @@ class Trials:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=self.before,
+            preexec_fn=self._prepare,
         )
+
+    def _prepare(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background may not hear it
+        if self.before is not None:
+            self.before()
 
     def run(self, code: str, **environment: str) -> tuple[int, str, str]:
         """Exit code, standard output and error."""
