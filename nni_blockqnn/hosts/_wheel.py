@@ -51,7 +51,8 @@ def _contents(installed: metadata.Distribution, info: str) -> dict[str, bytes]:
     }
     for path in sorted((_PACKAGE.parent / _TEMPLATES).glob("*.yml")):  # a checkout's
         files.setdefault(f"{_PACKAGE.name}/{_TEMPLATES}/{path.name}", path.read_bytes())
-    for name in ("METADATA", "entry_points.txt"):
-        files[f"{info}/{name}"] = (installed.read_text(name) or "").encode()
+    described = installed.read_text("METADATA") or installed.read_text("PKG-INFO")  # of an egg-info
+    files[f"{info}/METADATA"] = (described or "").encode()
+    files[f"{info}/entry_points.txt"] = (installed.read_text("entry_points.txt") or "").encode()
     files[f"{info}/WHEEL"] = _WHEEL.encode()
     return files

@@ -107,6 +107,11 @@ def test_the_order_of_blocks_is_compared_over_both_parts(setting: Setting) -> No
     assert "| bf16 | 4 | 1.00 [1.00, 1.00] | +1.00 |" in page(PARTS, setting)
 
 
+def hear_interrupts() -> None:
+    """Tests in the background may not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("at_interrupt", "said"),
     [("print('stopped', flush=True)", "stopped\n"), ("time.sleep(60)", "")],
@@ -120,7 +125,11 @@ def test_a_part_is_interrupted_before_it_is_killed(
     code = "import time\nprint('begun', flush=True)\ntry:\n    time.sleep(60)\n"
     code += f"except KeyboardInterrupt:\n    {at_interrupt}"
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"

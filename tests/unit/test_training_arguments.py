@@ -246,9 +246,9 @@ def test_what_makes_no_recipe_is_named(change: dict[str, Any], message: str) -> 
         (("--optimizer", "lion"), "invalid choice: 'lion'"),
         (
             ("--recipe", "quick"),
-            "must be early-stop, final, final-plain, imagenet-final or module:function",
+            "must be early-stop, final, final-plain, imagenet-final, keypoints-final or module:",
         ),
-        (("--dataset", "mnist"), "imagenet or module:function, got 'mnist'"),
+        (("--dataset", "mnist"), "coco or module:function, got 'mnist'"),
         (("--reward", "latency"), "--reward: must be module:function, got 'latency'"),
         (("--dataset", "cifra10"), "got 'cifra10'; did you mean cifar10?"),
         (("--epochs", "0"), "--epochs: must be an integer from 1, got '0'"),
