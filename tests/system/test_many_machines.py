@@ -70,7 +70,8 @@ def test_check_names_every_fault_and_setup_hosts_mends(
 
 
 def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> None:
-    """NNI's manager is killed; later a host is cut off, crashes and comes back."""
+    """NNI's manager is killed while trials run on the hosts (``benchmarks/many_machines.py`` has
+    faults of the hosts)."""
     truth = tmp_path / "truth.jsonl"
     truth.touch()
     (tmp_path / "code").mkdir()  # NNI copies it to the hosts
@@ -81,18 +82,6 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
     wait_for(truth, "kept", hosts.hosts[1], trial)
     running = nni.resume(running, with_blockqnn=True)
     assert list(running.directory.glob(f"environments/*/trials/{trial['trial']}/{RESULT_NAME}"))
-
-    lost = hosts.hosts[0]
-    trial = wait_for(truth, "begun", lost)
-    lost.cut()
-    wait_for(truth, "kept", lost, trial)
-    lost.kill_all()
-    lost.mend()
-    running.wait_until(
-        lambda: trial["episode"] in [event["episode"] for event in running.journal("result")],
-        "the result that was kept on the host",
-    )
-    assert "fetched from hosts" in running.log("dispatcher.log")
     running.wait_for_end()
     nni.stop(running.id)
     outcome = examine(running, notes(truth))
