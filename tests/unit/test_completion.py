@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from components import require
 
 pytestmark = pytest.mark.slow  # it loads all commands
 
@@ -33,9 +33,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bash_completes(
     script: Path, tmp_path: Path, words: list[str], completed: set[str]
 ) -> None:
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("needs bash")
+    bash = require("bash")
     (tmp_path / "nni-experiments" / "AbCdEfGh").mkdir(parents=True)
     (tmp_path / "nni-experiments" / "_latest").mkdir()
     line = f'source {script}; COMP_WORDS=(blockqnn "$@"); COMP_CWORD=$#; _shtab_blockqnn'

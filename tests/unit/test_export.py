@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from components import missing
 from kind_blocks import EVERY_KIND, OPTIONAL_KINDS, block_with
 from rich.console import Console
 from torch import Tensor, nn
@@ -44,10 +45,6 @@ from nni_blockqnn.reports.model_card import code
 from nni_blockqnn.space.search_space import SearchSpace
 from nni_blockqnn.training.weights import save_network
 
-needs_onnx = pytest.mark.skipif(
-    bool(missing_onnx_packages()), reason="needs the extra onnx: onnx, onnxruntime, onnxscript"
-)
-
 RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
 """The right block of the paper's Fig. 2."""
 EVERY_LAYER = Block.parse(
@@ -65,6 +62,13 @@ NOTHING = Block.parse([[1, 4, 0, 0, 0], [2, 2, 1, 1, 0], [3, 4, 0, 1, 0]])
 """Layers that compute nothing; its output is its input, twice."""
 
 SPEC = NetworkSpec("digits", repeats=2)
+HAS_ONNX = not missing_onnx_packages()
+"""Without the extra, the tests leave one form out."""
+
+
+def test_the_extra_onnx_is_here() -> None:
+    if not HAS_ONNX:
+        missing(f"{missing_onnx_packages()} missing: pip install -e '.[dev]'")
 
 
 def trained(block: Block, spec: NetworkSpec, seed: int = 0) -> nn.Module:
@@ -239,7 +243,7 @@ def test_the_programs_give_the_networks_logits(number: int, tmp_path: Path) -> N
     program = export_program(network, spec)
     runs = [partial(run_program, tmp_path / "program.pt2")]
     write_program(program, tmp_path / "program.pt2")
-    if not missing_onnx_packages():
+    if HAS_ONNX:
         write_onnx(program, tmp_path / "model.onnx")
         runs.append(partial(run_onnx, tmp_path / "model.onnx"))
     for batch in (1, 3):
@@ -278,7 +282,7 @@ def test_the_programs_of_optional_kinds_are_the_networks(
     program = export_program(network, spec)
     write_program(program, tmp_path / "program.pt2")
     assert_gives_the_same(run_program(tmp_path / "program.pt2", images), network(images))
-    if not missing_onnx_packages():
+    if HAS_ONNX:
         write_onnx(program, tmp_path / "model.onnx")
         assert_gives_the_same(run_onnx(tmp_path / "model.onnx", images), network(images))
 
@@ -332,7 +336,7 @@ def test_the_command_writes_a_folder(
 ) -> None:
     folder, network = exported
     files = {"weights.safetensors", "network.json", "model.py", "program.pt2"}
-    files |= {"README.md", "block.svg"} | (set() if missing_onnx_packages() else {"model.onnx"})
+    files |= {"README.md", "block.svg"} | ({"model.onnx"} if HAS_ONNX else set())
     assert {path.name for path in folder.iterdir()} == files
     assert [path.name for path in folder.parent.iterdir()] == ["net"]  # no scratch folder is left
     trained_folder = folder.parents[1] / "trained"
@@ -354,7 +358,7 @@ def test_the_examples_of_the_model_card_run_without_this_package(
     folder, network = exported
     card = (folder / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    assert len(examples) == 5 - bool(missing_onnx_packages())
+    assert len(examples) == 4 + HAS_ONNX
     normalisation, *forms, naming = examples
     script = "\n".join(
         [

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from components import require_module
 from PIL import Image
 from scipy.io import savemat
 
@@ -259,8 +260,8 @@ def test_the_average_precisions_are_those_that_pycocotools_gave(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_average_precisions_are_pycocotools(seed: int) -> None:
-    coco = pytest.importorskip("pycocotools.coco")
-    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+    coco = require_module("pycocotools.coco")
+    cocoeval = require_module("pycocotools.cocoeval")
     people = some_people(seed)
     truth, results = coco.COCO(), []
     truth.dataset = {

@@ -1,15 +1,17 @@
-"""Programs that the tests need beside Python packages."""
+"""What the tests need that may be missing: programs, and packages of an extra."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 DEBIAN_PACKAGES = {
+    "bash": "bash",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "ip": "iproute2",
@@ -29,8 +31,21 @@ def require(program: str) -> Path:
     return Path(found)
 
 
+def require_module(name: str) -> Any:
+    """The module. Without it the test is skipped; with CI=true it fails."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing(f"{error}; pip install -e '.[dev]'")
+
+
 def missing(message: str) -> NoReturn:
     """Skip the test; with CI=true fail it."""
-    if os.environ.get("CI") == "true":
+    if on_ci():
         pytest.fail(message)
     pytest.skip(message)
+
+
+def on_ci() -> bool:
+    """Whether everything is meant to be tested."""
+    return os.environ.get("CI") == "true"
