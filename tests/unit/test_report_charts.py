@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_blocks import BRANCHES, ONE_LAYER, RESIDUAL
+from made_results import search, trial
 from matplotlib.collections import PolyCollection
-from test_reports import BRANCHES, ONE_LAYER, RESIDUAL, search, trial
 
 from nni_blockqnn.commands.report import page_and_figures
 from nni_blockqnn.reports import _plot as plot

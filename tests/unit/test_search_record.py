@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_blocks import ONE_LAYER
+from made_results import search, trial
 from test_experiments import ONE_CONV, final, make_experiment, write_list
-from test_reports import ONE_LAYER, search, trial
 
 from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.predictor.predictor import Network, Predictor
