@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import t as student_t
 
 from nni_blockqnn import Block, BlockSearch, NetworkSpec, SearchSpace
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
@@ -64,12 +65,18 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     if not (options.data_dir / "val.json").exists():
         _figures().main([str(options.data_dir), "--train", "500", "--val", "300"])
-    pick = search(options.output / "search.jsonl", options.data_dir)
+    pick = _known_pick(options.output) or search(options.output / "search.jsonl", options.data_dir)
     contenders = {"found": pick, **_others()}
     for seed in range(SEEDS):
         for name, block in contenders.items():
             final(options.output / "finals.jsonl", name, block, seed, options.data_dir)
     print("\n".join(report(options.output)))
+
+
+def _known_pick(folder: Path) -> Block | None:
+    """What was trained long already, so that a later version's search need not find it anew."""
+    found = [one for one in _lines(folder / "finals.jsonl") if one["name"] == "found"]
+    return Block.parse(found[0]["block"]) if found else None
 
 
 def search(path: Path, data_dir: Path) -> Block:
@@ -116,21 +123,45 @@ def report(folder: Path) -> Iterator[str]:
     finals: dict[str, list[dict[str, Any]]] = {}
     for line in _lines(folder / "finals.jsonl"):
         finals.setdefault(line["name"], []).append(line)
-    randoms = [one for name, lines in finals.items() if name.startswith("random") for one in lines]
-    rows = {name: lines for name, lines in finals.items() if not name.startswith("random")}
+    randoms = [name for name in finals if name.startswith("random")]
+    best = max(randoms, key=lambda name: _mean(finals[name], "pckh"), default=None)
     yield f"After {len(_lines(folder / 'search.jsonl'))} trials:\n"
-    yield "| block | MFLOPs | PCKh@0.5 | OKS-AP | trainings |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
-    for name, lines in {**rows, f"{RANDOM_BLOCKS} random blocks": randoms}.items():
-        if lines:
-            flops = fmean(one["flops"] for one in lines) / 1e6
-            values = [_spread(lines, measure) for measure in ("pckh", "oks_ap")]
-            yield f"| {name} | {flops:.2f} | {' | '.join(values)} | {len(lines)} |"
+    yield "| block | MFLOPs | PCKh@0.5 | found has more by | OKS-AP | trainings |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for name, lines in finals.items():
+        if name not in randoms or name == best:
+            label = f"best of {len(randoms)} random blocks" if name == best else name
+            gain = "" if name == "found" else _gain(finals["found"], lines)
+            yield _row(label, lines, _interval([one["pckh"] for one in lines]), gain)
+    if randoms:
+        lines = [one for name in randoms for one in finals[name]]
+        means = [_mean(finals[name], "pckh") for name in randoms]
+        yield _row(f"{len(randoms)} random blocks", lines, _interval(means), "")
 
 
-def _spread(lines: list[dict[str, Any]], measure: str) -> str:
-    values = [one[measure] for one in lines]
-    return f"{fmean(values):.2f} ± {stdev(values) if len(values) > 1 else 0:.2f}"
+def _row(label: str, lines: list[dict[str, Any]], pckh: str, gain: str) -> str:
+    flops, oks_ap = _mean(lines, "flops") / 1e6, _mean(lines, "oks_ap")
+    return f"| {label} | {flops:.2f} | {pckh} | {gain} | {oks_ap:.2f} | {len(lines)} |"
+
+
+def _mean(lines: list[dict[str, Any]], measure: str) -> float:
+    return fmean(one[measure] for one in lines)
+
+
+def _gain(found: list[dict[str, Any]], others: list[dict[str, Any]]) -> str:
+    """Over trainings from the same seeds."""
+    by_seed = {one["seed"]: one["pckh"] for one in others}
+    pairs = [(one["pckh"], by_seed.get(one["seed"])) for one in found]
+    return _interval([one - other for one, other in pairs if other is not None])
+
+
+def _interval(values: list[float]) -> str:
+    """The mean and its 95 % interval by Student's t."""
+    mean = fmean(values)
+    if len(values) < 2:
+        return f"{mean:.2f}"
+    half = float(student_t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return f"{mean:.2f} ({mean - half:.2f} to {mean + half:.2f})"
 
 
 def _others() -> dict[str, Block]:
