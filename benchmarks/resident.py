@@ -23,10 +23,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+import quick_start
 
 from nni_blockqnn.bridge import launch
-from nni_blockqnn.commands._templates import template
 
 OPTION = "--resident"
 _PR_SET_CHILD_SUBREAPER = 36
@@ -59,17 +58,9 @@ def searched(trials: int, concurrency: int, seed: int, *, resident: bool) -> Mea
     before = _processor_seconds()
     with tempfile.TemporaryDirectory(prefix="res-", ignore_cleanup_errors=True) as home:
         os.environ |= {"HOME": home, "XDG_RUNTIME_DIR": home}
-        config = Path(home) / "search.yml"
-        config.write_text(yaml.safe_dump(_configuration(trials, concurrency, seed, resident)))
-        launched = launch.start(config, None, loopback=True)
-        try:
-            while (state := launch.status(launched)) not in ("DONE", "ERROR", "GONE"):
-                time.sleep(1)
-            if state != "DONE":
-                raise RuntimeError(f"the search ended with {state}")
+        config = _configuration(trials, concurrency, seed, resident)
+        with quick_start.finished(config, Path(home)) as launched:
             jobs = _jobs(launched)
-        finally:
-            launch.stop(launched.id)
         _await_children()
     metrics = [json.loads(json.loads(job["finalMetricData"][0]["data"])) for job in jobs]
     return Measured(
@@ -81,11 +72,9 @@ def searched(trials: int, concurrency: int, seed: int, *, resident: bool) -> Mea
 
 
 def _configuration(trials: int, concurrency: int, seed: int, resident: bool) -> dict[str, Any]:
-    config = yaml.safe_load(template("blockqnn_quickstart.yml").read_text(encoding="utf-8"))
+    config = quick_start.configuration(trials, concurrency, seed)
     words = [word for word in config["trialCommand"].split() if word != OPTION]
     config["trialCommand"] = " ".join([*words, *([OPTION] if resident else [])])
-    config |= {"trialConcurrency": concurrency, "maxTrialNumber": trials}
-    config["tuner"]["classArgs"] |= {"budget": trials, "seed": seed}
     return config
 
 

@@ -22,14 +22,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import marked_trial
-import yaml
+import quick_start
 from marked_trial import Marks, marks_of_trial
-
-from nni_blockqnn.bridge import launch
-from nni_blockqnn.commands._templates import template
 
 QUICK_START = ["--dataset", "digits", "--batch-size", "64", "--mu", "0", "--rho", "0"]
 QUICK_START += ["--threads", "1"]
@@ -83,33 +79,14 @@ def under_nni(network: str, trials: int, concurrency: int, argv: list[str]) -> s
         os.environ |= {"HOME": home, "NNI_BLOCKQNN_CACHE": str(Path(home) / "cache")}
         parameters = {"block": BLOCK, "network": "digits", "repeats": 1}
         marks_of_trial(parameters, [*argv, "--epochs", "1"])  # decodes the data
-        config = _configuration(network, records, argv)
-        config |= {"trialConcurrency": concurrency, "maxTrialNumber": trials}
-        config["tuner"]["classArgs"] |= {"budget": trials, "seed": 0}
-        path = Path(home) / "search.yml"
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        _search(path)
+        config = quick_start.configuration(trials, concurrency)
+        command = [sys.executable, marked_trial.__file__, "--record", str(records), "--", *argv]
+        config["trialCommand"] = shlex.join(command)
+        config["searchSpace"]["network"]["_value"] = [network]
+        with quick_start.finished(config, Path(home)):
+            pass
         marks = [json.loads(path.read_text(encoding="utf-8")) for path in records.iterdir()]
     return shares(marks, concurrency)
-
-
-def _configuration(network: str, records: Path, argv: list[str]) -> dict[str, Any]:
-    config = yaml.safe_load(template("blockqnn_quickstart.yml").read_text(encoding="utf-8"))
-    command = [sys.executable, marked_trial.__file__, "--record", str(records), "--", *argv]
-    config["trialCommand"] = shlex.join(command)
-    config["searchSpace"]["network"]["_value"] = [network]
-    return config
-
-
-def _search(config: Path) -> None:
-    launched = launch.start(config, None, loopback=True)
-    try:
-        while (state := launch.status(launched)) not in ("DONE", "ERROR", "GONE"):
-            time.sleep(1)
-        if state != "DONE":
-            raise RuntimeError(f"the search ended with {state}")
-    finally:
-        launch.stop(launched.id)
 
 
 def shares(trials: list[Marks], concurrency: int) -> str:
