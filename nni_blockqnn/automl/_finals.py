@@ -17,10 +17,13 @@ from nni_blockqnn.automl._schedule import (
     EXPERIMENT_SECONDS,
     FEWEST_FINAL_EPOCHS,
     FINAL_SEEDS,
+    HELD_OUT,
     REFERENCES,
     SETUP_SECONDS,
     Data,
-    affordable_epochs,
+    LongTime,
+    Part,
+    choose_finals,
     ways_to_choose,
 )
 from nni_blockqnn.automl._sizing import frontier_costs
@@ -73,15 +76,22 @@ def write_finals(folder: SearchFolder, request: Request, outline: Outline, resul
     found = [one for one in best if name_of(one.block) is None and one.repeats == repeats]
     found = [one for one in found if _has_network(one.block, spec, matches)]
     scales = [int(match.value) / int(matches[0].value) for match in matches] or [1.0]
-    for finals in ways_to_choose(request, len(results.trials)):
-        first = varied_results(found, finals.first, results)
-        affordable = _epochs(request, Data.of(outline), results, first, finals.further, scales)
-        if finals.is_affordable(affordable, request.final_epochs):
-            break
+    data = Data.of(outline)
+    trial = _trial_part(config, data)
+    firsts = {
+        finals: varied_results(found, finals.first, results)
+        for finals in ways_to_choose(request, len(results.trials))
+    }
+    ways = [
+        (finals, _time_left(request, results, trial, first, finals.further, scales))
+        for finals, first in firsts.items()
+    ]
+    finals, part, affordable = choose_finals(ways, data, trial, request.final_epochs)
+    first = firsts[finals]
     epochs = request.final_epochs or max(affordable, FEWEST_FINAL_EPOCHS)
     space = _space(config, [one.block for one in first], repeats, matches)
     network = SearchSpace.from_json(config["searchSpace"]).spec
-    recipe = [*final_options(outline, network.input_shape), f"--epochs {epochs}"]
+    recipe = [*final_options(outline, network.input_shape), f"--epochs {epochs}", *part.options]
     further = None
     if finals.further:
         further = Further(results.experiment.id, finals.more, finals.again, FINAL_SEEDS)
@@ -143,23 +153,38 @@ def _has_network(block: Block, spec: NetworkSpec, matches: Sequence[Match]) -> b
         return False
 
 
-def _epochs(
+def _trial_part(config: Mapping[str, Any], data: Data) -> Part:
+    """The images of the search's trials, whose options a user may have changed."""
+    arguments = trial_arguments(config) or []
+    limit = int(trial_option(arguments, "--limit", str(data.images)))
+    part = data.part(limit)
+    validated = int(trial_option(arguments, "--validation-images", "0"))
+    if validated or part.limit is None:
+        return part._replace(validated=validated or part.validated)
+    if data.validated:
+        return part._replace(validated=data.validated)
+    held_out = round(limit * HELD_OUT)
+    return part._replace(trained=limit - held_out, validated=held_out)
+
+
+def _time_left(
     request: Request,
-    data: Data,
     results: Results,
+    part: Part,
     found: Sequence[TrialResult],
     further: int,
     scales: Sequence[float],
-) -> int:
-    """As many as the time that is left allows, by how long the search's trainings took.
+) -> LongTime:
+    """The time for the long trainings, by how long the search's trainings took.
 
     Args:
+        part: the images of a trial of the search.
         found: that are trained long.
         further: trainings of others, or of the same ones again.
         scales: what the long trainings' networks cost, in times of the search's.
     """
-    usual = median(_pace(one, results, data.images) for one in results.trials)
-    finals = [_pace(one, results, data.images) for one in found]
+    usual = median(_pace(one, results, part) for one in results.trials)
+    finals = [_pace(one, results, part) for one in found]
     hand_made = [usual] * REFERENCES
     others = [fmean(finals) if finals else usual] * further
     finalists = [pace * scale for pace in (*finals, *others, *hand_made) for scale in scales]
@@ -168,18 +193,16 @@ def _epochs(
     ]
     left = request.seconds - (results.seconds or 0.0) - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
     at_a_time = results.experiment.config.get("trialConcurrency", 1)
-    return affordable_epochs(left, data, finalists, winners, at_a_time)
+    return LongTime(left, finalists, winners, at_a_time)
 
 
-def _pace(trial: TrialResult, results: Results, images: int) -> float:
+def _pace(trial: TrialResult, results: Results, part: Part) -> float:
     """Seconds for one image of one epoch; by all of the trial's time if it does not say more."""
-    arguments = trial_arguments(results.experiment.config) or []
-    limit = min(int(trial_option(arguments, "--limit", str(images))), images)
     seconds = trial.metric.get("epoch_seconds")
     if is_number(seconds) and seconds > 0:
-        return float(seconds) / limit
-    epochs = int(trial_option(arguments, "--epochs", "12"))
-    return max((trial.seconds or 0.0) - SETUP_SECONDS, 1.0) / (epochs * limit)
+        return float(seconds) / part.work
+    epochs = int(trial_option(trial_arguments(results.experiment.config) or [], "--epochs", "12"))
+    return max((trial.seconds or 0.0) - SETUP_SECONDS, 1.0) / (epochs * part.work)
 
 
 def _configuration(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ EXPERIMENT_SECONDS = 12.0
 """NNI starts and stops."""
 ENDS_SECONDS = 30.0
 """A look at the data before everything; test set, export and report after it."""
-_SEARCH_SHARE, _FRONTIER_SHARE = 0.6, 0.4
+_SEARCH_SHARES, _FRONTIER_SHARES = (0.6, 0.5, 0.4), (0.4, 0.3)
+"""Of the time, that the search gets: the first that leaves enough for the long trainings."""
 _MOST_TRIALS = 1_000
 _EPOCHS = (12, 8, 5, 3)
 """The recipe's, and what is left of it where time is short."""
@@ -25,19 +26,27 @@ _ENOUGH = ((60, 8), (20, 5), (8, 3))
 """Trials, of so many epochs at least: what is wanted, then what must do, then what may do."""
 _FEWEST_IMAGES, _FEWEST_OF_A_CLASS = 1_000, 20
 """That a trial trains on, if there are so many."""
+_FEWEST_FINAL_IMAGES, _FEWEST_FINAL_OF_A_CLASS = 5_000, 50
+"""That a finalist trains on, if there are so many."""
+_FEWEST_VALIDATED = 1_000
+"""Where a training does not use all images, and there are ten times so many: a tenth of 1,000 would
+tell accuracies apart by 10 points at best."""
+_VALIDATED = 1 / 3
+"""A forward pass takes about a third of a training step's time."""
 FEWEST_FINAL_EPOCHS, MOST_FINAL_EPOCHS = 4, 300
-_TRIALS_A_FINALIST = 20
+_TRIALS_A_FINALIST = 12
 _FEWEST_FINALISTS, _MOST_FINALISTS = 2, 8
 _FEWEST_OF_TWO_CHOICES, _FIRST_CHOICE, _AGAIN = 4, 5 / 8, 2
 """From so many finalists on, this share of them comes first, the others are chosen by what those
 show, and so many are trained again."""
-_ENOUGH_FINAL_EPOCHS = 12
-"""That a long training must keep for that."""
+ENOUGH_FINAL_EPOCHS = 12
+"""Of a long training; where time is short it gets so many of fewer images."""
 FINAL_SEEDS = 3
 """Of what is trained again."""
 REFERENCES = 2
 """Hand-made blocks."""
-_HELD_OUT = 0.1
+HELD_OUT = 0.1
+"""Of the training images, unless the data has a validation set."""
 _ALL_CORES_GAIN = 0.75
 """Share of the time that a training takes alone with all cores."""
 
@@ -49,16 +58,51 @@ class Data:
     Attributes:
         images: training images, those to be held out included.
         classes: of them.
-        holds_out: whether validation images are held out of them.
+        validated: images of the data's own validation set; 0 if some are to be held out.
     """
 
     images: int
     classes: int
-    holds_out: bool
+    validated: int = 0
 
     @classmethod
     def of(cls, outline: Outline) -> Data:
-        return cls(outline.trained, outline.classes, not outline.validated)
+        return cls(outline.trained, outline.classes, outline.validated)
+
+    def part(self, images: int | None) -> Part:
+        """The images of a training that uses so many; None for all."""
+        if images is None or images >= self.images:
+            held_out = 0 if self.validated else round(HELD_OUT * self.images)
+            return Part(None, self.images - held_out, self.validated or held_out)
+        available = self.validated or round(HELD_OUT * self.images)
+        validated = max(1, min(available, max(_FEWEST_VALIDATED, round(HELD_OUT * images))))
+        return Part(images, images, validated)
+
+
+class Part(NamedTuple):
+    """The images that a training uses.
+
+    Attributes:
+        limit: as of its `--limit`; None if it uses all.
+        trained: images that it trains on.
+        validated: images that it is validated on after each epoch.
+    """
+
+    limit: int | None
+    trained: int
+    validated: int
+
+    @property
+    def work(self) -> float:
+        """What an epoch takes, in the time of one image's training step."""
+        return self.trained + _VALIDATED * self.validated
+
+    @property
+    def options(self) -> list[str]:
+        """Of a trial."""
+        if self.limit is None:
+            return []
+        return [f"--limit {self.limit}", f"--validation-images {self.validated}"]
 
 
 class Finals(NamedTuple):
@@ -83,14 +127,6 @@ class Finals(NamedTuple):
         """Trainings after the first ones."""
         return self.more + self.again * (FINAL_SEEDS - 1)
 
-    def is_affordable(self, epochs: int, wanted: int | None) -> bool:
-        """Whether so many epochs of each training are enough for it.
-
-        Args:
-            wanted: the epochs that were asked for; None if they follow from the time.
-        """
-        return not self.further or epochs >= (wanted or _ENOUGH_FINAL_EPOCHS)
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -98,19 +134,21 @@ class Schedule:
 
     Attributes:
         epochs: of a trial.
-        limit: training images that a trial uses; None for all.
+        part: the images of a trial.
         trials: of the search.
         finals: the long trainings.
-        final_epochs: of the long trainings, as far as it is known before the search.
+        final_part: the images of a long training of a finalist, and
+        final_epochs: its epochs, as far as they are known before the search.
         search_seconds: expected, as the next two.
         finals_seconds: of the finalists' trainings.
         winner_seconds: of the trainings on all training data.
     """
 
     epochs: int
-    limit: int | None
+    part: Part
     trials: int
     finals: Finals
+    final_part: Part
     final_epochs: int
     search_seconds: float
     finals_seconds: float
@@ -134,7 +172,7 @@ def schedule(
     """The schedule for the request's hours.
 
     A trial is as long as still allows 60 of them; where that is not possible it is as short as is
-    sensible, and there are fewer.
+    sensible, and there are fewer. Long trainings use all images if they get 12 epochs then.
 
     Args:
         pace: seconds for one image of one epoch, of one of the trainings at a time.
@@ -143,13 +181,22 @@ def schedule(
     Raises:
         RequestError: if the hours are too few, saying how many are enough.
     """
-    found = _schedule(request, data, pace, at_a_time, request.seconds, scales)
-    if found is not None:
-        return found
-    enough = request.seconds
-    while _schedule(request, data, pace, at_a_time, enough, scales) is None:
-        enough *= 1.1
-    hours = math.ceil(enough / 36) / 100
+    shares = _FRONTIER_SHARES if request.frontier else _SEARCH_SHARES
+
+    def possible(seconds: float) -> Iterator[Schedule]:
+        for share in shares:
+            found = _schedule(request, data, pace, at_a_time, seconds, share, scales)
+            if found is not None:
+                yield found
+
+    if schedules := list(possible(request.seconds)):
+        enough_epochs = request.final_epochs or ENOUGH_FINAL_EPOCHS
+        enough = (one for one in schedules if one.final_epochs >= enough_epochs)
+        return next(enough, schedules[0])
+    seconds = request.seconds
+    while not any(possible(seconds)):
+        seconds *= 1.1
+    hours = math.ceil(seconds / 36) / 100
     raise RequestError(
         f"hours must be at least about {hours:g} for this data here, got {request.hours:g}; or "
         "give a smaller budget, or fewer images"
@@ -162,52 +209,56 @@ def _schedule(
     pace: float,
     at_a_time: int,
     seconds: float,
+    share: float,
     scales: Sequence[float],
 ) -> Schedule | None:
     left = seconds - ENDS_SECONDS - 2 * EXPERIMENT_SECONDS
-    search = left * (_FRONTIER_SHARE if request.frontier else _SEARCH_SHARE)
-    chosen = _trials(request, data, pace, at_a_time, search)
+    chosen = _trials(request, data, pace, at_a_time, left * share)
     if chosen is None:
         return None
-    epochs, images, trials = chosen
-    trial = SETUP_SECONDS + epochs * images * pace
+    epochs, part, trials = chosen
+    trial = SETUP_SECONDS + epochs * part.work * pace
     searching = trials * trial / at_a_time
-    winner_paces = [pace * scale for scale in scales] * (1 + REFERENCES)
-    for chosen_finals in ways_to_choose(request, trials):
-        trainings = chosen_finals.first + chosen_finals.further + REFERENCES
-        finals_paces = [pace * scale for scale in scales] * trainings
-        affordable = affordable_epochs(
-            left - searching, data, finals_paces, winner_paces, at_a_time
+
+    def time_of(finals: Finals) -> LongTime:
+        trainings = finals.first + finals.further + REFERENCES
+        return LongTime(
+            left - searching,
+            [pace * scale for scale in scales] * trainings,
+            [pace * scale for scale in scales] * (1 + REFERENCES),
+            at_a_time,
         )
-        if chosen_finals.is_affordable(affordable, request.final_epochs):
-            break
+
+    ways = [(finals, time_of(finals)) for finals in ways_to_choose(request, trials)]
+    finals, final_part, affordable = choose_finals(ways, data, part, request.final_epochs)
     final_epochs = request.final_epochs or affordable
-    finals, winner = final_seconds(final_epochs, data, finals_paces, winner_paces, at_a_time)
+    training, winning = dict(ways)[finals].needed(final_epochs, final_part, data)
     fewest = request.final_epochs or FEWEST_FINAL_EPOCHS
-    if final_epochs < fewest or searching + finals + winner > 1.05 * left:
+    if final_epochs < fewest or searching + training + winning > 1.05 * left:
         return None
     return Schedule(
         epochs,
-        images if images < data.images else None,
+        part,
         trials,
-        chosen_finals,
+        finals,
+        final_part,
         final_epochs,
         searching + EXPERIMENT_SECONDS,
-        finals + EXPERIMENT_SECONDS,
-        winner,
+        training + EXPERIMENT_SECONDS,
+        winning,
     )
 
 
 def _trials(
     request: Request, data: Data, pace: float, at_a_time: int, seconds: float
-) -> tuple[int, int, int] | None:
+) -> tuple[int, Part, int] | None:
     """Epochs, images and number of the search's trials; None if the seconds do not allow any."""
     for least, fewest_epochs in _ENOUGH:
-        for epochs, images in _fidelities(data):
-            trial = SETUP_SECONDS + epochs * images * pace
+        for epochs, part in _fidelities(data):
+            trial = SETUP_SECONDS + epochs * part.work * pace
             trials = int(seconds / trial * at_a_time)
             if epochs >= fewest_epochs and trials >= (request.trials or least):
-                return epochs, images, request.trials or min(trials, _MOST_TRIALS)
+                return epochs, part, request.trials or min(trials, _MOST_TRIALS)
     return None
 
 
@@ -222,35 +273,63 @@ def ways_to_choose(request: Request, trials: int) -> list[Finals]:
     return [Finals(first, blocks - first, _AGAIN), Finals(blocks)]
 
 
-def affordable_epochs(
-    seconds: float, data: Data, finals: Sequence[float], winners: Sequence[float], at_a_time: int
-) -> int:
-    """How many epochs the long trainings may have, at most `MOST_FINAL_EPOCHS`.
+@dataclass(frozen=True)
+class LongTime:
+    """What is left for the finalists' trainings, and for those on all data after them.
+
+    Attributes:
+        seconds: for both.
+        finals: seconds for one image of one epoch of each finalist's training.
+        winners: of each network that is trained on all training data.
+        at_a_time: trainings of finalists at a time.
+    """
+
+    seconds: float
+    finals: Sequence[float]
+    winners: Sequence[float]
+    at_a_time: int
+
+    def affordable_epochs(self, part: Part, data: Data) -> int:
+        """How many epochs each training may have, at most `MOST_FINAL_EPOCHS`.
+
+        Args:
+            part: the images of a finalist's training.
+        """
+        fewest, most = 0, MOST_FINAL_EPOCHS
+        while fewest < most:
+            middle = (fewest + most + 1) // 2
+            if sum(self.needed(middle, part, data)) <= self.seconds:
+                fewest = middle
+            else:
+                most = middle - 1
+        return fewest
+
+    def needed(self, epochs: int, part: Part, data: Data) -> tuple[float, float]:
+        """Seconds of the finalists' trainings, some at a time, and of those on all data in turn."""
+        of_finals = [SETUP_SECONDS + epochs * part.work * pace for pace in self.finals]
+        gain = _ALL_CORES_GAIN if self.at_a_time > 1 else 1.0
+        of_winners = (epochs * data.images * pace * gain for pace in self.winners)
+        return _makespan(of_finals, self.at_a_time), sum(of_winners)
+
+
+def choose_finals(
+    ways: Sequence[tuple[Finals, LongTime]], data: Data, trial: Part, wanted: int | None
+) -> tuple[Finals, Part, int]:
+    """The long trainings, their images, and the epochs for which there is time.
 
     Args:
-        finals: seconds for one image of one epoch of each finalist.
-        winners: of each network that is trained on all training data.
+        ways: what is wanted first, then what must do, each with its time.
+        trial: the images of a trial of the search, the fewest of a long training.
+        wanted: the epochs that were asked for; None if they follow from the time.
     """
-    fewest, most = 0, MOST_FINAL_EPOCHS
-    while fewest < most:
-        middle = (fewest + most + 1) // 2
-        if sum(final_seconds(middle, data, finals, winners, at_a_time)) <= seconds:
-            fewest = middle
-        else:
-            most = middle - 1
-    return fewest
-
-
-def final_seconds(
-    epochs: int, data: Data, finals: Sequence[float], winners: Sequence[float], at_a_time: int
-) -> tuple[float, float]:
-    """Seconds of the finalists' trainings, some at a time, and of those on all data in turn."""
-    kept = data.images * (1 - _HELD_OUT) if data.holds_out else data.images
-    of_finals = [SETUP_SECONDS + epochs * kept * pace for pace in finals]
-    gain = _ALL_CORES_GAIN if at_a_time > 1 else 1.0
-    return _makespan(of_finals, at_a_time), sum(
-        epochs * data.images * pace * gain for pace in winners
-    )
+    parts = _final_parts(data, trial)
+    for finals, time in ways:
+        for part in parts:
+            epochs = time.affordable_epochs(part, data)
+            if epochs >= (wanted or ENOUGH_FINAL_EPOCHS):
+                return finals, part, epochs
+    finals, time = ways[-1]
+    return finals, parts[-1], time.affordable_epochs(parts[-1], data)
 
 
 def _makespan(seconds: Sequence[float], at_a_time: int) -> float:
@@ -261,15 +340,29 @@ def _makespan(seconds: Sequence[float], at_a_time: int) -> float:
     return max(ends)
 
 
-def _fidelities(data: Data) -> list[tuple[int, int]]:
+def _final_parts(data: Data, trial: Part) -> list[Part]:
+    """The images of a long training: all, or fewer."""
+    fewest = max(
+        trial.limit or data.images, _FEWEST_FINAL_IMAGES, _FEWEST_FINAL_OF_A_CLASS * data.classes
+    )
+    return [data.part(count) for count in _halved(data.images, fewest)]
+
+
+def _fidelities(data: Data) -> list[tuple[int, Part]]:
     """(epochs, images) of a trial, from the paper's to the shortest that is sensible."""
-    fewest = min(max(_FEWEST_IMAGES, _FEWEST_OF_A_CLASS * data.classes), data.images)
-    images = [data.images]
-    while images[-1] > 2 * fewest:
-        images.append(images[-1] // 2)
-    if images[-1] > fewest:
-        images.append(fewest)
+    images = _halved(data.images, max(_FEWEST_IMAGES, _FEWEST_OF_A_CLASS * data.classes))
     found = [(_EPOCHS[0], count) for count in images]
     # fewer epochs of more images say more than many epochs of the fewest
     found += [(epochs, count) for epochs in _EPOCHS[1:] for count in images[-2:]]
-    return sorted(set(found), key=lambda one: -one[0] * one[1])
+    ordered = sorted(set(found), key=lambda one: -one[0] * one[1])
+    return [(epochs, data.part(count)) for epochs, count in ordered]
+
+
+def _halved(images: int, fewest: int) -> list[int]:
+    """All images, and halved until the fewest are reached."""
+    counts = [images]
+    while counts[-1] > 2 * fewest:
+        counts.append(counts[-1] // 2)
+    if counts[-1] > fewest:
+        counts.append(fewest)
+    return counts

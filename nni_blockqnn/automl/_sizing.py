@@ -26,6 +26,9 @@ _WIDTHS = tuple(
 """What is tried for a cost in numbers."""
 _SMALLEST_OF_THREE_STAGES = 12
 """Pixels: two poolings leave 3x3."""
+_SMALLER_WIDTHS = (20, 18, 16, 14, 12, 10, 9, 8, 7, 6)
+"""Filters of the first stage where time is short."""
+_CLEARLY_BELOW = 0.8
 _POOLED_FROM = 64
 """Pixels from which on the stem halves the image."""
 _GRID = 4
@@ -131,12 +134,24 @@ def cost_name(cost: int) -> str:
     return str(cost)
 
 
-def halved_size(outline: Outline, size: Size) -> Size | None:
-    """The largest size of at most half the cost; None if the hand-made blocks have none."""
+def smaller_sizes(outline: Outline, size: Size) -> list[Size]:
+    """Sizes below this one, each clearly below the one before, in which the hand-made blocks have
+    networks: for where time is short.
+
+    Where the images are large enough, the stem halves them: a few filters on all pixels make a
+    poorer network than more filters on a quarter of them.
+    """
     side = _TIER_SIDES[TIERS[0]]
-    every = (_own_size(_network(outline, width, repeats, side)) for width, repeats in _WIDTHS)
-    fitting = [one for one in every if 2 * one.flops <= size.flops and comes_to_cost(one)]
-    return replace(max(fitting, key=lambda one: one.flops), name="tiny") if fitting else None
+    fields = [_network(outline, width, 1, side) for width in _SMALLER_WIDTHS]
+    spec = NetworkSpec.from_parameter(fields[0])
+    if min(spec.input_shape[1:]) >= 2 * _SMALLEST_OF_THREE_STAGES and not spec.stem_pools:
+        fields = [one | {"stem_pools": 1} for one in fields]
+    found: list[Size] = []
+    for one in map(_own_size, fields):
+        most = (found[-1] if found else size).flops * _CLEARLY_BELOW
+        if one.flops <= most and comes_to_cost(one):
+            found.append(replace(one, name="tiny"))
+    return found
 
 
 def comes_to_cost(size: Size) -> bool:

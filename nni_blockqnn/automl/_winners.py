@@ -31,7 +31,9 @@ def winner_arguments(config: Mapping[str, Any]) -> TrainingArguments:
     """
     words = shlex.split(" ".join(options_of(config) or []))
     given = trial_arguments(trial_parser(under_nni=True).parse_args(words)).training
-    return replace(given, validation="test", test=True, threads=None)
+    return replace(
+        given, validation="test", validation_images=None, limit=None, test=True, threads=None
+    )
 
 
 def train_winner(

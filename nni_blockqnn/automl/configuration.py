@@ -12,11 +12,12 @@ from typing import Any
 
 from nni_blockqnn.automl._machine import Machine
 from nni_blockqnn.automl._recipes import metric_of, trial_batch
-from nni_blockqnn.automl._schedule import FINAL_SEEDS
+from nni_blockqnn.automl._schedule import FINAL_SEEDS, Part
 from nni_blockqnn.automl._words import in_words
 from nni_blockqnn.automl.plan import Plan
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.common.plugins import is_reference
+from nni_blockqnn.data.outline import Outline
 
 CONFIG_NAME = "search.yml"
 _SLACK = 1.1
@@ -39,7 +40,7 @@ def plan_lines(plan: Plan) -> list[str]:
     )
     stages = "-".join(map(str, size.spec.filters))
     widths = ", ".join(f"{name} {size.of_block(name).filters[0]}" for name in NAMED_BLOCKS)
-    trial = f"{found.epochs} epochs on {found.limit or outline.trained:,} images"
+    trial = f"{found.epochs} epochs on {_images(found.part, outline)}"
     is_open = plan.request.final_epochs is None
     epochs = (
         f"about {found.final_epochs} epochs, as time is left"
@@ -50,6 +51,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if found.finals.again:
         again = f", the best {found.finals.again} of them {FINAL_SEEDS} times"
     colour = "grey" if channels == 1 else "in colour" if channels == 3 else f"{channels} channels"
+    on = "" if found.final_part.limit is None else f" on {_images(found.final_part, outline)}"
     lines = [
         f"data: {outline.dataset}, {outline.classes} classes, {outline.trained:,} images to train "
         f"on ({each} a class), {_validation(plan)}, {outline.tested:,} test images",
@@ -61,7 +63,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"search: {found.trials} trials of {trial}, {plan.machine.at_a_time} at a time on "
         f"{_place(plan)}, about {in_words(found.search_seconds)}",
         f"finalists: {found.finalists} and the {len(NAMED_BLOCKS)} hand-made ones{again}, "
-        f"{epochs}, about {in_words(found.finals_seconds)}",
+        f"{epochs}{on}, about {in_words(found.finals_seconds)}",
         f"winner: on all training images, and the hand-made ones alike, about "
         f"{in_words(found.winner_seconds)}; then the test images, once",
         f"in all: about {in_words(found.seconds)} of {in_words(plan.request.seconds)}",
@@ -76,6 +78,12 @@ def plan_lines(plan: Plan) -> list[str]:
             "the classes' accuracies",
         )
     return lines
+
+
+def _images(part: Part, outline: Outline) -> str:
+    if part.limit is None:
+        return f"{outline.trained:,} images"
+    return f"{part.limit:,} images, validated on {part.validated:,}"
 
 
 def _place(plan: Plan) -> str:
@@ -108,7 +116,7 @@ def _comments(plan: Plan) -> str:
 
 def _hints(plan: Plan) -> Iterator[str]:
     yield "more trials        maxTrialNumber and budget alike, and maxExperimentDuration"
-    yield "longer trials      --epochs and --limit (without it: all images)"
+    yield "longer trials      --epochs and --limit (without it and --validation-images: all images)"
     yield "larger networks    match, and filters of network"
     if plan.machine.hosts:
         yield "other machines     machineList"
@@ -198,10 +206,9 @@ def experiment_name(plan: Plan) -> str:
 def trial_command(plan: Plan) -> list[str]:
     """The lines of a trial's command."""
     outline, found, machine = plan.outline, plan.schedule, plan.machine
-    batch_size = trial_batch(found.limit or outline.trained)
+    batch_size = trial_batch(found.part.limit or outline.trained)
     sizes = [f"--epochs {found.epochs} --batch-size {batch_size} --seed {plan.request.seed}"]
-    if found.limit is not None:
-        sizes.append(f"--limit {found.limit}")
+    sizes += found.part.options
     placed = []
     if not machine.hosts and not machine.trials_with_a_gpu:
         placed.append(f"--device {machine.device}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nni_blockqnn.automl._machine import (
@@ -11,12 +11,12 @@ from nni_blockqnn.automl._machine import (
     milliseconds_an_image,
     seconds_an_image,
 )
-from nni_blockqnn.automl._schedule import Data, Schedule, schedule
+from nni_blockqnn.automl._schedule import ENOUGH_FINAL_EPOCHS, Data, Schedule, schedule
 from nni_blockqnn.automl._sizing import (
     Size,
     frontier_costs,
-    halved_size,
     size_of_flops,
+    smaller_sizes,
     tier_size,
 )
 from nni_blockqnn.automl.request import TIERS, Request, RequestError, parse_budget
@@ -29,6 +29,9 @@ _COMFORTABLE_IMAGES = 4_000
 """Of a trial, from which on a larger network is worth the time of more images."""
 _COMFORTABLE_EPOCHS = (8, 20)
 """Of a trial, and of a long training."""
+_SUFFICIENT_SHARE = 0.2
+"""Of the images, for a long training of a finalist: it is they who find what beats hand-made blocks
+(docs/search_quality.md)."""
 _MANY_TRIALS = 300
 """From which on a search can make something of blocks of 22 layers."""
 
@@ -86,16 +89,44 @@ class _Timed:
         self.request, self.outline, self.machine = request, outline, machine
         self._tell = tell
         self._loaded: dict[tuple[int, int, int], ImageData] = {}
+        self._paces: dict[Size, float] = {}
 
     def plan(self, size: Size) -> Plan:
         """
         Raises:
             RequestError: if the hours are too few for it.
         """
-        data = self._data(size)
-        self._tell(f"times trainings of {size.flops:,} multiply-accumulates an image")
-        pace = seconds_an_image(size, data, self.outline.dataset, self.machine)
-        return self.planned(size, pace)
+        return self.planned(size, self._pace(size))
+
+    def has_costs(self, size: Size) -> bool:
+        """Whether the hand-made blocks have networks of all the costs that are asked for."""
+        try:
+            return bool(_costs(self.request, size))
+        except RequestError:
+            return False
+
+    def plan_if(self, size: Size, is_enough: Callable[[Plan], bool], known: Size) -> Plan | None:
+        """The plan if it is enough; None if it is not, or the hours are too few for it.
+
+        Args:
+            known: a size by whose time this one's is foretold, which spares most of the timing.
+        """
+        foretold = self._pace(known) * size.flops / known.flops
+        for pace in (lambda: foretold, lambda: self._pace(size)):
+            try:
+                plan = self.planned(size, pace())
+            except RequestError:
+                return None
+            if not is_enough(plan):
+                return None
+        return plan
+
+    def _pace(self, size: Size) -> float:
+        if size not in self._paces:
+            data = self._data(size)
+            self._tell(f"times trainings of {size.flops:,} multiply-accumulates an image")
+            self._paces[size] = seconds_an_image(size, data, self.outline.dataset, self.machine)
+        return self._paces[size]
 
     def planned(self, size: Size, pace: float) -> Plan:
         data = Data.of(self.outline)
@@ -106,7 +137,7 @@ class _Timed:
     def _data(self, size: Size) -> ImageData:
         shape = size.spec.input_shape
         if shape not in self._loaded:
-            self._tell(f"reads the images of {self.outline.dataset}")
+            self._tell(f"reads the images of {self.request.data}")
             self._loaded[shape] = load_dataset(
                 self.outline.dataset,
                 self.outline.data_dir,
@@ -133,33 +164,42 @@ def _with_size(timed: _Timed) -> Plan:
 
 
 def _largest_comfortable(timed: _Timed) -> Plan:
-    """The largest tier for which there is time, else the smallest, else half of that."""
-    small = tier_size(timed.outline, TIERS[0])
-    try:
-        smallest = timed.plan(small)
-    except RequestError:
-        if (tiny := halved_size(timed.outline, small)) is None:
-            raise
-        return timed.plan(tiny)
-    for tier in reversed(TIERS[1:]):
-        size = tier_size(timed.outline, tier)
-        try:
-            if not _is_comfortable(
-                timed.planned(size, smallest.pace * size.flops / smallest.size.flops)
-            ):
-                continue
-            plan = timed.plan(size)
-        except RequestError:
-            continue
-        if _is_comfortable(plan):
-            return plan
-    return smallest
+    """The largest tier for which there is ample time; else the largest size for which there is
+    enough, the smallest tier or less; else the smallest that is possible at all.
+
+    Raises:
+        RequestError: if none is possible.
+    """
+    large, medium, small = (tier_size(timed.outline, tier) for tier in reversed(TIERS))
+    smaller = [small, *smaller_sizes(timed.outline, small)]
+    choices: list[tuple[Iterable[Size], Callable[[Plan], bool]]] = [
+        ((large, medium, small), _is_comfortable),
+        (smaller, _is_sufficient),
+        (reversed(smaller), _is_possible),
+    ]
+    for sizes, is_enough in choices:
+        for size in sizes:
+            if (plan := timed.plan_if(size, is_enough, small)) is not None:
+                return plan
+    # which raises what is missing
+    return timed.plan(next((one for one in reversed(smaller) if timed.has_costs(one)), small))
+
+
+def _is_possible(plan: Plan) -> bool:
+    return plan.schedule.trials > 0
+
+
+def _is_sufficient(plan: Plan) -> bool:
+    found = plan.schedule
+    enough_images = found.final_part.trained >= _SUFFICIENT_SHARE * plan.outline.trained
+    epochs = plan.request.final_epochs or ENOUGH_FINAL_EPOCHS
+    return enough_images and found.final_epochs >= epochs
 
 
 def _is_comfortable(plan: Plan) -> bool:
     found, images = plan.schedule, plan.outline.trained
     epochs, final_epochs = _COMFORTABLE_EPOCHS
-    enough_images = (found.limit or images) >= min(images, _COMFORTABLE_IMAGES)
+    enough_images = (found.part.limit or images) >= min(images, _COMFORTABLE_IMAGES)
     return enough_images and found.epochs >= epochs and found.final_epochs >= final_epochs
 
 

@@ -24,7 +24,7 @@ from nni_blockqnn.results.trial_command import (
 
 _GENERAL = "cifar100"
 """The data set whose template also serves those without a template of their own."""
-_DATA_OPTIONS = ("--task", "--dataset", "--data-dir", "--limit", "--seed")
+_DATA_OPTIONS = ("--task", "--dataset", "--data-dir", "--limit", "--validation-images", "--seed")
 _MACHINE_OPTIONS = ("--threads", "--workers", "--precision", "--device")
 TASK_RECIPES = {"keypoints": "keypoints-final"}
 """As the tasks themselves say, which would load PyTorch; of others it is the template's."""

@@ -49,6 +49,7 @@ def load_dataset(
     classes: int | None = None,
     validation: str = "holdout",
     validation_fraction: float = 0.1,
+    validation_images: int | None = None,
     seed: int = 0,
     limit: int | None = None,
     workers: int = 0,
@@ -67,22 +68,26 @@ def load_dataset(
             folders of images bring a validation set of their own. "test" validates on the test set
             and holds nothing out, as the paper does: for comparisons with it, and for final
             trainings on all training data.
-        validation_fraction: of the training set that is held out.
+        validation_fraction: of the training set, or of the limit, that is held out.
+        validation_images: held out instead, of all training images and beside the limit, since a
+            tenth of a small limit says little; of a validation set of the data's own, so many are
+            used. Without effect on "test".
         seed: of the hold-out and of the limit; the test set is always the same.
-        limit: a stratified part of the training set of this many images, hold-out included, for
-            quick searches; all of it if there are no more.
+        limit: a stratified part of the training set of this many images, hold-out included unless
+            `validation_images` are given, for quick searches; all of it if there are no more.
         workers: processes that decode ImageNet's images during a training; 0 for its own.
 
     Raises:
         DataError: naming what is missing, broken, not allowed or does not suit the network, and
             what to do.
     """
-    _check_arguments(name, validation, validation_fraction)
+    _check_arguments(name, validation, validation_fraction, validation_images)
     if name in PRESETS and name != IMAGENET:  # known before anything is downloaded
         known = PRESETS[name]
         check_network(name, known["input_shape"], known["classes"], image_shape, classes)
     directory = directory_of(name, data_dir)
-    choice = _Choice(validation == "holdout", validation_fraction, limit, seed)
+    hold_out = validation == "holdout"
+    choice = _Choice(hold_out, validation_fraction, validation_images, limit, seed)
     if name == IMAGENET:
         data = _streamed(directory, image_shape, workers, choice)
     else:
@@ -95,7 +100,9 @@ def load_dataset(
     return replace(data, notes=(*data.notes, *imbalance(data.train.labels, data.class_names)))
 
 
-def _check_arguments(name: str, validation: str, validation_fraction: float) -> None:
+def _check_arguments(
+    name: str, validation: str, validation_fraction: float, validation_images: int | None
+) -> None:
     if name not in DATASETS and not is_reference(name):
         raise DataError(
             f"dataset must be {alternatives([*DATASETS, 'module:function'])}, got {shown(name)}"
@@ -104,6 +111,8 @@ def _check_arguments(name: str, validation: str, validation_fraction: float) -> 
         raise DataError(f"validation must be {alternatives(VALIDATIONS)}, got {shown(validation)}")
     if not 0 < validation_fraction < 1:
         raise DataError(f"validation_fraction must lie in 0 to 1, got {shown(validation_fraction)}")
+    if validation_images is not None and validation_images < 1:
+        raise DataError(f"validation_images must be at least 1, got {shown(validation_images)}")
 
 
 def _in_memory(decoded: Decoded, choice: _Choice) -> ImageData:
@@ -113,7 +122,7 @@ def _in_memory(decoded: Decoded, choice: _Choice) -> ImageData:
     if held_out is not None:
         valid = _split(decoded.train, held_out)
     elif decoded.valid is not None and choice.hold_out:
-        valid = _split(decoded.valid)
+        valid = _split(decoded.valid, choice.of_own(decoded.valid.labels))
     else:
         valid = test
     moments = decoded.moments if rows is None else decoded.moments[rows]
@@ -132,7 +141,8 @@ def _streamed(
     if held_out is not None:
         valid = found.train.select(held_out)
     elif found.valid is not None and choice.hold_out:
-        valid = found.valid
+        own = choice.of_own(found.valid.labels.numpy())
+        valid = found.valid if own is None else found.valid.select(own)
     else:
         valid = found.test
     return ImageData(train, valid, found.test, len(names), names, MEAN, STD, found.notes)
@@ -144,6 +154,7 @@ class _Choice:
 
     hold_out: bool
     fraction: float
+    held_out: int | None
     limit: int | None
     seed: int
 
@@ -152,10 +163,22 @@ class _Choice:
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The rows to train on, None for all, and those held out, None if none are."""
         rng = np.random.default_rng(self.seed)
-        rows = _limited(labels, self.limit, rng)
         if not self.hold_out or brings_valid:
-            return rows, None
-        return _hold_out(labels, class_names, rows, self.fraction, rng)
+            return _limited(labels, self.limit, rng), None
+        if self.held_out is not None:
+            rest, held_out = _hold_out(labels, class_names, None, self.held_out, rng)
+            limited = _limited(labels[rest], self.limit, rng)
+            return rest if limited is None else rest[limited], held_out
+        rows = _limited(labels, self.limit, rng)
+        used = len(labels) if rows is None else len(rows)
+        return _hold_out(labels, class_names, rows, round(self.fraction * used), rng)
+
+    def of_own(self, labels: np.ndarray) -> np.ndarray | None:
+        """The rows of the data's own validation set that are used; None for all."""
+        if self.held_out is None:
+            return None
+        count = max(self.held_out, len(np.unique(labels)))
+        return _limited(labels, count, np.random.default_rng(self.seed))
 
 
 def directory_of(name: str, data_dir: Path | None) -> Path:
@@ -209,10 +232,10 @@ def _hold_out(
     labels: np.ndarray,
     class_names: Sequence[str],
     rows: np.ndarray | None,
-    fraction: float,
+    count: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that stay and the rows held out; each class has at least one of both."""
+    """The rows that stay and about ``count`` held out; each class has at least one of both."""
     if rows is None:
         rows = np.arange(len(labels))
     labels = labels[rows]
@@ -224,7 +247,7 @@ def _hold_out(
             f"{len(rows)} and needs two: add images, raise the limit or use validation 'test'"
         )
     occurring = int((available > 0).sum())
-    total = min(max(round(fraction * len(rows)), occurring), len(rows) - occurring)
+    total = min(max(count, occurring), len(rows) - occurring)
     held_out = stratified_sample(labels, total, rng, leave=1)
     return np.delete(rows, held_out), rows[held_out]
 

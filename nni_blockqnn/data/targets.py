@@ -32,6 +32,7 @@ def load_targets(
     image_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
     validation: str = "holdout",
+    validation_images: int | None = None,
     seed: int = 0,
     limit: int | None = None,
     read: Mapping[str, Callable[[Path], Decoded]] | None = None,
@@ -42,7 +43,10 @@ def load_targets(
     Args:
         dataset: a name in `read`, or ``module:function`` of a function that takes `data_dir` and
             returns :class:`nni_blockqnn.data.ImageArrays`, whose labels are the targets.
-        limit: training images used, drawn at random, those held out included.
+        validation_images: held out, of all training images and beside the limit, or used of the
+            data's own; default None, a tenth of the limit or of all, or all of the data's own.
+        limit: training images used, drawn at random, those held out included unless
+            `validation_images` are given.
         read: what reads the data sets that have a name, from `data_dir`; default none.
         adapt: checks and converts what a function returned; by default the targets stay as they
             are (float64 becomes float32), and there is an output for each column.
@@ -64,20 +68,27 @@ def load_targets(
     )
     shape = decoded.train.images.shape[1:]
     check_network(dataset, shape, len(decoded.class_names), image_shape, classes)
-    return _split_up(decoded, validation == "holdout", seed, limit)
+    return _split_up(decoded, validation == "holdout", validation_images, seed, limit)
 
 
-def _split_up(decoded: Decoded, hold_out: bool, seed: int, limit: int | None) -> ImageData:
-    """Every tenth training image is held out, at random, unless there is a validation set."""
-    order = np.random.default_rng(seed).permutation(len(decoded.train.images))[:limit]
+def _split_up(
+    decoded: Decoded, hold_out: bool, held_out: int | None, seed: int, limit: int | None
+) -> ImageData:
+    """Images are held out at random, unless there is a validation set."""
+    order = np.random.default_rng(seed).permutation(len(decoded.train.images))
+    if not hold_out or decoded.valid is not None or held_out is None:
+        order = order[:limit]
     test = valid = _split(decoded.test)
     if hold_out and decoded.valid is not None:
-        valid = _split(decoded.valid)
+        own = np.random.default_rng(seed).permutation(len(decoded.valid.images))
+        valid = _split(decoded.valid, np.sort(own[:held_out]))
     elif hold_out:
         if len(order) < 2:
             raise DataError(f"of {len(order)} training images none can be held out: add images")
         count = max(1, round(_HELD_OUT * len(order)))
-        valid, order = _split(decoded.train, np.sort(order[:count])), order[count:]
+        if held_out is not None:
+            count = min(held_out, len(order) - 1)
+        valid, order = _split(decoded.train, np.sort(order[:count])), order[count:][:limit]
     rows = np.sort(order)
     height, width = decoded.train.images.shape[2:]
     mean, std = mean_and_std(decoded.moments[rows], height * width)

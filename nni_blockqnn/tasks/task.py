@@ -120,6 +120,7 @@ class Task(Protocol):
         image_shape: tuple[int, int, int] | None = None,
         classes: int | None = None,
         validation: str = "holdout",
+        validation_images: int | None = None,
         seed: int = 0,
         limit: int | None = None,
         workers: int = 0,
@@ -136,6 +137,7 @@ class Task(Protocol):
             image_shape=image_shape,
             classes=classes,
             validation=validation,
+            validation_images=validation_images,
             seed=seed,
             limit=limit,
         )

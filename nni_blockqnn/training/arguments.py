@@ -56,7 +56,11 @@ class TrainingArguments:
         data_dir: where the data lies or is downloaded to; default ``~/.cache/nni-blockqnn/data``.
         validation: "holdout" (default) validates on 10 % of the training set, "test" on the test
             set.
-        limit: training images used, a stratified sample, hold-out included; default None, all.
+        validation_images: held out instead, of all training images and beside `limit`, or used of
+            the data's own validation set; default None, a tenth of `limit` or of all, or all of
+            the data's own.
+        limit: training images used, a stratified sample; default None, all. Those held out are
+            among them unless `validation_images` are given.
         workers: processes that decode images, 1024 at most; 0 decodes in the training's own
             process. Default None: `threads`, or the CPU's cores, at most 16.
         test: whether to read the test set once training is over; default False.
@@ -89,6 +93,7 @@ class TrainingArguments:
     dataset: str
     data_dir: Path = DEFAULT_DATA_DIR
     validation: str = "holdout"
+    validation_images: int | None = None
     limit: int | None = None
     workers: int | None = None
     test: bool = False
@@ -110,7 +115,7 @@ class TrainingArguments:
     threads: int | None = None
 
     IDENTIFYING: ClassVar[tuple[str, ...]] = (
-        *("task", "dataset", "validation", "limit", *RECIPE_FIELDS),
+        *("task", "dataset", "validation", "validation_images", "limit", *RECIPE_FIELDS),
         *("seed", "precision", "deterministic", "cuda_graphs"),
     )
     """The fields that a training's result depends on, by which a folder knows it again."""
@@ -136,8 +141,15 @@ class TrainingArguments:
             raise ValueError(
                 f"seed must be an integer from 0 to {LARGEST_SEED}, got {shown(self.seed)}"
             )
-        if self.limit is not None and not (is_integer(self.limit) and self.limit >= 1):
-            raise ValueError(f"limit must be an integer from 1, got {shown(self.limit)}")
+        for name in ("limit", "validation_images"):
+            value = getattr(self, name)
+            if value is not None and not (is_integer(value) and value >= 1):
+                raise ValueError(f"{name} must be an integer from 1, got {shown(value)}")
+        if self.validation_images is not None and self.validation != "holdout":
+            raise ValueError(
+                f"validation_images are held out, and validation is {self.validation!r}: give one "
+                "of them"
+            )
         for name, lowest in (("workers", 0), ("threads", 1)):
             if getattr(self, name) is not None:
                 checked_integer(name, getattr(self, name), lowest, MOST_PROCESSES)
@@ -205,6 +217,9 @@ class TrainingArguments:
             workers = min(self.threads or _cores_each(processes), MOST_WORKERS)
         task = self.chosen_task()
         task.check_network(spec)
+        options: dict[str, Any] = {}
+        if self.validation_images is not None:  # which a task written before may not know
+            options["validation_images"] = self.validation_images
         data = task.load_data(
             self.dataset,
             self.data_dir,
@@ -214,6 +229,7 @@ class TrainingArguments:
             seed=self.seed,
             limit=self.limit,
             workers=workers,
+            **options,
         )
         if spec.stage_sizes[-1] == (1, 1) and min(recipe.batch_size, len(data.train)) == 1:
             raise ValueError(

@@ -269,6 +269,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     group.add_argument(
+        "--validation-images",
+        type=integer_from(1),
+        metavar="N",
+        help="hold out so many instead, of all training images and beside those of --limit",
+    )
+    group.add_argument(
         "--limit", type=integer_from(1), help="train on so many images only, stratified"
     )
     group.add_argument(

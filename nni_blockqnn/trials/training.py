@@ -102,6 +102,8 @@ class Trained:
             OSError: if there is no room for it, for example.
         """
         block, spec, arguments = self.task.block, self.task.spec, self.arguments
+        held_out = arguments.validation_images
+        validation_images = {} if held_out is None else {"validation_images": held_out}
         description = {
             "block": block.to_json(),
             "encoding": block.encoding,
@@ -112,6 +114,7 @@ class Trained:
             **({"data": dict(self.data.facts)} if self.data.facts else {}),
             "dataset": arguments.dataset,
             "validation": arguments.validation,
+            **validation_images,
             "limit": arguments.limit,
             "recipe": asdict(self.recipe),
             "precision": arguments.precision,

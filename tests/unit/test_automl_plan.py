@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from nni_blockqnn.automl._schedule import (
     MOST_FINAL_EPOCHS,
     Data,
     Finals,
-    affordable_epochs,
-    final_seconds,
+    LongTime,
     schedule,
 )
 from nni_blockqnn.automl._sizing import (
@@ -26,9 +26,9 @@ from nni_blockqnn.automl._sizing import (
     comes_to_cost,
     cost_name,
     frontier_costs,
-    halved_size,
     input_size,
     size_of_flops,
+    smaller_sizes,
     tier_size,
 )
 from nni_blockqnn.automl._winners import winner_arguments
@@ -62,7 +62,8 @@ PHOTOS = replace(
     notes=("6 files in cat are not read: .heic",),
 )
 CPU = Machine(gpus=0, at_a_time=2, threads=1)
-IMAGES = Data(images=1_438, classes=10, holds_out=True)
+IMAGES = Data(images=1_438, classes=10)
+MANY = Data(images=50_000, classes=10)
 
 
 def plan_of(outline: Outline, **asked: object) -> Plan:
@@ -183,13 +184,17 @@ def test_the_input_is_about_a_square_of_the_side(
     assert input_size(height, width, side) == expected
 
 
-def test_where_time_is_short_networks_cost_half() -> None:
-    for outline in (DIGITS, CIFAR, PHOTOS):
-        small = tier_size(outline, "small")
-        tiny = halved_size(outline, small)
-        assert tiny is not None
-        assert small.flops / 4 < tiny.flops <= small.flops / 2
-        assert comes_to_cost(tiny)
+@pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
+def test_where_time_is_short_networks_cost_less(outline: Outline) -> None:
+    small = tier_size(outline, "small")
+    sizes = smaller_sizes(outline, small)
+    costs = [small.flops, *(size.flops for size in sizes)]
+    assert len(costs) >= 5
+    assert all(below <= 0.8 * above for above, below in pairwise(costs))
+    assert costs[-1] <= small.flops / 3
+    assert all(map(comes_to_cost, sizes))
+    pools = [size.spec.stem_pools for size in sizes]
+    assert pools == [0 if outline is DIGITS else 1] * len(sizes)
 
 
 @pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
@@ -240,8 +245,8 @@ def test_more_hours_give_longer_and_more_trials() -> None:
         schedule(Request("digits", hours), IMAGES, 1e-3, 2) for hours in (0.1, 1.0, 10.0)
     )
     assert few.trials < some.trials < many.trials
-    assert few.epochs * (few.limit or 1_438) < some.epochs * (some.limit or 1_438)
-    assert (many.epochs, many.limit) == (12, None)
+    assert few.epochs * few.part.trained < some.epochs * some.part.trained
+    assert (many.epochs, many.part.limit) == (12, None)
     assert FEWEST_FINAL_EPOCHS <= few.final_epochs < some.final_epochs
     assert many.final_epochs == MOST_FINAL_EPOCHS
     for hours, found in ((0.1, few), (1.0, some)):
@@ -299,11 +304,49 @@ def test_whatever_is_given_some_hours_are_enough(given: dict[str, int], pace: fl
 
 
 def test_affordable_epochs_fill_the_time() -> None:
-    paces, winners = [1e-3] * 5, [1e-3] * 3
-    epochs = affordable_epochs(300, IMAGES, paces, winners, 2)
-    assert sum(final_seconds(epochs, IMAGES, paces, winners, 2)) <= 300
-    assert sum(final_seconds(epochs + 1, IMAGES, paces, winners, 2)) > 300
-    assert affordable_epochs(-5, IMAGES, paces, winners, 2) == 0
+    time = LongTime(300, [1e-3] * 5, [1e-3] * 3, at_a_time=2)
+    whole = IMAGES.part(None)
+    epochs = time.affordable_epochs(whole, IMAGES)
+    assert sum(time.needed(epochs, whole, IMAGES)) <= 300
+    assert sum(time.needed(epochs + 1, whole, IMAGES)) > 300
+    assert replace(time, seconds=-5).affordable_epochs(whole, IMAGES) == 0
+    assert time.affordable_epochs(IMAGES.part(700), IMAGES) > epochs
+
+
+def test_finalists_get_fewer_images_rather_than_too_few_epochs() -> None:
+    hour = Request("cifar10", 1.0)
+    ample, short = (schedule(hour, MANY, pace, 2) for pace in (1e-4, 7e-4))
+    assert ample.final_part.limit is None
+    assert short.final_part.limit in (6_250, 12_500, 25_000)
+    assert short.final_part.options == [
+        f"--limit {short.final_part.limit}",
+        f"--validation-images {max(1_000, short.final_part.limit // 10)}",
+    ]
+    assert ample.final_epochs >= 12
+    assert short.final_epochs >= 12
+    assert (short.part.limit or MANY.images) <= short.final_part.limit
+    assert 0.85 * 3600 < short.seconds <= 3600
+
+
+@pytest.mark.parametrize(
+    ("data", "images", "trained", "validated"),
+    [
+        (MANY, None, 45_000, 5_000),
+        (MANY, 50_000, 45_000, 5_000),
+        (MANY, 1_000, 1_000, 1_000),  # not 100, a tenth of them
+        (MANY, 25_000, 25_000, 2_500),
+        (IMAGES, 1_000, 1_000, 144),
+        (replace(MANY, validated=10_000), None, 50_000, 10_000),
+        (replace(MANY, validated=10_000), 1_000, 1_000, 1_000),
+        (replace(MANY, validated=300), 1_000, 1_000, 300),
+        (Data(images=30, classes=3), 25, 25, 3),
+    ],
+)
+def test_images_of_a_training(data: Data, images: int | None, trained: int, validated: int) -> None:
+    part = data.part(images)
+    assert (part.trained, part.validated) == (trained, validated)
+    assert bool(part.options) == (trained == images)
+    assert part.work == pytest.approx(trained + validated / 3)
 
 
 def test_classes_of_unequal_sizes_are_rewarded_for_their_mean() -> None:

@@ -122,6 +122,19 @@ def test_a_limit_counts_the_hold_out_and_spares_the_test_set() -> None:
     assert len(everything.train) + len(everything.valid) == 1438
 
 
+def test_validation_images_lie_beside_the_limit() -> None:
+    data = load_dataset("digits", None, limit=100, validation_images=300)
+    assert (len(data.train), len(data.valid), len(data.test)) == (100, 300, 359)
+    assert set(counts(data.valid.labels).values()) <= {29, 30, 31}
+    assert counts(data.train.labels) == dict.fromkeys(range(10), 10)
+    alone = load_dataset("digits", None, validation_images=300)
+    assert len(alone.train) == 1438 - 300
+    assert torch.equal(alone.valid.images, data.valid.images)
+    rows = {tuple(image.flatten().tolist()) for image in data.train.images}
+    assert not rows & {tuple(image.flatten().tolist()) for image in data.valid.images}
+    assert len(load_dataset("digits", None, limit=1400, validation_images=300).train) == 1138
+
+
 def test_a_limit_too_small_for_the_classes_is_refused() -> None:
     with pytest.raises(DataError, match=r"limit must be at least 10, .*got 9"):
         load_dataset("digits", None, limit=9)

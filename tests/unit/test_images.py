@@ -454,6 +454,9 @@ def test_folders_may_have_other_names_and_test_beside_val_is_the_test_set(
     data = loaded(tmp_path, dataset)
     assert (len(data.train), len(data.valid), len(data.test)) == (8, 8, 8)
     assert data.notes == ()
+    few = loaded(tmp_path, dataset, validation_images=4)
+    assert (len(few.train), len(few.valid), len(few.test)) == (8, 4, 8)
+    assert few.valid.labels.bincount().tolist() == [2, 2]
     write_splits(tmp_path, "val")
     assert "may both be the folder of val: rename one" in refusal(tmp_path, dataset)
 

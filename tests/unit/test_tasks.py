@@ -176,6 +176,10 @@ def test_a_tenth_is_held_out_and_the_limit_counts_it() -> None:
     assert len(seen.flatten(1).unique(dim=0)) == len(grey(Path()).train_images)
     few = load(limit=20)
     assert (len(few.train), len(few.valid)) == (18, 2)
+    apart = load(limit=20, validation_images=30)
+    assert (len(apart.train), len(apart.valid)) == (20, 30)
+    either = torch.cat([apart.train.images, apart.valid.images])
+    assert len(either.flatten(1).unique(dim=0)) == 50
     other = load(seed=1)
     assert not torch.equal(other.valid.labels, data.valid.labels)
     on_test = load(validation="test")
