@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from nni_blockqnn import Block
 from verdict.trainings import Trainings
 
 _SEEDS = range(3)
+LARGER_SEEDS = range(2)
 _AFTER = (25, 50, 100)
 
 
@@ -48,6 +49,26 @@ def markdown(
     for arm, own in by_arm.items():
         cells = (_so_far(own, trials) for trials in _AFTER)
         yield f"| {arm} | {' | '.join(cells)} |"
+
+
+def larger_markdown(
+    searches: Sequence[dict[str, Any]], larger: Trainings, references: Sequence[str]
+) -> Iterator[str]:
+    """What blocks are worth in a larger network, as far as they were trained there.
+
+    Args:
+        searches: as :func:`verdict.searches.record` writes them.
+        references: names of hand-made blocks.
+    """
+    blocks = [(name, HAND_MADE[name]) for name in references]
+    blocks += [(f"{one['arm']} {one['seed']}", Block.parse(one["pick"])) for one in searches]
+    known = [(name, _accuracies(block, larger, LARGER_SEEDS)) for name, block in blocks]
+    yield ""
+    yield "| in a larger network: hand-made block, or search's pick | test accuracies | mean |"
+    yield "| --- | --- | --- |"
+    for name, accuracies in known:
+        if len(accuracies):
+            yield f"| {name} | {_listed(accuracies)} | {accuracies.mean():.2f} |"
 
 
 def _so_far(searches: Sequence[dict[str, Any]], trials: int) -> str:
@@ -85,8 +106,8 @@ def _early(search: dict[str, Any]) -> tuple[float, float]:
     return float(np.mean(last)), dict(trials)[search["pick"]]
 
 
-def _accuracies(block: Block, final: Trainings) -> np.ndarray:
-    lines = [final.find(block, seed) for seed in _SEEDS]
+def _accuracies(block: Block, final: Trainings, seeds: Iterable[int] = _SEEDS) -> np.ndarray:
+    lines = [final.find(block, seed) for seed in seeds]
     return np.array([line["accuracy"] for line in lines if line and line["accuracy"] is not None])
 
 

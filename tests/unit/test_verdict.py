@@ -97,3 +97,20 @@ def test_the_table_has_every_search(
     row = next(line for line in lines if line.startswith("| random |"))
     assert row.startswith("| random | 14/14 | 0.14 |")
     assert "| 11.00, 11.00 | 11.00 ± 0.00 | +0.00 [-2.48, +2.48] |" in row
+
+
+def test_picks_are_trained_in_a_larger_network(
+    tmp_path: Path, trained: Counter[tuple[str, int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _verdict(tmp_path / "cifar10").run("random", 0, TRIALS)
+    where = ["--output", str(tmp_path)]
+    before = Counter(trained)
+    capsys.readouterr()
+    found_against_handmade.main(["--report", *where])
+    assert "larger" not in capsys.readouterr().out
+    found_against_handmade.main(["--larger", "--arms", "random", *where])
+    assert (trained - before).total() == 2 * 4, "two seeds of three hand-made blocks and a pick"
+    found_against_handmade.main(["--report", *where])
+    said = capsys.readouterr().out
+    assert "| residual | 10.00, 11.00 | 10.50 |" in said
+    assert "| random 0 | 10.00, 11.00 | 10.50 |" in said
