@@ -17,6 +17,10 @@ BACKGROUND := $(BIN)/python tests/background.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 MUTMUT := mutmut==3.8.*
 
+# Tests start hundreds of Pythons: where this is set, each would compile what it imports anew, 2.5 s of
+# the processor for PyTorch.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo install test quick check docs unit experiments mutants clean
 
 demo: $(INSTALLED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,9 @@ def test_of_many_results_it_keeps_the_best_and_the_newest() -> None:
 
 # --- in the tuner
 
+GUIDED: dict[str, Any] = {"predictor": "wl", "candidates": {"pool": 40}}
+"""As trials of seconds have it; by default it would be four times as many here, and as slow."""
+
 
 @pytest.mark.slow
 def test_a_guided_search_finds_better_blocks_sooner() -> None:
@@ -212,7 +216,7 @@ def test_a_guided_search_finds_better_blocks_sooner() -> None:
         played = Experiment(made, 8).run(60)
         return max(result.reward for result in played.tuner.history)
 
-    guided = [best(seed, predictor="wl") for seed in range(4)]
+    guided = [best(seed, **GUIDED) for seed in range(4)]
     random = [best(seed, epsilon_schedule=[[1.0, 1]]) for seed in range(4)]
     assert np.mean(guided) > np.mean(random)
     assert sum(g >= r for g, r in zip(guided, random, strict=True)) >= 3
@@ -221,7 +225,7 @@ def test_a_guided_search_finds_better_blocks_sooner() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("limits", [{}, {"max_params": 300_000}])
 def test_a_guided_search_goes_on_after_a_kill(checkpoint: Path, limits: dict[str, int]) -> None:
-    made = {"predictor": "wl", "limits": limits, "budget": 60}
+    made = GUIDED | {"limits": limits, "budget": 60}
     killed = Experiment(tuner(**made)).run(25)
     resumed = Experiment(tuner(**made), first_id=100).run(10)
     assert resumed.sent == killed.run(10).sent[-10:]
@@ -230,7 +234,7 @@ def test_a_guided_search_goes_on_after_a_kill(checkpoint: Path, limits: dict[str
 @pytest.mark.slow
 def test_a_guided_search_sends_no_network_twice_and_none_over_the_limits() -> None:
     limits = {"max_flops": 60_000_000}
-    played = Experiment(tuner(predictor="wl", limits=limits), 8).run(50)
+    played = Experiment(tuner(**GUIDED, limits=limits), 8).run(50)
     spec = NetworkSpec("cifar100")
     blocks = [Block.parse(parameters["block"]) for parameters in played.sent]
     assert len({block.key for block in blocks}) == 50
@@ -239,7 +243,7 @@ def test_a_guided_search_sends_no_network_twice_and_none_over_the_limits() -> No
 
 @pytest.mark.slow
 def test_an_exhausted_space_ends_the_guided_search() -> None:
-    played = Experiment(tuner(space(max_layers=3), predictor="wl"), 4).run(60)
+    played = Experiment(tuner(space(max_layers=3), **GUIDED), 4).run(60)
     assert played.exhausted
     assert len(played.sent) == 42
 
@@ -252,5 +256,5 @@ def test_failed_trials_do_not_disturb_it() -> None:
         else:
             played.finish(parameter_id)
 
-    played = Experiment(tuner(space(max_layers=6), predictor="wl"), 8).run(60, end)
+    played = Experiment(tuner(space(max_layers=6), **GUIDED), 8).run(60, end)
     assert len(played.tuner.history) == 40
