@@ -45,7 +45,7 @@ def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     """Its exit status and all that it has printed; killed if that takes minutes."""
     with process:
         try:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=400)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -133,7 +133,7 @@ def _cycle(length: int) -> list[tuple[int, int]]:
     return [(node, (node + 1) % length) for node in range(length)]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "rows",
     [
@@ -151,7 +151,7 @@ def test_symmetric_blocks_get_their_key_quickly(rows: Rows) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("edges", "vertices"),
     [

@@ -245,7 +245,7 @@ def printed_by(script: str, *arguments: object) -> list[str]:
         [sys.executable, "-c", script, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr

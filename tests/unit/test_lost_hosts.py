@@ -40,7 +40,7 @@ def run(script: str) -> Any:
         cwd=NNI,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])

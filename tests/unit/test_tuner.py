@@ -308,7 +308,7 @@ def test_trial_end_comes_on_another_thread() -> None:
             made.receive_trial_result(parameter_id, parameters, metric(parameters))
         sent += batch
     done.set()
-    thread.join(timeout=30)
+    thread.join(timeout=200)
     assert not thread.is_alive()
     assert not errors
     assert len(made.history) == len(sent) == 80
