@@ -1,6 +1,6 @@
 """The tuner against many simulated slots: their use, and what is found in which time.
 
-    python benchmarks/cluster_simulation.py [--trials 2048] [--seeds 3] [--slots 1 8 64 256 1024]
+    python benchmarks/cluster_simulation.py [--trials 1024] [--seeds 3] [--slots 1 8 64 256 1024]
 
 The tuner is the real one, called as NNI calls it; time is simulated. Blocks of the full space at
 equal cost are scored by the surrogate of ``docs/search_quality.md``. A trial's time is that of a
@@ -15,10 +15,12 @@ from __future__ import annotations
 import argparse
 import heapq
 import itertools
+import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -79,11 +81,6 @@ class Outcome:
     def use(self) -> float:
         """The share of the slots' time that trials took."""
         return self.busy / (self.slots * self.seconds)
-
-    def at(self, seconds: float) -> float:
-        """What was found by that time; NaN before the first result."""
-        values = [accuracy for time, accuracy in self.found if time <= seconds]
-        return values[-1] if values else math.nan
 
 
 class Cluster:
@@ -207,51 +204,80 @@ def _metric(parameters: dict[str, Any], reward: float) -> dict[str, Any]:
     return {"default": reward, "accuracy": reward, "flops": 1, "params": 1, **known}
 
 
-def table(
-    objective: Objective, slots: Sequence[int], trials: int, seeds: int, preset: str
-) -> Iterator[str]:
-    """The lines of a Markdown table."""
+def line_of(outcome: Outcome, key: dict[str, Any]) -> dict[str, Any]:
+    """A search as a line of the output."""
+    found = [[round(seconds), round(accuracy, 3)] for seconds, accuracy in outcome.found]
+    numbers = {"seconds": round(outcome.seconds), "use": round(outcome.use, 4)}
+    return key | numbers | {"lost": outcome.lost, "found": found}
+
+
+def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The lines of a Markdown table, of the means over seeds."""
     yield (
-        "| slots | | hours | slots' use, % | trials lost | accuracy found, % | at half the time "
-        "of the barrier's, % |"
+        "| slots | | seeds | hours | slots' use, % | trials lost | accuracy found, % "
+        "| at half the time of the barrier's, % |"
     )
-    yield "| ---: | --- | ---: | ---: | ---: | ---: | ---: |"
-    for count in slots:
+    yield "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for slots in sorted({line["slots"] for line in lines}):
         found = {
-            barrier: [
-                simulate(objective, count, trials, seed, barrier=barrier, preset=preset)
-                for seed in range(seeds)
-            ]
+            barrier: [one for one in lines if (one["slots"], one["barrier"]) == (slots, barrier)]
             for barrier in (False, True)
         }
-        half = fmean(outcome.seconds for outcome in found[True]) / 2
-        for barrier, outcomes in found.items():
+        if not all(found.values()):
+            continue
+        half = fmean(one["seconds"] for one in found[True]) / 2
+        for barrier, searches in found.items():
             yield (
-                f"| {count:,} | {'barrier of 64' if barrier else 'asynchronous'} "
-                f"| {fmean(one.seconds for one in outcomes) / 3600:.1f} "
-                f"| {100 * fmean(one.use for one in outcomes):.0f} "
-                f"| {fmean(one.lost for one in outcomes):.0f} "
-                f"| {fmean(one.found[-1][1] for one in outcomes):.2f} "
-                f"| {fmean(one.at(half) for one in outcomes):.2f} |"
+                f"| {slots:,} | {'barrier of 64' if barrier else 'asynchronous'} "
+                f"| {len(searches)} "
+                f"| {fmean(one['seconds'] for one in searches) / 3600:.1f} "
+                f"| {100 * fmean(one['use'] for one in searches):.0f} "
+                f"| {fmean(one['lost'] for one in searches):.0f} "
+                f"| {_spread([one['found'][-1][1] for one in searches])} "
+                f"| {_spread([found_by(one['found'], half) for one in searches])} |"
             )
+
+
+def found_by(found: Sequence[Sequence[float]], seconds: float) -> float:
+    """The accuracy that was found by that time; NaN before the first result."""
+    values = [accuracy for time, accuracy in found if time <= seconds]
+    return values[-1] if values else math.nan
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Mean and range."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{fmean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=2048)
+    parser.add_argument("--trials", type=int, default=1024)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--slots", type=int, nargs="+", default=SLOTS)
     parser.add_argument("--preset", choices=("paper", "tuned"), default="tuned")
+    results = Path(__file__).parent / "results" / "cluster_simulation.jsonl"
+    parser.add_argument("--output", type=Path, default=results)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    for line in table(
-        load_full(ARENA).objective,
-        arguments.slots,
-        arguments.trials,
-        arguments.seeds,
-        arguments.preset,
-    ):
-        print(line, flush=True)
+    output: Path = arguments.output
+    lines = (
+        [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
+    )
+    objective = load_full(ARENA).objective
+    wanted = {"trials": arguments.trials, "preset": arguments.preset}
+    ways = itertools.product(range(arguments.seeds), arguments.slots, (False, True))
+    for seed, slots, barrier in ways:
+        key = wanted | {"slots": slots, "barrier": barrier, "seed": seed}
+        if not any(key.items() <= line.items() for line in lines):
+            outcome = simulate(
+                objective, slots, arguments.trials, seed, barrier=barrier, preset=arguments.preset
+            )
+            lines.append(line_of(outcome, key))
+            with output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(lines[-1]) + "\n")
+    print("\n".join(table([line for line in lines if wanted.items() <= line.items()])))
 
 
 if __name__ == "__main__":

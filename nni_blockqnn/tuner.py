@@ -246,12 +246,16 @@ class BlockQNNTuner(Tuner):
             self._fetcher.wish()
 
     def _count_fetched(self) -> bool:
-        """Count what has come from hosts; whether there may be more. Called by the fetcher."""
+        """Count what has come from hosts; whether there may be more. Called by the fetcher.
+
+        NNI may have named another trial than the one that was lost, and that one's result may be
+        here by now. So what counts as well is that fewer trials run than episodes are under way.
+        """
         with self._lock:
             search = self._started()
             self._count_kept(search)
             self._lost.difference_update(result.episode for result in search.history)
-            return bool(self._lost)
+            return bool(self._lost) or len(self._under_way(search)) > len(self._running)
 
     def _release_silent(self, search: BlockSearch) -> None:
         """Release the episodes of trials that ended without a result.
@@ -259,12 +263,16 @@ class BlockQNNTuner(Tuner):
         No sooner than a new block is asked for: the last result of a trial may come after its end.
         As many as are under way beyond the trials that run, first those that NNI says have ended.
         """
-        under_way = [episode for episode in search.under_way if episode not in self._inherited]
+        under_way = self._under_way(search)
         surplus = max(0, len(under_way) - len(self._running))
         under_way.sort(key=lambda episode: (episode not in self._ended, episode))
         for episode in under_way[:surplus]:
             self._release(search, episode)
         self._ended = [episode for episode in self._ended if episode in under_way[surplus:]]
+
+    def _under_way(self, search: BlockSearch) -> list[int]:
+        """The episodes that were handed out since the start and have come to no end."""
+        return [episode for episode in search.under_way if episode not in self._inherited]
 
     def _suggest_inherited(self, search: BlockSearch) -> Suggestion | None:
         """What else there is once all episodes from before a restart count as lost.

@@ -9,8 +9,9 @@ from time import localtime, strftime
 from nni_blockqnn.bridge import resuming
 from nni_blockqnn.bridge.customized_trials import add_trials
 from nni_blockqnn.bridge.database import Trial, read_trials
-from nni_blockqnn.commands.search import resume_experiment
+from nni_blockqnn.commands.search import bring_checkpoints, resume_experiment
 from nni_blockqnn.exchange.kept_results import checkpoint_time
+from nni_blockqnn.hosts.machine import machines_of_record
 from nni_blockqnn.results.experiment import (
     Experiment,
     find_experiment,
@@ -36,10 +37,12 @@ def retry(arguments: argparse.Namespace) -> int:
             + ("" if manager else f"; to go on with it: blockqnn resume {experiment.id}")
         )
         return 0
+    parameters = [trial.parameters for trial in lost]
+    alike = [one.id for one in read_trials(experiment.directory) if one.parameters in parameters]
+    bring_checkpoints(experiment, alike)
     if manager is None:
         manager = resume_experiment(experiment, arguments.port)
         since = resuming.manager_started(experiment)
-    parameters = [trial.parameters for trial in lost]
     limit = add_trials(experiment, manager, parameters, since or 0.0)
     trials = read_trials(experiment.directory)
     for trial in lost:
@@ -53,7 +56,12 @@ def _sent_again(experiment: Experiment, trial: Trial, trials: Sequence[Trial]) -
     same = (one.id for one in trials if one.parameters == trial.parameters)
     times = [checkpoint_time(experiment.directory, trial_id) for trial_id in same]
     written = max((time for time in times if time is not None), default=None)
-    how = "starts from the beginning: this machine has no checkpoint of it"
+    where = (
+        "no host that answers"
+        if machines_of_record(experiment.config)
+        else "no folder of this machine"
+    )
+    how = f"starts from the beginning: {where} has a checkpoint of it"
     if written is not None:
         how = f"goes on from its checkpoint of {strftime('%X', localtime(written))}"
     return f"trial {trial.id} ({trial.status}) is sent again and {how}"

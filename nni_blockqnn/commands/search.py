@@ -5,20 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+from collections.abc import Collection
 
 from rich.console import Console
 
 from nni_blockqnn.bridge import launch, resuming
+from nni_blockqnn.bridge.database import read_trials
 from nni_blockqnn.bridge.experiments import Experiment, find_experiment
+from nni_blockqnn.bridge.statuses import UNDER_WAY
 from nni_blockqnn.commands._checks import Checks, check_config
 from nni_blockqnn.commands._config_file import is_local, load_config
 from nni_blockqnn.commands._host_checks import as_json, show_hosts
 from nni_blockqnn.commands._templates import template
 from nni_blockqnn.commands._tuner_checks import REGISTERED_NAME
 from nni_blockqnn.common.messages import counted
-from nni_blockqnn.exchange.kept_results import RESULT_NAME
+from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME, RESULT_NAME
+from nni_blockqnn.hosts.checkpoints import spread_checkpoints
 from nni_blockqnn.hosts.machine import machines_of_record
 from nni_blockqnn.hosts.results import fetch_files
+from nni_blockqnn.results.experiment import is_blockqnn_search
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
@@ -56,6 +61,8 @@ def resume_experiment(experiment: Experiment, port: int | None) -> launch.Launch
     services = service if isinstance(service, list) else [service]
     local = all(one.get("platform") == "local" for one in services)
     _fetch_results(experiment)
+    if not is_blockqnn_search(experiment):
+        bring_checkpoints(experiment, _under_way(experiment))
     launched = resuming.resume(experiment, port, loopback=local)
     _show_launched(launched)
     return launched
@@ -71,6 +78,31 @@ def _fetch_results(experiment: Experiment) -> None:
         print(f"fetched {counted(fetched.files, 'result')} from the hosts")
     for host, reason in fetched.failed.items():
         print(f"warning: no results can be fetched from {host}: {reason}")
+
+
+def bring_checkpoints(experiment: Experiment, trials: Collection[str]) -> None:
+    """Let all hosts have the newest checkpoints of these trials: NNI sends them to any.
+
+    Args:
+        trials: their IDs.
+    """
+    machines = machines_of_record(experiment.config)
+    if not machines or not trials:
+        return
+    spread = spread_checkpoints(machines, experiment.directory, CHECKPOINT_NAME, trials)
+    if spread.fetched or spread.sent:
+        print(
+            f"fetched {counted(spread.fetched, 'checkpoint')} of {spread.size:,} bytes, and made "
+            f"{spread.sent:,} {'copy' if spread.sent == 1 else 'copies'} on hosts"
+        )
+    for host, reason in spread.failed.items():
+        print(f"warning: checkpoints could not all be copied from and to {host}: {reason}")
+
+
+def _under_way(experiment: Experiment) -> list[str]:
+    """The trials that NNI runs again at a resume."""
+    trials = read_trials(experiment.directory, with_parameters=False)
+    return [trial.id for trial in trials if trial.status in UNDER_WAY]
 
 
 def register(arguments: argparse.Namespace) -> int:

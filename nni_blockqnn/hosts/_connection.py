@@ -100,6 +100,27 @@ class Connection:
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise HostError("command", f"the connection broke: {_said(error)}") from None
 
+    @contextmanager
+    def sftp(self, seconds: float = 60.0) -> Iterator[paramiko.SFTPClient]:
+        """A way to copy files.
+
+        Args:
+            seconds: the longest silence.
+
+        Raises:
+            HostError: if the host offers none, is silent for longer, or the connection breaks.
+        """
+        import paramiko
+
+        try:
+            with self._client.open_sftp() as opened:
+                channel = opened.get_channel()
+                assert channel is not None
+                channel.settimeout(seconds)
+                yield opened
+        except (paramiko.SSHException, EOFError, TimeoutError) as error:
+            raise HostError("command", f"SFTP broke off: {_said(error)}") from None
+
     def python(self, arguments: str) -> str:
         """The command that runs the host's Python as NNI does, pythonPath first on PATH."""
         path = self.machine.python_path

@@ -115,26 +115,40 @@ class Fetcher:
         self._arrived = arrived
         self._known: Sequence[Machine] | None = None
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._is_wished = self._is_under_way = False
 
     def wish(self) -> None:
-        """Begin to fetch, unless that is under way."""
-        is_running = self._thread is not None and self._thread.is_alive()
-        if is_running or self._known == ():
-            return
-        self._thread = threading.Thread(target=self._rounds, daemon=True)
-        self._thread.start()
+        """Begin to fetch; if that is under way, there will be another round."""
+        with self._lock:
+            self._is_wished = True
+            if self._is_under_way or self._known == ():
+                return
+            self._is_under_way = True
+            self._thread = threading.Thread(target=self._rounds, daemon=True)
+            self._thread.start()
 
     def _rounds(self) -> None:
         try:
             if self._known is None:
                 self._known = tuple(self._machines())
-            while self._known:
-                self._log(fetch_files(self._known, self._experiment, self._name))
-                if not self._arrived():
-                    return
+            while self._known and self._is_another_needed():
                 time.sleep(_PAUSE_SECONDS)
         except Exception as error:  # nothing here may end a search
             _logger.warning("Results cannot be fetched from hosts: %s", error)
+            with self._lock:
+                self._is_under_way = False
+
+    def _is_another_needed(self) -> bool:
+        """Fetch once; whether something is missing, or may lie on a host that did not answer."""
+        with self._lock:
+            self._is_wished = False
+        fetched = fetch_files(self._known or (), self._experiment, self._name)
+        self._log(fetched)
+        is_missing = self._arrived()
+        with self._lock:
+            self._is_under_way = is_missing or bool(fetched.failed) or self._is_wished
+            return self._is_under_way
 
     def _log(self, fetched: Fetched) -> None:
         for host, reason in fetched.failed.items():

@@ -2,7 +2,8 @@
 
 NNI runs a trial that was under way when its manager died once more after a resume, under the same
 ID and in the same folder. A trial that was killed by itself it does not run again; its copy
-(``blockqnn retry``, or "Customize trial" in the web UI) has a folder beside the old one.
+(``blockqnn retry``, or "Customize trial" in the web UI) has a folder beside the old one, or, if
+NNI has lost that host or its connection meanwhile, in another environment of the experiment.
 """
 
 from __future__ import annotations
@@ -44,12 +45,15 @@ class TrialFiles:
         return self._result.read()
 
     def inherit_checkpoint(self) -> Path | None:
-        """Continue from the newest checkpoint of this task in a trial's folder beside this one.
+        """Continue from the newest checkpoint of this task in the experiment's other trials.
 
-        Returns that folder; None if there is none, or if this trial has a checkpoint of its own.
+        Those are the folders on this machine, of all environments: each host has at least one,
+        and ``blockqnn retry`` brings checkpoints from one host to another.
+
+        Returns the folder; None if there is none, or if this trial has a checkpoint of its own.
         """
         own = self.checkpoint.path
-        if own.exists():
+        if own.exists() and read_fingerprint(own) == self.checkpoint.fingerprint:
             return None
         for path in _newest_first(own.parent.parent):
             if read_fingerprint(path) == self.checkpoint.fingerprint:
@@ -67,9 +71,15 @@ class TrialFiles:
 
 
 def _newest_first(trials: Path) -> Iterator[Path]:
-    """The checkpoints in the folders of an experiment's trials."""
+    """The checkpoints in the folders of an experiment's trials.
+
+    Args:
+        trials: the folder of one environment's, ``environments/*/trials`` as NNI has it.
+    """
     found = []
-    for path in trials.glob(f"*/{CHECKPOINT_NAME}"):
+    beside = trials.glob(f"*/{CHECKPOINT_NAME}")
+    elsewhere = trials.parent.parent.glob(f"*/{trials.name}/*/{CHECKPOINT_NAME}")
+    for path in {*beside, *elsewhere}:
         with suppress(OSError):  # a trial that has just ended removes its own
             found.append((path.stat().st_mtime, path))
     yield from (path for _, path in sorted(found, reverse=True))

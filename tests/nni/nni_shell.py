@@ -122,7 +122,7 @@ class Nni:
     """A user's shell with a home of its own."""
 
     def __init__(self, home: Path) -> None:
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         self.home = home
         self.environment = {
             name: os.environ[name] for name in ("LANG", "PYTHONPATH") if name in os.environ

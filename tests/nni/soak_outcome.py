@@ -48,10 +48,12 @@ class Outcome:
     damaged: int
 
 
-def examine(running: Running, noted: list[dict[str, Any]]) -> Outcome:
+def examine(
+    running: Running, noted: list[dict[str, Any]], space: dict[str, Any] = SPACE
+) -> Outcome:
     """Compare the trials' notes with the journal, the tuner's history and NNI's database."""
     kept = {note["episode"]: identity(note) for note in noted if note["phase"] == "kept"}
-    history = resumed_history(running)
+    history = resumed_history(running, space)
     times = Counter(episode for episode, *_ in history)
     journalled = Counter(event["episode"] for event in running.journal("result"))
     sent = {event["episode"]: event["block"] for event in running.journal("suggestion")}
@@ -77,7 +79,9 @@ def identity(note: dict[str, Any]) -> tuple[str, float]:
     return note["block"], note["reward"]
 
 
-def resumed_history(running: Running) -> list[tuple[int, str, float]]:
+def resumed_history(
+    running: Running, space: dict[str, Any] = SPACE
+) -> list[tuple[int, str, float]]:
     """Episode, block and reward of each result that a restarted tuner knows."""
     with TemporaryDirectory() as scratch:
         checkpoint = shutil.copytree(running.directory / "checkpoint", Path(scratch) / "copy")
@@ -85,7 +89,7 @@ def resumed_history(running: Running) -> list[tuple[int, str, float]]:
         os.environ["NNI_CHECKPOINT_DIRECTORY"] = str(checkpoint)
         try:
             tuner = BlockQNNTuner(seed=0)
-            tuner.update_search_space(SPACE)
+            tuner.update_search_space(space)
         finally:
             del os.environ["NNI_CHECKPOINT_DIRECTORY"]
             if before is not None:

@@ -15,7 +15,9 @@ from small_disk import fill, small_disk
 from soak import notes
 from soak_outcome import examine
 
-from nni_blockqnn.exchange.kept_results import RESULT_NAME
+from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME, RESULT_NAME
+from nni_blockqnn.hosts.checkpoints import spread_checkpoints
+from nni_blockqnn.hosts.machine import machines_of_record
 
 TRIALS = 9
 
@@ -91,6 +93,29 @@ def test_a_search_loses_no_result(hosts: Cluster, nni: Nni, tmp_path: Path) -> N
     # NNI runs again what was under way, on hosts with each other's parameters (docs/nni.md)
     blocks = {(note["episode"], note["block"]) for note in notes(truth)}
     assert len(blocks) == len({episode for episode, _ in blocks})
+
+
+def test_a_checkpoint_is_brought_to_the_other_hosts(hosts: Cluster, tmp_path: Path) -> None:
+    """Over their own SFTP; ``unit/test_checkpoints_of_hosts.py`` has what a trial makes of it."""
+    cut = hosts.hosts[2]
+    place = f"environments/remote-worker1/trials/abcde/{CHECKPOINT_NAME}"
+    there = [host.server.home / "nni-experiments" / "abcd1234" / place for host in hosts.hosts]
+    there[0].parent.mkdir(parents=True)
+    there[0].write_bytes(bytes(range(256)) * 4096)
+    entries = [host.entry() for host in hosts.hosts]
+    machines = machines_of_record(
+        {"trainingService": {"platform": "remote", "machineList": entries}}
+    )
+    cut.cut()
+    spread = spread_checkpoints(machines, tmp_path / "abcd1234", CHECKPOINT_NAME, ["abcde"])
+    cut.mend()
+    assert (spread.fetched, spread.size, spread.sent) == (1, 2**20, 1)
+    assert list(spread.failed) == [machines[2].name]
+    assert there[1].read_bytes() == there[0].read_bytes()
+    assert int(there[1].stat().st_mtime) == int(there[0].stat().st_mtime)
+    again = spread_checkpoints(machines, tmp_path / "abcd1234", CHECKPOINT_NAME, ["abcde"])
+    assert (again.fetched, again.sent, again.failed) == (0, 1, {})
+    assert there[2].read_bytes() == there[0].read_bytes()
 
 
 def check(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, dict[str, Any]]:

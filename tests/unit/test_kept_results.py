@@ -20,7 +20,7 @@ from nni_blockqnn.exchange.kept_results import (
 )
 from nni_blockqnn.hosts import results
 from nni_blockqnn.hosts.machine import Machine
-from nni_blockqnn.hosts.results import Fetched
+from nni_blockqnn.hosts.results import Fetched, Fetcher
 from nni_blockqnn.record.journal import JOURNAL_NAME, read_events
 from nni_blockqnn.tuner import BlockQNNTuner
 
@@ -105,6 +105,65 @@ def test_a_lost_trials_result_is_fetched_from_its_host(
     assert rounds == [0, 1]
     assert [result.episode for result in played.tuner.history] == [1, 0]
     assert tuner().history == played.tuner.history
+
+
+@pytest.mark.parametrize("answers_at_once", [False, True])
+def test_a_trial_that_nni_takes_for_another_is_looked_for_until_it_is_found(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, answers_at_once: bool
+) -> None:
+    """NNI says that the other trial has ended, and that one's result comes during the first round.
+
+    The host does not answer then, or its trial still runs. No block is asked for any more, as at
+    the end of a search, so nothing but the fetcher finds the result.
+    """
+    rounds: list[int] = []
+
+    def fetch_files(*asked: object) -> Fetched:
+        fetched = Fetched()
+        rounds.append(len(rounds))
+        if len(rounds) == 1:
+            played.finish(1)
+            if not answers_at_once:
+                fetched.failed[HOST.name] = "no answer"
+        else:
+            keep(experiment, "aaaaa", on_the_host)
+            fetched.files = 1
+        return fetched
+
+    monkeypatch.setattr(results, "fetch_files", fetch_files)
+    monkeypatch.setattr(results, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(nni_blockqnn.tuner, "_machines", lambda directory: [HOST])
+    played = Experiment(tuner(), 2)
+    played.fill()
+    elsewhere, on_the_host = played.sent
+    played.in_flight = {0: on_the_host, 1: elsewhere}  # NNI's record has it the other way round
+    played.fail(0)
+    wait_for_fetcher(played.tuner)
+    assert rounds == [0, 1]
+    assert [result.episode for result in played.tuner.history] == [0, 1]
+
+
+def test_a_host_is_asked_again_after_a_round_that_did_not_reach_it(tmp_path: Path) -> None:
+    """Whatever the tuner misses; and a wish during a round is another round."""
+    rounds: list[str] = []
+
+    def fetch_files(*asked: object) -> Fetched:
+        fetched = Fetched()
+        rounds.append("silent" if not rounds else "reached")
+        if len(rounds) == 1:
+            fetched.failed[HOST.name] = "no answer"
+        if len(rounds) == 2:
+            fetcher.wish()
+        return fetched
+
+    fetcher = Fetcher(lambda: [HOST], tmp_path, RESULT_NAME, lambda: False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "fetch_files", fetch_files)
+        patch.setattr(results, "_PAUSE_SECONDS", 0.0)
+        fetcher.wish()
+        assert fetcher._thread is not None
+        fetcher._thread.join()
+    assert rounds == ["silent", "reached", "reached"]
 
 
 def test_a_restart_looks_on_the_hosts(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
