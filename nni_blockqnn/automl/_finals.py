@@ -54,7 +54,7 @@ from nni_blockqnn.space.match import Match
 from nni_blockqnn.space.search_space import SearchSpace
 
 _KEPT_OPTIONS = (
-    *("--dataset", "--data-dir", "--seed", "--metric"),
+    *("--task", "--dataset", "--data-dir", "--seed", "--metric"),
     *("--threads", "--workers", "--precision", "--device"),
 )
 """Of a trial's, those that hold for the long trainings, too."""

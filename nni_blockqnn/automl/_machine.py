@@ -15,6 +15,7 @@ from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.common.cores import usable_cores
 from nni_blockqnn.data import ImageData
+from nni_blockqnn.data.outline import Outline
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network.equal_cost import CostTarget, equal_cost
@@ -80,7 +81,7 @@ def machine_for(request: Request) -> Machine:
     return Machine(0, at_a_time, max(1, cores // at_a_time))
 
 
-def seconds_an_image(size: Size, data: ImageData, dataset: str, machine: Machine) -> float:
+def seconds_an_image(size: Size, data: ImageData, outline: Outline, machine: Machine) -> float:
     """Seconds for one image of one epoch, its share of the validation included.
 
     The mean over the hand-made blocks and a few random ones at this cost. Takes some ten seconds.
@@ -89,7 +90,12 @@ def seconds_an_image(size: Size, data: ImageData, dataset: str, machine: Machine
         ValueError, TrainingError: as a training, for example if a GPU's memory is too small.
     """
     arguments = TrainingArguments(
-        dataset, device=machine.device, threads=machine.threads, batch_size=64, epochs=1
+        outline.dataset,
+        task=outline.task,
+        device=machine.device,
+        threads=machine.threads,
+        batch_size=64,
+        epochs=1,
     )
     images = len(data.train) + _VALIDATED * len(data.valid)
     return fmean(

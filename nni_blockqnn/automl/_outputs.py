@@ -8,7 +8,7 @@ import shlex
 
 from nni_blockqnn.automl._chosen import Winner, by_cost
 from nni_blockqnn.automl._folder import SearchFolder
-from nni_blockqnn.automl.answer import Answer
+from nni_blockqnn.automl.answer import Answer, interval_text
 from nni_blockqnn.automl.configuration import CONFIG_NAME
 from nni_blockqnn.automl.request import Request
 from nni_blockqnn.common.files import write_whole
@@ -42,9 +42,10 @@ def write_outputs(
     """Write reports, pictures and tables: all but the answer itself, which is to come last."""
     path = folder.path
     frontier = answer.frontier
+    measure = answer.judged_by
     rows = {
-        f"Test accuracy, {row.name}{f' ({row.cost:,})' if len(frontier) > 1 else ''}": (
-            f"{row.accuracy:.2f} % ({row.low:.2f} to {row.high:.2f})"
+        f"Test {measure.title}, {row.name}{f' ({row.cost:,})' if len(frontier) > 1 else ''}": (
+            f"{measure.text(row.accuracy)} ({interval_text(measure, row)})"
         )
         for one in frontier
         for row in one.rows

@@ -13,6 +13,7 @@ from nni_blockqnn.automl.request import Request
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.bridge.statuses import FAILED, TRIAL_ENDED
 from nni_blockqnn.common.messages import counted
+from nni_blockqnn.network.measure import ACCURACY, Measure, measure_of
 from nni_blockqnn.results.experiment import Results, distinct_best
 from nni_blockqnn.results.finalists import learning_curves
 from nni_blockqnn.training import EpochResult
@@ -92,11 +93,19 @@ class WinnerProgress:
         seconds: that their epochs took, since this process began.
     """
 
-    def __init__(self, display: Display, winners: Sequence[Winner], epochs: int) -> None:
+    def __init__(
+        self, display: Display, winners: Sequence[Winner], epochs: int, measure: Measure = ACCURACY
+    ) -> None:
+        """
+        Args:
+            epochs: of each.
+            measure: what an epoch's accuracy is; default the accuracy of classes.
+        """
         self.seconds = 0.0
         self._display = display
         self._winners = winners
         self._epochs = epochs
+        self._measure = measure
 
     def of(self, winner: Winner) -> Callable[[EpochResult, int], None]:
         position = self._winners.index(winner)
@@ -107,7 +116,8 @@ class WinnerProgress:
         def show(epoch: EpochResult, epochs: int) -> None:
             self.seconds += epoch.seconds
             done = before + epoch.epoch
-            text = f"{winner.folder}: {epoch.accuracy:.2f} % of its training images"
+            value = self._measure.text(epoch.accuracy)
+            text = f"{winner.folder}: {_named(self._measure, value)} on its training images"
             left = epoch.seconds * (epochs - epoch.epoch + later * epochs)
             self._display.show("winner", done, total, "epochs", text, left)
 
@@ -115,13 +125,20 @@ class WinnerProgress:
 
 
 def _best(results: Results) -> str:
-    """Such as "best: 97.22 % on validation images (residual 95.10, inception 96.00)"."""
+    """Such as "best: 97.22 % on validation images (residual 95.10 %, inception 96.00 %)"."""
     best = distinct_best(results, len(results.trials))
     if not best:
         return ""
-    named = {name_of(one.block): one.reward for one in best}
-    hand_made = [f"{name} {named[name]:.2f}" for name in NAMED_BLOCKS if name in named]
+    measure = measure_of(best[0].metric)
+    named = {name_of(one.block): measure.text(one.reward) for one in best}
+    hand_made = [f"{name} {named[name]}" for name in NAMED_BLOCKS if name in named]
     beside = f" ({', '.join(hand_made)})" if hand_made else ""
     failed = results.statuses.get(FAILED, 0)
     without = f", {counted(failed, 'trial')} failed" if failed else ""
-    return f"best: {best[0].reward:.2f} % on validation images{beside}{without}"
+    value = _named(measure, measure.text(best[0].reward))
+    return f"best: {value} on validation images{beside}{without}"
+
+
+def _named(measure: Measure, value: str) -> str:
+    """An accuracy goes without saying."""
+    return value if measure == ACCURACY else f"{measure.title} {value}"

@@ -57,7 +57,7 @@ class Data:
 
     Attributes:
         images: training images, those to be held out included.
-        classes: of them.
+        classes: of them; 1 if each image has other targets than a class.
         validated: images of the data's own validation set; 0 if some are to be held out.
     """
 
@@ -67,7 +67,7 @@ class Data:
 
     @classmethod
     def of(cls, outline: Outline) -> Data:
-        return cls(outline.trained, outline.classes, outline.validated)
+        return cls(outline.trained, len(outline.counts), outline.validated)
 
     def part(self, images: int | None) -> Part:
         """The images of a training that uses so many; None for all."""

@@ -10,13 +10,14 @@ from typing import Any
 from nni_blockqnn.automl.request import TIERS, RequestError
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.data.imagenet import IMAGENET
-from nni_blockqnn.data.outline import IMAGE_FOLDER, Outline
+from nni_blockqnn.data.outline import Outline
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.equal_cost import CostTarget, equal_cost
 from nni_blockqnn.network.spec import PRESETS, NetworkSpec
+from nni_blockqnn.tasks import CLASSIFICATION, Task, find_task
 
 _TIER_SIDES = {"small": 32, "medium": 48, "large": 64}
-"""Pixels of the side of a square that a folder's images are brought to, unless they are smaller."""
+"""Pixels of the side of a square that images are brought to, unless they are smaller."""
 _TIER_WIDTHS = {"small": (12, 1), "medium": (20, 1), "large": (32, 2)}
 """Filters of the residual block's first stage, and blocks a stage. With fewer filters, one more is
 so large a step that many blocks have no network of the cost."""
@@ -174,21 +175,23 @@ def _residual_flops(fields: dict[str, Any]) -> int:
 
 def _network(outline: Outline, width: int, repeats: int, side: int) -> dict[str, Any]:
     """NetworkSpec's fields: the preset's where there is one, for the data's own classes."""
-    if outline.dataset in PRESETS and outline.dataset != IMAGENET:
+    task = find_task(outline.task)
+    if task is CLASSIFICATION and outline.dataset in PRESETS and outline.dataset != IMAGENET:
         stages = len(PRESETS[outline.dataset]["filters"])
         return {
             "preset": outline.dataset,
             "filters": [width << stage for stage in range(stages)],
             "repeats": repeats,
         }
-    if outline.dataset == IMAGENET:
+    if task is CLASSIFICATION and outline.dataset == IMAGENET:
         filters = [width << stage for stage in range(4)]
         fields = {"preset": IMAGENET, "classes": outline.classes, "filters": filters}
         return {**fields, "repeats": repeats}
     channels, height, pixels_wide = outline.image_shape
-    if outline.dataset == IMAGE_FOLDER:
-        height, pixels_wide = input_size(height, pixels_wide, side)
-    smallest = min(height, pixels_wide)
+    if outline.is_resized:
+        height, pixels_wide = _task_input(height, pixels_wide, side, task)
+    pools = task.network.get("stem_pools", int(min(height, pixels_wide) >= _POOLED_FROM))
+    smallest = min(height, pixels_wide) >> pools
     if smallest < 2:
         raise RequestError(
             f"the images have {pixels_wide}x{height} pixels (width x height), too few for a network"
@@ -199,8 +202,21 @@ def _network(outline: Outline, width: int, repeats: int, side: int) -> dict[str,
         "classes": outline.classes,
         "filters": [width << stage for stage in range(stages)],
         "repeats": repeats,
-        "stem_pools": int(smallest >= _POOLED_FROM),
+        "stem_pools": pools,
+        **({"frame": "upsample"} if task.output == "maps" else {}),
+        **task.network,
     }
+
+
+def smallest_input(shape: tuple[int, int, int], task: Task) -> tuple[int, int, int]:
+    """(channels, height, width) of the smallest tier's networks for images of this shape."""
+    channels, height, width = shape
+    return channels, *_task_input(height, width, _TIER_SIDES[TIERS[0]], task)
+
+
+def _task_input(height: int, width: int, side: int, task: Task) -> tuple[int, int]:
+    """Larger where the task has the stem halve the images more often than once."""
+    return input_size(height, width, side << max(task.network.get("stem_pools", 0) - 1, 0))
 
 
 def input_size(height: int, width: int, side: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from nni_blockqnn.automl._chosen import Winner
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.results.trial_command import trial_arguments as options_of
+from nni_blockqnn.tasks import CLASSIFICATION
 from nni_blockqnn.training import EpochResult, TrainingArguments
 from nni_blockqnn.trials.arguments import trial_arguments, trial_parser
 from nni_blockqnn.trials.training import data_facts, run_training
@@ -71,7 +72,9 @@ def train_winner(
             hide_test=True,
         )
         untold = dict.fromkeys(trained.accuracies)
-        trained.save(own.path, {**untold, **trained.read_test_set()})
+        # of classes the interval follows from the accuracy itself
+        interval = arguments.task != CLASSIFICATION.name
+        trained.save(own.path, {**untold, **trained.read_test_set(interval)})
         own.finish()
     finally:
         own.release()

@@ -18,6 +18,7 @@ from nni_blockqnn.automl.plan import Plan
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
 from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.outline import Outline
+from nni_blockqnn.tasks import CLASSIFICATION, find_task
 
 CONFIG_NAME = "search.yml"
 _SLACK = 1.1
@@ -34,10 +35,6 @@ def plan_lines(plan: Plan) -> list[str]:
     """What was seen and what will be done, for people."""
     outline, size, found = plan.outline, plan.size, plan.schedule
     channels, height, width = size.spec.input_shape
-    counts = outline.counts
-    each = (
-        f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    )
     stages = "-".join(map(str, size.spec.filters))
     widths = ", ".join(f"{name} {size.of_block(name).filters[0]}" for name in NAMED_BLOCKS)
     trial = f"{found.epochs} epochs on {_images(found.part, outline)}"
@@ -52,9 +49,10 @@ def plan_lines(plan: Plan) -> list[str]:
         again = f", the best {found.finals.again} of them {FINAL_SEEDS} times"
     colour = "grey" if channels == 1 else "in colour" if channels == 3 else f"{channels} channels"
     on = "" if found.final_part.limit is None else f" on {_images(found.final_part, outline)}"
+    task = find_task(outline.task)
     lines = [
-        f"data: {outline.dataset}, {outline.classes} classes, {outline.trained:,} images to train "
-        f"on ({each} a class), {_validation(plan)}, {outline.tested:,} test images",
+        f"data: {outline.dataset}, {outline.classes} {task.outputs}, {outline.trained:,} images to "
+        f"train on{_each(outline)}, {_validation(plan)}, {outline.tested:,} test images",
         *(f"note: {note}" for note in outline.notes),
         f"input: {width}x{height} pixels (width x height), {colour}",
         f"networks: {size.flops:,} multiply-accumulates an image, all of them ({size.name}); "
@@ -71,6 +69,9 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.request.frontier:
         costs = ", ".join(f"{cost:,}" for cost in sorted(plan.costs))
         lines.insert(-3, f"frontier: finalists and winners at {costs} multiply-accumulates each")
+    if task is not CLASSIFICATION:
+        less = ", of which less is better" if task.main.direction == "minimize" else ""
+        lines.insert(0, f"task: {outline.task}, judged by {task.main.axis}{less}")
     if metric_of(plan.outline) != "accuracy":
         lines.insert(
             1,
@@ -84,6 +85,14 @@ def _images(part: Part, outline: Outline) -> str:
     if part.limit is None:
         return f"{outline.trained:,} images"
     return f"{part.limit:,} images, validated on {part.validated:,}"
+
+
+def _each(outline: Outline) -> str:
+    counts = outline.counts
+    if len(counts) == 1:
+        return ""
+    fewest, most = f"{min(counts):,}", f"{max(counts):,}"
+    return f" ({fewest} a class)" if fewest == most else f" ({fewest} to {most} a class)"
 
 
 def _place(plan: Plan) -> str:
@@ -136,7 +145,7 @@ def _settings(plan: Plan) -> str:
     gpu = "trialGpuNumber: 1" if machine.trials_with_a_gpu else "# trialGpuNumber: 1"
     command = trial_command(plan)
     own_code = ""
-    if is_reference(plan.outline.dataset):
+    if is_reference(plan.outline.dataset) or is_reference(plan.outline.task):
         own_code = f"trialCodeDirectory: {json.dumps(str(Path.cwd()), ensure_ascii=False)}\n"
     return f"""\
 experimentName: {name}
@@ -217,8 +226,9 @@ def trial_command(plan: Plan) -> list[str]:
     named = metric_of(outline)
     metric = [] if named == "accuracy" else [f"--metric {named}"]
     resident = [] if machine.hosts else ["--resident"]  # on hosts it has not been tried
+    purpose = "" if outline.task == CLASSIFICATION.name else f"--task {outline.task} "
     lines = [
-        f"python -m nni_blockqnn.trial --dataset {outline.dataset}",
+        f"python -m nni_blockqnn.trial {purpose}--dataset {outline.dataset}",
         f"--data-dir {shlex.quote(str(outline.data_dir))}",
         f"--recipe early-stop {' '.join(sizes)}",
         " ".join(["--mu 0 --rho 0", *metric, *placed, *resident]),

@@ -17,8 +17,10 @@ from nni_blockqnn.automl.answer import Answer, answer_lines
 from nni_blockqnn.automl.display import Display
 from nni_blockqnn.automl.predicting import Prediction, Predictor, files_of
 from nni_blockqnn.automl.request import Request
+from nni_blockqnn.automl.task_predicting import TaskAnswer, TaskPredictor
 from nni_blockqnn.automl.whole_way import run
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.tasks import CLASSIFICATION
 from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR
 
 
@@ -35,8 +37,11 @@ class Found:
         self.answer = answer
 
     @cached_property
-    def _predictor(self) -> Predictor:
-        return Predictor(self.folder / (self.answer.winner.exported or ""))
+    def _predictor(self) -> Predictor | TaskPredictor:
+        folder = self.folder / (self.answer.winner.exported or "")
+        if self.answer.task == CLASSIFICATION.name:
+            return Predictor(folder)
+        return TaskPredictor(folder, self.answer.task)
 
     @property
     def frontier(self) -> tuple[Found, ...]:
@@ -45,7 +50,8 @@ class Found:
 
     @property
     def network(self) -> nn.Module:
-        """The winner's, on the CPU and in evaluation mode: normalised images to logits."""
+        """The winner's, on the CPU and in evaluation mode: normalised images to logits, or what
+        else the task has a network give."""
         return self._predictor.network
 
     @property
@@ -55,8 +61,18 @@ class Found:
 
     @property
     def accuracy(self) -> float:
-        """Of the winner on the test images, in percent."""
+        """Of the winner on the test images, in percent; of another task than classification its
+        score, the first measure, turned so that more is better."""
         return self.answer.winner.accuracy
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """What the task measures of the winner on the test images, by name and in its own
+        direction; of classification the accuracy and the mean of the classes'."""
+        winner = self.answer.winner
+        if winner.balanced_accuracy is None:
+            return dict(winner.measured)
+        return {"accuracy": winner.accuracy, "balanced_accuracy": winner.balanced_accuracy}
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -65,13 +81,14 @@ class Found:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return self._predictor.class_names
+        """Of other tasks, the names of the network's outputs."""
+        return self._predictor.description.class_names
 
     def predict(
         self,
         images: str | Path | Sequence[str | Path] | np.ndarray,
         tell: Callable[[str], None] = print,
-    ) -> list[Prediction] | np.ndarray:
+    ) -> list[Prediction] | list[TaskAnswer] | np.ndarray:
         """What the network says of files, or of arrays.
 
         Args:
@@ -79,7 +96,9 @@ class Found:
             tell: called with a line for each file that is passed over.
 
         Returns:
-            A prediction for each file that is an image; of arrays, probabilities (N, classes).
+            A prediction for each file that is an image; of arrays, probabilities (N, classes). Of
+            another task than classification, an answer for each file, whose `says` is what
+            ``blockqnn predict`` prints, and of arrays the network's outputs.
 
         Raises:
             ValueError: if arrays have another shape than the network takes.
@@ -88,6 +107,8 @@ class Found:
             images = [images]
         if isinstance(images, Sequence) and all(isinstance(one, (str, Path)) for one in images):
             files = files_of([Path(one) for one in images], tell)
+            if isinstance(self._predictor, TaskPredictor):
+                return list(self._predictor.of_files(files, tell))
             return list(self._predictor.of_files(files, tell))
         return self._predictor.of_images(images)
 
@@ -117,6 +138,7 @@ def search(
     seed: int = 0,
     frontier: bool = False,
     remote: str | Path | None = None,
+    task: str = CLASSIFICATION.name,
     progress: bool = True,
 ) -> Found:
     """The best network that is found for images in so many hours, as ``blockqnn search`` finds it.
@@ -125,7 +147,7 @@ def search(
 
     Args:
         data: a folder of images, "digits", "fashion_mnist", "cifar10", "cifar100", "imagenet", or
-            "module:function".
+            "module:function"; of another task what that reads (docs/tasks.md).
         hours: for all of it.
         output: folder for all that is found.
         data_dir: where a named data set lies, or is downloaded to.
@@ -140,6 +162,8 @@ def search(
         frontier: whether the best block is also found for about half and about double the cost;
             :attr:`Found.frontier` then has all three.
         remote: a file that lists other machines, which train instead of this one.
+        task: what the network is for: "classification" (default), "segmentation", "keypoints",
+            "regression", "multilabel", or "module:function" of a task of one's own.
         progress: whether to show it.
 
     Raises:
@@ -159,6 +183,7 @@ def search(
         seed=seed,
         frontier=frontier,
         remote=None if remote is None else Path(remote),
+        task=task,
     )
     folder = Path(output).expanduser().absolute()
     with Display.on(Console(highlight=False, quiet=not progress)) as display:

@@ -11,6 +11,7 @@ from nni_blockqnn.automl._machine import (
     milliseconds_an_image,
     seconds_an_image,
 )
+from nni_blockqnn.automl._outlines import look_at
 from nni_blockqnn.automl._schedule import ENOUGH_FINAL_EPOCHS, Data, Schedule, schedule
 from nni_blockqnn.automl._sizing import (
     Size,
@@ -21,8 +22,8 @@ from nni_blockqnn.automl._sizing import (
 )
 from nni_blockqnn.automl.request import TIERS, Request, RequestError, parse_budget
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.data.load import load_dataset
-from nni_blockqnn.data.outline import Outline, outline_of
+from nni_blockqnn.data.outline import Outline
+from nni_blockqnn.tasks import find_task
 
 _FEWEST_OF_A_CLASS = 10
 _COMFORTABLE_IMAGES = 4_000
@@ -74,7 +75,7 @@ def make_plan(request: Request, tell: Callable[[str], None] = lambda line: None)
         RequestError, DataError, ValueError: naming what is wrong, and what to do.
     """
     machine = machine_for(request)
-    outline = outline_of(request.data, request.data_dir)
+    outline = look_at(request)
     _check_enough(outline)
     timed = _Timed(request, outline, machine, tell)
     return _with_size(timed)
@@ -125,7 +126,7 @@ class _Timed:
         if size not in self._paces:
             data = self._data(size)
             self._tell(f"times trainings of {size.flops:,} multiply-accumulates an image")
-            self._paces[size] = seconds_an_image(size, data, self.outline.dataset, self.machine)
+            self._paces[size] = seconds_an_image(size, data, self.outline, self.machine)
         return self._paces[size]
 
     def planned(self, size: Size, pace: float) -> Plan:
@@ -138,7 +139,7 @@ class _Timed:
         shape = size.spec.input_shape
         if shape not in self._loaded:
             self._tell(f"reads the images of {self.request.data}")
-            self._loaded[shape] = load_dataset(
+            self._loaded[shape] = find_task(self.outline.task).load_data(
                 self.outline.dataset,
                 self.outline.data_dir,
                 image_shape=shape,
@@ -216,6 +217,11 @@ def _size_of_latency(timed: _Timed, milliseconds: float) -> Size:
 
 def _check_enough(outline: Outline) -> None:
     fewest = min(outline.counts)
+    if fewest < _FEWEST_OF_A_CLASS and len(outline.counts) == 1:
+        raise RequestError(
+            f"{outline.data_dir}: there are {fewest} training images, and a search needs "
+            f"{_FEWEST_OF_A_CLASS} at least: add images"
+        )
     if fewest < _FEWEST_OF_A_CLASS:
         name = outline.class_names[outline.counts.index(fewest)]
         raise RequestError(

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from nni_blockqnn.common.checks import LARGEST_SEED, checked_integer, is_number
-from nni_blockqnn.common.messages import alternatives, shown
+from nni_blockqnn.common.messages import alternatives, did_you_mean, shown
+from nni_blockqnn.common.plugins import is_reference
 from nni_blockqnn.data.outline import NAMED
+from nni_blockqnn.tasks import CLASSIFICATION, TASKS, find_task
 from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR
 
 TIERS = ("small", "medium", "large")
@@ -64,7 +66,7 @@ class Request:
     """What a search is asked for.
 
     Attributes:
-        data: a folder of images, a data set's name, or ``module:function``.
+        data: a folder of images, a data set's name, or ``module:function``, as the task knows them.
         hours: for all of it, from the first look at the data to the exported network.
         data_dir: where a named data set lies, or is downloaded to.
         budget: what a network may cost: see :func:`parse_budget`.
@@ -76,6 +78,8 @@ class Request:
         seed: of the search, the trainings and the images held out.
         frontier: whether the best block is also found for a smaller and for a larger cost.
         remote: a file that lists other machines, which train instead of this one.
+        task: a name in :data:`nni_blockqnn.tasks.TASKS` (default "classification"), or
+            ``module:function`` of one of the user's own.
 
     Raises:
         RequestError: naming the field, its value and what is allowed.
@@ -93,6 +97,7 @@ class Request:
     seed: int = 0
     frontier: bool = False
     remote: Path | None = None
+    task: str = CLASSIFICATION.name
 
     def __post_init__(self) -> None:
         if not is_number(self.hours) or not 0 < self.hours <= _MOST_HOURS:
@@ -100,6 +105,11 @@ class Request:
                 f"hours must be above 0 and at most {_MOST_HOURS:,}, got {shown(self.hours)}"
             )
         parse_budget(self.budget)
+        if not isinstance(self.task, str) or not (self.task in TASKS or is_reference(self.task)):
+            raise RequestError(
+                f"task must be {alternatives([*TASKS, 'module:function'])}, got {shown(self.task)}"
+                f"{did_you_mean(self.task, TASKS)}"
+            )
         if not isinstance(self.frontier, bool):
             raise RequestError(f"frontier must be True or False, got {shown(self.frontier)}")
         if self.remote is not None and self.gpus is not None:
@@ -125,14 +135,16 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values; paths are absolute."""
-        is_folder = self.data not in NAMED and Path(self.data).expanduser().is_dir()
+        is_classes = self.task == CLASSIFICATION.name
+        named = NAMED if is_classes else find_task(self.task).datasets
+        is_folder = self.data not in named and Path(self.data).expanduser().is_dir()
         data = str(Path(self.data).expanduser().resolve()) if is_folder else self.data
         paths = {"data_dir": self.data_dir, "remote": self.remote}
-        named = {
+        absolute = {
             name: None if path is None else str(path.expanduser().absolute())
             for name, path in paths.items()
         }
-        return asdict(self) | named | {"data": data}
+        return asdict(self) | absolute | {"data": data}
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from nni_blockqnn.automl._chosen import read_winners, write_winners
 from nni_blockqnn.automl._experiments import Stage, carry_out, check_results, run_lost_again
 from nni_blockqnn.automl._finals import final_epochs, write_finals
 from nni_blockqnn.automl._folder import Expected, SearchFolder
+from nni_blockqnn.automl._outlines import look_at
 from nni_blockqnn.automl._outputs import export_winner, write_outputs
 from nni_blockqnn.automl._progress import FinalsProgress, SearchProgress, WinnerProgress
 from nni_blockqnn.automl._winners import train_winner, winner_arguments
@@ -30,8 +31,9 @@ from nni_blockqnn.automl.display import Display
 from nni_blockqnn.automl.plan import Plan, make_plan
 from nni_blockqnn.automl.request import Request, RequestError
 from nni_blockqnn.common.files import write_whole
-from nni_blockqnn.data.outline import Outline, outline_of
+from nni_blockqnn.data.outline import Outline
 from nni_blockqnn.results.experiment import Results, read_results
+from nni_blockqnn.trials.training import task_facts
 
 SEARCH, FINALISTS = "search", "finalists"
 _TRIES_OF_LOST = 2
@@ -94,7 +96,7 @@ def run(request: Request, output: Path, display: Display, port: int | None = Non
     if folder.answer.exists():
         return Answer.from_json(folder.answer.read_text(encoding="utf-8"))
     began = time.monotonic()
-    outline = outline_of(request.data, request.data_dir)
+    outline = look_at(request)
     plan = None if folder.config.exists() else make_plan(request, display.say)
     folder.claim(request, outline.fingerprint, _expected(plan) if plan else None)
     try:
@@ -122,7 +124,8 @@ def _stages(
     finals = _finalists_trained(folder, display, port)
     winners = read_winners(folder)
     arguments = winner_arguments(finals.experiment.config)
-    progress = WinnerProgress(display, winners, arguments.chosen_recipe().epochs)
+    epochs, task = arguments.chosen_recipe().epochs, arguments.chosen_task()
+    progress = WinnerProgress(display, winners, epochs, task.main)
     rows = []
     for winner in winners:
         facts = train_winner(folder, winner, arguments, progress.of(winner))
@@ -134,11 +137,13 @@ def _stages(
         data=request.data,
         rows=tuple(rows),
         tested=outline.tested,
-        epochs=arguments.chosen_recipe().epochs,
+        epochs=epochs,
         trials=len(searched.trials),
         seconds=(searched.seconds or 0.0) + (finals.seconds or 0.0) + progress.seconds,
         experiments={SEARCH: searched.experiment.id, FINALISTS: finals.experiment.id},
         planned_seconds=folder.expected and folder.expected.everything,
+        task=arguments.task,
+        measure=task_facts(task).get("measure"),
     )
     write_outputs(folder, request, answer, searched, finals)
     return answer

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nni_blockqnn.automl.predicting import Prediction
+    from nni_blockqnn.automl.task_predicting import TaskAnswer
 
 _DIGITS = 6
 
@@ -47,17 +48,17 @@ def predict(arguments: argparse.Namespace) -> int:
     there is none."""
     # here, since PyTorch takes seconds to load
     from nni_blockqnn.automl.predicting import Predictor, files_of, network_folder
-    from nni_blockqnn.commands._predict_task import predict_task
-    from nni_blockqnn.export.description import read_description
+    from nni_blockqnn.automl.task_predicting import TaskPredictor, task_named_in
 
     folder = network_folder(arguments.found)
-    named = read_description(folder).facts.get("task")
-    if isinstance(named, str):
-        files = files_of(arguments.files, _tell)
-        found = predict_task(folder, named, arguments.task, files, arguments.draw, _tell)
-        if not found:
+    if task_named_in(folder) is not None:
+        answers = TaskPredictor(folder, arguments.task)
+        count = _show_answers(
+            answers.of_files(files_of(arguments.files, _tell), _tell), arguments.draw
+        )
+        if not count:
             _tell("no image could be read")
-        return 0 if found else 1
+        return 0 if count else 1
     if arguments.draw is not None:
         raise ValueError("--draw is of key points and segmentation, and the network is for classes")
     predictor = Predictor(arguments.found)
@@ -68,6 +69,27 @@ def predict(arguments: argparse.Namespace) -> int:
     if not count:
         _tell("no image could be read")
     return 0 if count else 1
+
+
+def _show_answers(answers: Iterable[TaskAnswer], draw: Path | None) -> int:
+    """A JSON object for each image, a line each."""
+    count = 0
+    for one in answers:
+        print(json.dumps({"file": one.file, **one.says}, ensure_ascii=False))
+        if draw is not None:
+            one.draw(_unused(draw, Path(one.file)))
+        count += 1
+    return count
+
+
+def _unused(folder: Path, file: Path) -> Path:
+    """A name in the folder that no image has yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, number = folder / f"{file.stem}.png", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{file.stem}-{number}.png"
+    return path
 
 
 def _show_csv(predictions: Iterable[Prediction], classes: Iterable[str], every: bool) -> int:

@@ -21,7 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         help="a folder of images (a folder for each class, or train/, val/, test/), digits, "
-        "fashion_mnist, cifar10, cifar100, imagenet, or module:function",
+        "fashion_mnist, cifar10, cifar100, imagenet, or module:function; of another task what that "
+        "reads",
+    )
+    parser.add_argument(
+        "--task",
+        default="classification",
+        help="what the network is for: classification, segmentation (data: a folder of images and "
+        "masks), keypoints (one in COCO's format), regression, multilabel, or module:function of "
+        "your own (default: %(default)s)",
     )
     parser.add_argument(
         "-o",
@@ -153,6 +161,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         seed=arguments.seed,
         frontier=arguments.frontier,
         remote=arguments.remote,
+        task=arguments.task,
     )
 
 

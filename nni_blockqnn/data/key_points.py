@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,28 +83,28 @@ def load_coco(data_dir: Path, image_shape: tuple[int, int, int] | None) -> Decod
     """
     if image_shape is None:
         raise DataError(f"{COCO}: the network's input_shape is missing, to which people are cut")
-    parts = {part: _read(path, data_dir, part) for part, path in _files(data_dir).items()}
-    train, (test_name, test) = parts.get("train"), _test(parts)
-    if train is None or test is None:
-        missing = "train" if train is None else "val or test"
-        raise DataError(f"{COCO}: {data_dir} has no annotations for {missing}: {_ADVICE}")
-    for part in parts.values():
-        if part.names != train.names:
-            raise DataError(
-                f"{COCO}: {part.path} has the key points {shown(part.names)}, but {train.path} "
-                f"{shown(train.names)}"
-            )
+    parts = _read_all(data_dir)
     files = {person.file for part in parts.values() for person in part.people}
     stamped = sorted({*files, *(part.path for part in parts.values())})
-    valid = parts["val"] if "val" in parts and test_name != "val" else None
     return cached(
         Source(
             COCO,
             f"{data_dir} {image_shape}",
             lambda: stamps_of(stamped),
-            lambda: _decode(train, test, valid, image_shape),
+            lambda: _decode(parts, image_shape),
         )
     )
+
+
+def usual_person_shape(data_dir: Path) -> tuple[int, int, int]:
+    """(3, height, width) of what is cut out for most people of the training set: the medians.
+
+    Raises:
+        DataError: as :func:`load_coco`.
+    """
+    boxes = [person.box for person in _read_all(data_dir)["train"].people]
+    width, height = (round(_PADDING * median(box[side] for box in boxes)) for side in (2, 3))
+    return 3, height, width
 
 
 def target(
@@ -133,6 +134,24 @@ def target(
     return np.concatenate([seen, more]).astype(np.float32)
 
 
+def _read_all(data_dir: Path) -> dict[str, _Part]:
+    """The annotations for "train", "test" and perhaps "val", of the same key points."""
+    parts = {part: _read(path, data_dir, part) for part, path in _files(data_dir).items()}
+    if "test" not in parts and "val" in parts:
+        parts["test"] = parts.pop("val")
+    for part, wanted in (("train", "train"), ("test", "val or test")):
+        if part not in parts:
+            raise DataError(f"{COCO}: {data_dir} has no annotations for {wanted}: {_ADVICE}")
+    train = parts["train"]
+    for one in parts.values():
+        if one.names != train.names:
+            raise DataError(
+                f"{COCO}: {one.path} has the key points {shown(one.names)}, but {train.path} "
+                f"{shown(train.names)}"
+            )
+    return parts
+
+
 def _files(data_dir: Path) -> dict[str, Path]:
     found = {}
     for part in _PARTS:
@@ -141,11 +160,6 @@ def _files(data_dir: Path) -> dict[str, Path]:
         if own:
             found[part] = own[0]
     return found
-
-
-def _test(parts: Mapping[str, _Part]) -> tuple[str, _Part | None]:
-    name = "test" if "test" in parts else "val"
-    return name, parts.get(name)
 
 
 def _read(path: Path, data_dir: Path, part: str) -> _Part:
@@ -210,15 +224,10 @@ def default_sigmas(count: int) -> list[float]:
     return [*COCO_SIGMAS] if count == len(COCO_SIGMAS) else [OTHER_SIGMA] * count
 
 
-def _decode(train: _Part, test: _Part, valid: _Part | None, shape: tuple[int, int, int]) -> Decoded:
-    cut = {id(part): _cut_all(part.people, shape) for part in (train, test, valid) if part}
-    return Decoded.of(
-        cut[id(train)],
-        cut[id(test)],
-        train.names,
-        None if valid is None else cut[id(valid)],
-        facts=train.facts,
-    )
+def _decode(parts: Mapping[str, _Part], shape: tuple[int, int, int]) -> Decoded:
+    cut = {name: _cut_all(part.people, shape) for name, part in parts.items()}
+    train = parts["train"]
+    return Decoded.of(cut["train"], cut["test"], train.names, cut.get("val"), facts=train.facts)
 
 
 def _cut_all(people: Iterable[Person], shape: tuple[int, int, int]) -> LabelledImages:

@@ -30,13 +30,17 @@ class Outline:
     Attributes:
         dataset: a trial's ``--dataset``.
         data_dir: a trial's ``--data-dir``, absolute.
-        class_names: a name for each label.
-        counts: training images of each class; those to be held out for validation are included.
+        class_names: a name for each output of a network.
+        counts: training images of each class, of another task than classification of all together;
+            those to be held out for validation are included.
         validated: images of the data set's own validation set, 0 if it has none.
         tested: images of the test set.
         image_shape: (channels, height, width); of a folder, the medians of some images.
         notes: lines on how the data was read.
         fingerprint: SHA-256 that changes with the files of a folder, or the labels of other data.
+        task: that it was looked at for; default "classification".
+        is_resized: whether its images are brought to a network's input; default False: they have
+            one size.
     """
 
     dataset: str
@@ -48,6 +52,8 @@ class Outline:
     image_shape: tuple[int, int, int]
     notes: tuple[str, ...]
     fingerprint: str
+    task: str = "classification"
+    is_resized: bool = False
 
     @property
     def classes(self) -> int:
@@ -61,7 +67,7 @@ class Outline:
     @property
     def is_imbalanced(self) -> bool:
         """Whether the largest class has so many more images that an accuracy says little."""
-        return is_imbalanced(self.counts)
+        return len(self.counts) > 1 and is_imbalanced(self.counts)
 
 
 def outline_of(data: str, data_dir: Path) -> Outline:
@@ -104,6 +110,7 @@ def _of_folder(folder: Path) -> Outline:
         survey(FILES, found.train.paths).shape,
         tuple(found.notes),
         _digest(_files_of(found)),
+        is_resized=True,
     )
 
 

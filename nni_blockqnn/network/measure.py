@@ -54,8 +54,12 @@ class Measure:
         return -value if self.direction == "minimize" else value
 
     def text(self, score: float) -> str:
-        """A score as people read it, in the measure's own direction: "97.92 %"."""
-        return f"{self.score(score):.2f} {self.unit}".rstrip()
+        """A score as people read it, in the measure's own direction: "97.92 %", "0.03152 m"."""
+        return f"{self.number(self.score(score))} {self.unit}".rstrip()
+
+    def number(self, value: float) -> str:
+        """A value without its unit: two decimals of percents, four digits of what has any size."""
+        return f"{value:.2f}" if self.unit == "%" else f"{value:.4g}"
 
     def to_json(self) -> dict[str, str]:
         """What the final metric says of it (docs/metrics.md)."""

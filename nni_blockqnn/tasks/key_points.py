@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,14 @@ import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.data.key_points import COCO, EXTRA_ROWS, default_sigmas, load_coco, target
+from nni_blockqnn.data.key_points import (
+    COCO,
+    EXTRA_ROWS,
+    default_sigmas,
+    load_coco,
+    target,
+    usual_person_shape,
+)
 from nni_blockqnn.data.targets import LabelledImages, load_targets
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.network.spec import NetworkSpec
@@ -51,6 +59,7 @@ class KeyPoints(Task):
     outputs = "key points"
     datasets = (COCO,)
     final_recipe = "keypoints-final"
+    network = MappingProxyType({"stem_convs": _STEM_POOLS, "stem_pools": _STEM_POOLS})
 
     def __init__(
         self,
@@ -80,6 +89,9 @@ class KeyPoints(Task):
             **options,
         )
 
+    def image_shape(self, dataset: str, data_dir: Path) -> tuple[int, int, int] | None:
+        return usual_person_shape(data_dir) if dataset == COCO else None
+
     def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> KeyPoints:
         sigmas = facts.get("sigmas") or default_sigmas(len(names))
         return KeyPoints(names, sigmas, facts.get("skeleton", ()))
@@ -105,14 +117,12 @@ class KeyPoints(Task):
         return found_points(outputs, _STRIDE).flatten(1)
 
     def measure(self, judged: Tensor, targets: Tensor) -> Measured:
+        hits, counts = _near(judged, targets)
         found = judged.double().numpy().reshape(len(judged), -1, 3)
         points, more = np.split(targets.double().numpy(), [-EXTRA_ROWS], axis=1)
-        area, length, image = more[:, 0].T
+        area, _, image = more[:, 0].T
         corner, scale = more[:, 1, None, :2], more[:, 1, None, 2:]
-        near = np.linalg.norm(found[:, :, :2] - points[:, :, :2], axis=2)
-        near = near <= 0.5 * (length * more[:, 1, 2])[:, None]
-        labelled = points[:, :, 2] > 0
-        rated = labelled.any(axis=1)
+        rated = (points[:, :, 2] > 0).any(axis=1)
         answers, people = (
             ((some[:, :, :2] + 0.5) / scale + corner - 0.5)[rated] for some in (found, points)
         )
@@ -124,10 +134,9 @@ class KeyPoints(Task):
             image[rated],
             self._sigmas or default_sigmas(points.shape[1]),
         )
-        hits, counts = (near & labelled).sum(axis=0).tolist(), labelled.sum(axis=0).tolist()
         return Measured(
             {
-                "pckh": 100 * sum(hits) / max(sum(counts), 1),
+                "pckh": _pckh(hits, counts),
                 "oks_ap": 100 * float(precisions.mean()),
                 "oks_ap50": 100 * float(precisions[0]),
             },
@@ -136,6 +145,9 @@ class KeyPoints(Task):
                 for hit, count in zip(hits, counts, strict=True)
             ),
         )
+
+    def score_of(self, judged: Tensor, targets: Tensor) -> float:
+        return _pckh(*_near(judged, targets))
 
     def augment(
         self, images: Tensor, targets: Tensor, generator: torch.Generator, share: Share
@@ -185,6 +197,21 @@ class KeyPoints(Task):
 
 
 _STRIDE = 2**_STEM_POOLS
+
+
+def _near(judged: Tensor, targets: Tensor) -> tuple[list[int], list[int]]:
+    """Of each key point, how many lie within half a head's size, and how many are labelled."""
+    found = judged.view(len(judged), -1, 3)[:, :, :2].double()
+    points, more = targets[:, :-EXTRA_ROWS].double(), targets[:, -EXTRA_ROWS:].double()
+    length, scale = more[:, 0, 1], more[:, 1, 2]
+    distances = (found - points[:, :, :2]).norm(dim=2)
+    labelled = points[:, :, 2] > 0
+    near = labelled & (distances <= 0.5 * (length * scale)[:, None])
+    return near.sum(dim=0).tolist(), labelled.sum(dim=0).tolist()
+
+
+def _pckh(hits: Sequence[int], counts: Sequence[int]) -> float:
+    return 100 * sum(hits) / max(sum(counts), 1)
 
 
 def mirrored(names: Sequence[str]) -> list[int]:

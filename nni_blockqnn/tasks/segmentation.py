@@ -12,7 +12,13 @@ import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.data.masks import IGNORED, MASK_FOLDER, class_count, load_masks
+from nni_blockqnn.data.masks import (
+    IGNORED,
+    MASK_FOLDER,
+    class_count,
+    load_masks,
+    usual_mask_shape,
+)
 from nni_blockqnn.data.targets import LabelledImages, load_targets
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.tasks._drawing import draw_mask
@@ -57,6 +63,9 @@ class Segmentation(Task):
             adapt=_own_masks,
             **options,
         )
+
+    def image_shape(self, dataset: str, data_dir: Path) -> tuple[int, int, int] | None:
+        return usual_mask_shape(data_dir) if dataset == MASK_FOLDER else None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         logits, labels = _resized(outputs, targets), targets.long()
@@ -137,7 +146,7 @@ def _own_masks(
             f"{what} must be from 0 to {IGNORED}, which is no class, got {masks.min()} to "
             f"{masks.max()}"
         )
-    classes = class_count([masks])
+    classes = class_count(masks)
     names = names or [str(number) for number in range(classes)]
     if len(names) < classes:
         raise DataError(

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -39,10 +40,13 @@ class Measured:
         values: by the names of the task's measures, in their units; the first one is always there.
         of_outputs: the first measure of each class, key point and so on, None for one that no image
             has; empty if it makes no sense. Default empty.
+        interval: in which the score lies with 95 % confidence, as other images may have it; None
+            (default) if nobody asked.
     """
 
     values: Mapping[str, float]
     of_outputs: tuple[float | None, ...] = ()
+    interval: tuple[float, float] | None = None
 
 
 class Place(NamedTuple):
@@ -70,6 +74,8 @@ class Task(Protocol):
         output: what the network gives: a "vector" (B, classes) for each image (default), or "maps"
             (B, classes, h, w), which is the frame "upsample".
         outputs: what the network's outputs are, in the plural; default "outputs".
+        network: fields of :class:`NetworkSpec` that its networks need whatever their size, such as
+            poolings of the stem; default none. The frame follows from `output`.
         datasets: names of data sets that it knows beside ``module:function``; default none.
         final_recipe: the recipe of ``blockqnn train`` if none is given; default "final".
         augment: how a batch is changed where the recipe augments; default None: random crops and
@@ -82,6 +88,7 @@ class Task(Protocol):
     measures: tuple[Measure, ...]
     output: Literal["vector", "maps"] = "vector"
     outputs: str = "outputs"
+    network: Mapping[str, Any] = MappingProxyType({})
     datasets: tuple[str, ...] = ()
     final_recipe: str = "final"
     augment: Augment | None = None
@@ -141,6 +148,29 @@ class Task(Protocol):
             seed=seed,
             limit=limit,
         )
+
+    def image_shape(self, dataset: str, data_dir: Path) -> tuple[int, int, int] | None:
+        """What the images of a data set are like, before anything brings them to a network's input.
+
+        ``blockqnn search`` asks, to choose an input of about that proportion and not larger.
+
+        Returns:
+            (channels, height, width) that suits most of them; by default None: they have one size,
+            which :meth:`load_data` finds if no `image_shape` is given.
+
+        Raises:
+            DataError: as :meth:`load_data`.
+        """
+        return None
+
+    def score_of(self, judged: Tensor, targets: Tensor) -> float:
+        """The score of images, as :meth:`measure` has it, for intervals: it is asked for a thousand
+        times. To override if the first measure alone is found much faster.
+
+        Args:
+            judged, targets: as for :meth:`measure`.
+        """
+        return self.score(self.measure(judged, targets))
 
     def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> Task:
         """The task as it knows its data, such as which key points are left and right; by default

@@ -10,7 +10,7 @@ from nni_blockqnn.training.device import (
 )
 from nni_blockqnn.training.distributed import ALONE, World, joined
 from nni_blockqnn.training.errors import TrainingError
-from nni_blockqnn.training.evaluation import Accuracies, evaluate, evaluate_accuracies
+from nni_blockqnn.training.evaluation import evaluate, evaluate_task
 from nni_blockqnn.training.loop import train
 from nni_blockqnn.training.recipe import EARLY_STOP, FINAL, IMAGENET_FINAL, RECIPES, Recipe
 from nni_blockqnn.training.results import EpochResult, TrainingResult
@@ -22,7 +22,6 @@ __all__ = [
     "IMAGENET_FINAL",
     "PRECISIONS",
     "RECIPES",
-    "Accuracies",
     "Checkpoint",
     "EpochResult",
     "Recipe",
@@ -33,7 +32,7 @@ __all__ = [
     "check_precision",
     "default_precision",
     "evaluate",
-    "evaluate_accuracies",
+    "evaluate_task",
     "joined",
     "pick_device",
     "train",

@@ -1,12 +1,13 @@
-"""What a network is worth on images: the measures of its task, for classification accuracies."""
+"""What a network is worth on images: the measures of its task."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nni_blockqnn.data import AnySplit
 from nni_blockqnn.tasks import CLASSIFICATION, Measured, Task
@@ -16,20 +17,9 @@ from nni_blockqnn.training.distributed import ALONE, World
 from nni_blockqnn.training.errors import memory_errors_explained
 from nni_blockqnn.training.streaming import StreamedBatches, batches_of
 
-
-@dataclass(frozen=True)
-class Accuracies:
-    """In percent.
-
-    Attributes:
-        top1: the largest logit is that of the label.
-        top5: one of the five largest is; None for fewer than 100 classes.
-        of_classes: top-1 of each class's images; None for a class that has none. Not compared.
-    """
-
-    top1: float
-    top5: float | None
-    of_classes: tuple[float | None, ...] = field(default=(), compare=False)
+_RESAMPLES = 1_000
+_OUTSIDE = 2.5
+"""Percent on each side of an interval."""
 
 
 def evaluate(
@@ -42,48 +32,18 @@ def evaluate(
     batch_size: int = 256,
     precision: str = "fp32",
 ) -> float:
-    """The network's top-1 accuracy on the split in percent: see :func:`evaluate_accuracies`."""
-    return evaluate_accuracies(
-        network, split, mean, std, device=device, batch_size=batch_size, precision=precision
-    ).top1
-
-
-def evaluate_accuracies(
-    network: nn.Module,
-    split: AnySplit,
-    mean: Sequence[float],
-    std: Sequence[float],
-    *,
-    device: torch.device,
-    batch_size: int = 256,
-    precision: str = "fp32",
-    deterministic: bool = False,
-    world: World = ALONE,
-) -> Accuracies:
-    """The network's accuracies on the split; the network must be on the device.
-
-    Args:
-        deterministic: on a GPU, the same kernels at each run.
-
-    Raises:
-        ValueError: if the device lacks the precision.
-        TrainingError: if the device runs out of memory.
-        DataError: if an image that is streamed is broken.
-    """
-    return _accuracies(
-        evaluate_task(
-            CLASSIFICATION,
-            network,
-            split,
-            mean,
-            std,
-            device=device,
-            batch_size=batch_size,
-            precision=precision,
-            deterministic=deterministic,
-            world=world,
-        )
+    """The network's top-1 accuracy on the split in percent: :func:`evaluate_task` of classes."""
+    found = evaluate_task(
+        CLASSIFICATION,
+        network,
+        split,
+        mean,
+        std,
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
     )
+    return found.values["accuracy"]
 
 
 def evaluate_task(
@@ -98,13 +58,26 @@ def evaluate_task(
     precision: str = "fp32",
     deterministic: bool = False,
     world: World = ALONE,
+    interval: bool = False,
 ) -> Measured:
-    """What the task measures on the split: as :func:`evaluate_accuracies`, of any task."""
+    """What the task measures on the split; the network must be on the device.
+
+    Args:
+        deterministic: on a GPU, the same kernels at each run.
+        interval: whether to ask for :attr:`Measured.interval` (:func:`score_interval`).
+
+    Raises:
+        ValueError: if the device lacks the precision.
+        TrainingError: if the device runs out of memory.
+        DataError: if an image that is streamed is broken.
+    """
     check_precision(precision, device)
     chosen = kernels(precision, deterministic=deterministic)
     with memory_errors_explained(batch_size, device), chosen:
         batches = batches_of(split, mean, std, device, world)
-        return measured(task, network, batches, batch_size, precision)
+        judged, targets = judged_images(task, network, batches, batch_size, precision)
+    found = task.measure(judged, targets)
+    return replace(found, interval=score_interval(task, judged, targets)) if interval else found
 
 
 def measured(
@@ -116,6 +89,17 @@ def measured(
 ) -> Measured:
     """The task's measures in evaluation mode, of all processes' shares; restores the network's
     mode."""
+    return task.measure(*judged_images(task, network, batches, batch_size, precision))
+
+
+def judged_images(
+    task: Task,
+    network: nn.Module,
+    batches: Batches | StreamedBatches,
+    batch_size: int,
+    precision: str,
+) -> tuple[Tensor, Tensor]:
+    """What the task judges of each image, (N, S), and the targets, (N, ...), both on the CPU."""
     was_training = network.training
     network.eval()
     found = []
@@ -127,16 +111,21 @@ def measured(
     judged = torch.zeros(len(batches), own.shape[1], device=batches.device)
     batches.world.share(judged).copy_(own)  # a view: each process fills in its own images' rows
     batches.world.sum_(judged)
-    return task.measure(judged.cpu(), batches.labels.cpu())
+    return judged.cpu(), batches.labels.cpu()
 
 
-def accuracies(
-    network: nn.Module, batches: Batches | StreamedBatches, batch_size: int, precision: str
-) -> Accuracies:
-    """As :func:`measured`, of classification."""
-    return _accuracies(measured(CLASSIFICATION, network, batches, batch_size, precision))
+def score_interval(task: Task, judged: Tensor, targets: Tensor) -> tuple[float, float]:
+    """The 95 % interval of the score over images, by a percentile bootstrap (Efron 1979): the
+    images drawn anew, with repetition, a thousand times. The same images give the same interval.
 
-
-def _accuracies(found: Measured) -> Accuracies:
-    values = found.values
-    return Accuracies(values["accuracy"], values.get("top5_accuracy"), found.of_outputs)
+    Args:
+        judged, targets: as :func:`judged_images` returns them.
+    """
+    rng = np.random.default_rng(0)
+    count = len(judged)
+    scores = []
+    for _ in range(_RESAMPLES):
+        rows = torch.from_numpy(rng.integers(count, size=count))
+        scores.append(task.score_of(judged[rows], targets[rows]))
+    low, high = np.percentile(scores, [_OUTSIDE, 100 - _OUTSIDE])
+    return float(low), float(high)

@@ -10,8 +10,7 @@ import torch
 from nni_blockqnn.data import ImageData
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.export import load_described
-from nni_blockqnn.training import ALONE, TrainingArguments
-from nni_blockqnn.training.evaluation import evaluate_task
+from nni_blockqnn.training import ALONE, TrainingArguments, evaluate_task
 from nni_blockqnn.training.weights import describe_further
 from nni_blockqnn.trials.training import named_test_accuracies, prepare
 

@@ -29,10 +29,10 @@ from nni_blockqnn.training import (
     TrainingResult,
     World,
     check_precision,
+    evaluate_task,
     pick_device,
     train,
 )
-from nni_blockqnn.training.evaluation import evaluate_task
 from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
@@ -68,8 +68,12 @@ class Trained:
             name: value for name, value in found.items() if value is not None and not _is_nan(value)
         }
 
-    def read_test_set(self) -> dict[str, Any]:
-        """Accuracies on the test set, likewise; all processes take part."""
+    def read_test_set(self, interval: bool = False) -> dict[str, Any]:
+        """Accuracies on the test set, likewise; all processes take part.
+
+        Args:
+            interval: whether to add the score's 95 % interval over the test images.
+        """
         device = next(self.result.network.parameters()).device
         data, network = self.data, self.result.network
         task = self.arguments.chosen_task().knowing(data.class_names, data.facts)
@@ -84,6 +88,7 @@ class Trained:
             precision=self.arguments.precision,
             deterministic=self.arguments.deterministic,
             world=self.world,
+            interval=interval,
         )
         return named_test_accuracies(task, found, data.class_names)
 
@@ -208,6 +213,7 @@ def named_test_accuracies(
         **{"test_accuracy": task.score(found)},
         **{name: value for name, value in values.items() if name != "test_accuracy"},
         **({"test_class_accuracies": of_outputs} if of_outputs else {}),
+        **({"test_interval": list(found.interval)} if found.interval else {}),
     }
 
 

@@ -57,7 +57,7 @@ ARROWS = {
     "training",
     "reports": "blocks calibration common export network results training",
     "automl": "blocks bridge common data exchange export model_space network reports results space "
-    "training trials",
+    "tasks training trials",
     "commands": "automl blocks bridge calibration common data exchange export hosts model_space "
     "network q_learning reports results space tasks training trials",
     "tuner": "bridge common exchange hosts q_learning record space",

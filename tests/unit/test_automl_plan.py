@@ -60,6 +60,7 @@ PHOTOS = replace(
     counts=(400, 90, 60),
     image_shape=(3, 480, 640),
     notes=("6 files in cat are not read: .heic",),
+    is_resized=True,
 )
 CPU = Machine(gpus=0, at_a_time=2, threads=1)
 IMAGES = Data(images=1_438, classes=10)

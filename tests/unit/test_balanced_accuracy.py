@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.data import ImageArrays, Split
+from nni_blockqnn.tasks import CLASSIFICATION, Measured
 from nni_blockqnn.training import ALONE, World
 from nni_blockqnn.training._batches import Batches
-from nni_blockqnn.training.evaluation import Accuracies, accuracies
-from nni_blockqnn.training.results import balanced
+from nni_blockqnn.training.evaluation import measured
 from nni_blockqnn.trials.arguments import trial_arguments, trial_parser
 from nni_blockqnn.trials.run import run
 
@@ -41,24 +41,24 @@ class Answers(nn.Module):
         return nn.functional.one_hot(images[:, 0, 0, 0].round().long(), 4).float()
 
 
-def measured(answers: list[int], labels: list[int], world: World = ALONE) -> Accuracies:
+def found_for(answers: list[int], labels: list[int], world: World = ALONE) -> Measured:
     images = torch.tensor(answers, dtype=torch.uint8).view(-1, 1, 1, 1)
     batches = Batches(Split(images, torch.tensor(labels)), (0.0,), (1 / 255,), CPU, world)
-    return accuracies(Answers(), batches, 3, "fp32")
+    return measured(CLASSIFICATION, Answers(), batches, 3, "fp32")
 
 
 def test_accuracies_of_classes() -> None:
     # class 0: 3 of 4; 1 has no images; 2: 1 of 2
-    found = measured([0, 0, 0, 3, 2, 1], [0, 0, 0, 0, 2, 2])
-    assert found.top1 == pytest.approx(100 * 4 / 6)
-    assert found.of_classes == (75.0, None, 50.0)
-    assert balanced(found.of_classes) == 62.5
+    found = found_for([0, 0, 0, 3, 2, 1], [0, 0, 0, 0, 2, 2])
+    assert found.values["accuracy"] == pytest.approx(100 * 4 / 6)
+    assert found.of_outputs == (75.0, None, 50.0)
+    assert found.values["balanced_accuracy"] == 62.5
 
 
 def test_a_constant_answer_gets_chance() -> None:
-    found = measured([0] * 20, [0] * 19 + [1])
-    assert found.top1 == 95.0
-    assert balanced(found.of_classes) == 50.0
+    found = found_for([0] * 20, [0] * 19 + [1])
+    assert found.values["accuracy"] == 95.0
+    assert found.values["balanced_accuracy"] == 50.0
 
 
 def test_processes_add_their_shares_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_processes_add_their_shares_up(monkeypatch: pytest.MonkeyPatch) -> None:
     summed: list[list[list[int]]] = []
     monkeypatch.setattr(World, "sum_", lambda self, tensor: summed.append(tensor.tolist()))
     for rank in range(2):
-        measured([0, 0, 1, 2], [0, 0, 1, 2], World(rank, 2))
+        found_for([0, 0, 1, 2], [0, 0, 1, 2], World(rank, 2))
     assert summed == [[[1], [1], [0], [0]], [[0], [0], [1], [1]]]
 
 

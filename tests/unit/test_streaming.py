@@ -19,6 +19,7 @@ from nni_blockqnn.commands._training_display import TrainingDisplay
 from nni_blockqnn.data import DataError, ImageData, StreamedSplit, load_dataset
 from nni_blockqnn.data._class_folders import ClassFolders
 from nni_blockqnn.data.imagenet import MEAN, STD
+from nni_blockqnn.tasks import CLASSIFICATION
 from nni_blockqnn.training import (
     FINAL,
     Checkpoint,
@@ -26,10 +27,10 @@ from nni_blockqnn.training import (
     Recipe,
     TrainingResult,
     evaluate,
-    evaluate_accuracies,
+    evaluate_task,
     train,
 )
-from nni_blockqnn.training.evaluation import Accuracies, accuracies
+from nni_blockqnn.training.evaluation import measured
 from nni_blockqnn.training.streaming import StreamedBatches, centre_crop
 from nni_blockqnn.trials import training, training_folder
 from nni_blockqnn.trials.run import run
@@ -332,9 +333,13 @@ def test_top_5_by_hand(tmp_path: Path) -> None:
     split.labels = torch.tensor([7, 7, 3, 55, 1, 0, 12, 99])
     # the first answer is right twice; the first five also have 3, 55 and 12, but neither 1, which
     # is the sixth, nor 0 nor 99
-    measured = evaluate_accuracies(Logits(100), split, MEAN, STD, device=CPU, batch_size=3)
-    assert measured == Accuracies(25.0, 62.5)
-    assert accuracies(Logits(99), batches_of(split), 3, "fp32") == Accuracies(25.0, None)
+    found = evaluate_task(
+        CLASSIFICATION, Logits(100), split, MEAN, STD, device=CPU, batch_size=3
+    ).values
+    assert (found["accuracy"], found["top5_accuracy"]) == (25.0, 62.5)
+    found = measured(CLASSIFICATION, Logits(99), batches_of(split), 3, "fp32").values
+    assert found["accuracy"] == 25.0
+    assert "top5_accuracy" not in found
 
 
 # --- commands ---------------------------------------------------------------------------------
