@@ -61,8 +61,9 @@ def _named(task: Task, request: Request) -> tuple[str, Path]:
     folder = Path(data).expanduser()
     if folder.is_dir() and len(task.datasets) == 1:
         return task.datasets[0], folder.resolve()
-    of_folder = [f"a folder of {task.datasets[0]}"] if len(task.datasets) == 1 else []
-    allowed = alternatives([*of_folder, *task.datasets, "module:function"])
+    of_folder = [f"a folder ({task.datasets[0]})"] if len(task.datasets) == 1 else []
+    named = [f"{name} with --data-dir" for name in task.datasets]
+    allowed = alternatives([*of_folder, *named, "module:function"])
     kind = "a folder" if folder.is_dir() else "no folder"
     raise DataError(
         f"data of the task {task.name} must be {allowed} (docs/tasks.md); {shown(data)} is {kind}"

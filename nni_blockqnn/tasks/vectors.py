@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ from nni_blockqnn.data.targets import LabelledImages, load_targets
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.tasks.task import Measured, Task
 
+_LARGEST_NUMBER = 10.0
+
 
 class Regression(Task):
     """Squared errors, and their root mean over images and outputs; targets are (N,) or (N, D)
     numbers.
 
-    They should be of a size about 1: nothing scales them.
+    They should be of a size about 1: nothing scales them. Data whose numbers are far larger has a
+    note that says so.
     """
 
     name = "regression"
@@ -29,6 +34,18 @@ class Regression(Task):
         Measure("mean_absolute_error", unit="", direction="minimize"),
     )
     outputs = "numbers"
+
+    def load_data(self, dataset: str, data_dir: Path | None, **options: Any) -> ImageData:
+        options.pop("workers", None)
+        data = load_targets(dataset, data_dir, **options)
+        largest = float(data.train.labels.abs().max())
+        if largest <= _LARGEST_NUMBER:
+            return data
+        note = (
+            f"the numbers to learn are as large as {largest:.4g}, and nothing scales them: "
+            f"trainings may diverge, so divide them by some {10 ** round(math.log10(largest)):,}"
+        )
+        return replace(data, notes=(*data.notes, note))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - _rows(targets)).square().mean(dim=1).sum()
