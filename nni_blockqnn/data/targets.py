@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,22 @@ from nni_blockqnn.data.types import ImageData, Split
 _HELD_OUT = 0.1
 """Of the training images, where there is no validation set."""
 
+ImageShape = tuple[int, int, int]
+"""(channels, height, width)"""
+
+
+class Reader(NamedTuple):
+    """What reads a data set that has a name.
+
+    Attributes:
+        read: all of it, from its folder, its images brought to a shape; of None, as they come.
+        usual_shape: what its images are like, from its folder.
+    """
+
+    read: Callable[[Path, ImageShape | None], Decoded]
+    usual_shape: Callable[[Path], ImageShape]
+
+
 Adapt = Callable[[str, LabelledImages, Sequence[str] | None], tuple[np.ndarray, Sequence[str]]]
 """What a task makes of the targets that a user's function returned. It is called with a beginning
 for messages, a part of the data (its targets as they came) and the names if the function gave any;
@@ -29,32 +46,31 @@ def load_targets(
     dataset: str,
     data_dir: Path | None,
     *,
-    image_shape: tuple[int, int, int] | None = None,
+    image_shape: ImageShape | None = None,
     classes: int | None = None,
     validation: str = "holdout",
     validation_images: int | None = None,
     seed: int = 0,
     limit: int | None = None,
-    read: Mapping[str, Callable[[Path], Decoded]] | None = None,
+    readers: Mapping[str, Reader] | None = None,
     adapt: Adapt | None = None,
 ) -> ImageData:
     """A data set of any targets, as :func:`nni_blockqnn.data.load_dataset` has those of classes.
 
     Args:
-        dataset: a name in `read`, or ``module:function`` of a function that takes `data_dir` and
+        dataset: a name in `readers`, or ``module:function`` of a function that takes `data_dir` and
             returns :class:`nni_blockqnn.data.ImageArrays`, whose labels are the targets.
         validation_images: held out, of all training images and beside the limit, or used of the
             data's own; default None, a tenth of the limit or of all, or all of the data's own.
         limit: training images used, drawn at random, those held out included unless
             `validation_images` are given.
-        read: what reads the data sets that have a name, from `data_dir`; default none.
-        adapt: checks and converts what a function returned; by default the targets stay as they
-            are (float64 becomes float32), and there is an output for each column.
+        readers: of the data sets that have a name; default none.
+        adapt: checks and converts what a function returned; default :func:`as_they_are`.
 
     Raises:
         DataError: naming what is wrong and what to do.
     """
-    known = read or {}
+    known = readers or {}
     if dataset not in known and not is_reference(dataset):
         allowed = alternatives([*known, "module:function"])
         raise DataError(f"dataset must be {allowed}, got {shown(dataset)}")
@@ -62,9 +78,9 @@ def load_targets(
         raise DataError(f"validation must be {alternatives(VALIDATIONS)}, got {shown(validation)}")
     directory = directory_of(dataset, data_dir)
     decoded = (
-        known[dataset](directory)
+        known[dataset].read(directory, image_shape)
         if dataset in known
-        else _own(dataset, directory, adapt or _as_they_are)
+        else _own(dataset, directory, adapt or as_they_are)
     )
     shape = decoded.train.images.shape[1:]
     check_network(dataset, shape, len(decoded.class_names), image_shape, classes)
@@ -127,12 +143,35 @@ def _own(reference: str, directory: Path, adapt: Adapt) -> Decoded:
     return Decoded.of(train, test, [str(name) for name in names or ()])
 
 
-def _as_they_are(
+def as_they_are(
     what: str, part: LabelledImages, names: Sequence[str] | None
 ) -> tuple[np.ndarray, Sequence[str]]:
-    targets = part.labels
-    outputs = targets.shape[1] if targets.ndim > 1 else 1
-    return targets, names or [str(number) for number in range(outputs)]
+    """The targets as a function returned them, and an output for each column."""
+    outputs = part.labels.shape[1] if part.labels.ndim > 1 else 1
+    return part.labels, names or _numbers(outputs)
+
+
+def output_names(
+    what: str, names: Sequence[str] | None, count: int, outputs: str, *, spare: bool = False
+) -> Sequence[str]:
+    """A name for each output: those that a function gave, or the numbers from 0.
+
+    Args:
+        what: the beginning of a message.
+        outputs: what they are, in the plural.
+        spare: whether there may be more names than outputs.
+
+    Raises:
+        DataError: if there are too few names, or too many.
+    """
+    names = names or _numbers(count)
+    if len(names) < count or (len(names) > count and not spare):
+        raise DataError(f"{what} have {count} {outputs}, and there are {len(names)} names")
+    return names
+
+
+def _numbers(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
 
 
 def _split(part: LabelledImages, rows: np.ndarray | None = None) -> Split:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
-from nni_blockqnn.data import DataError, ImageData
+from nni_blockqnn.data import DataError
 from nni_blockqnn.data.key_points import (
     COCO,
     EXTRA_ROWS,
@@ -23,7 +22,7 @@ from nni_blockqnn.data.key_points import (
     target,
     usual_person_shape,
 )
-from nni_blockqnn.data.targets import LabelledImages, load_targets
+from nni_blockqnn.data.targets import LabelledImages, Reader, output_names
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.tasks._drawing import draw_points
@@ -57,7 +56,7 @@ class KeyPoints(Task):
     )
     output = "maps"
     outputs = "key points"
-    datasets = (COCO,)
+    readers = MappingProxyType({COCO: Reader(load_coco, usual_person_shape)})
     final_recipe = "keypoints-final"
     network = MappingProxyType({"stem_convs": _STEM_POOLS, "stem_pools": _STEM_POOLS})
 
@@ -78,19 +77,18 @@ class KeyPoints(Task):
         self._order = mirrored(names)
         self._sigmas = tuple(sigmas)
 
-    def load_data(self, dataset: str, data_dir: Path | None, **options: Any) -> ImageData:
-        shape = options.get("image_shape")
-        options.pop("workers", None)
-        return load_targets(
-            dataset,
-            data_dir,
-            read={COCO: lambda folder: load_coco(folder, shape)},
-            adapt=_own_points,
-            **options,
-        )
-
-    def image_shape(self, dataset: str, data_dir: Path) -> tuple[int, int, int] | None:
-        return usual_person_shape(data_dir) if dataset == COCO else None
+    def own_targets(
+        self, what: str, part: LabelledImages, names: Sequence[str] | None
+    ) -> tuple[np.ndarray, Sequence[str]]:
+        """Of points (N, K, 3): a person an image, whose area is that of the points' box."""
+        points = part.labels
+        if points.ndim != 3 or points.shape[2] != 3 or not np.isfinite(points).all():
+            raise DataError(
+                f"{what} must be finite numbers of shape (N, K, 3), x and y in pixels and the "
+                f"visibility from 0 to 2, got {points.dtype} {points.shape}"
+            )
+        found = [_own_target(number, person) for number, person in enumerate(points)]
+        return np.stack(found), output_names(what, names, points.shape[1], self.outputs)
 
     def knowing(self, names: Sequence[str], facts: Mapping[str, Any]) -> KeyPoints:
         sigmas = facts.get("sigmas") or default_sigmas(len(names))
@@ -246,24 +244,6 @@ def _moved(images: Tensor, targets: Tensor, angle: Tensor, zoom: Tensor) -> tupl
     targets[:, :-EXTRA_ROWS, 0] = across * x + down * y + middle[0]
     targets[:, :-EXTRA_ROWS, 1] = across * y - down * x + middle[1]
     return turned.round().to(torch.uint8), targets
-
-
-def _own_points(
-    what: str, part: LabelledImages, names: Sequence[str] | None
-) -> tuple[np.ndarray, Sequence[str]]:
-    """Points (N, K, 3) of a function: a person an image, its area that of the points' box."""
-    points = part.labels
-    if points.ndim != 3 or points.shape[2] != 3 or not np.isfinite(points).all():
-        raise DataError(
-            f"{what} must be finite numbers of shape (N, K, 3), x and y in pixels and the "
-            f"visibility from 0 to 2, got {points.dtype} {points.shape}"
-        )
-    count = points.shape[1]
-    names = names or [str(number) for number in range(count)]
-    if len(names) != count:
-        raise DataError(f"{what} have {count} key points, and there are {len(names)} names")
-    found = [_own_target(number, person) for number, person in enumerate(points)]
-    return np.stack(found), names
 
 
 def _own_target(number: int, points: np.ndarray) -> np.ndarray:

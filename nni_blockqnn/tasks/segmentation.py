@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
-from nni_blockqnn.data import DataError, ImageData
+from nni_blockqnn.data import DataError
 from nni_blockqnn.data.masks import (
     IGNORED,
     MASK_FOLDER,
@@ -19,7 +19,7 @@ from nni_blockqnn.data.masks import (
     load_masks,
     usual_mask_shape,
 )
-from nni_blockqnn.data.targets import LabelledImages, load_targets
+from nni_blockqnn.data.targets import LabelledImages, Reader, output_names
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.tasks._drawing import draw_mask
 from nni_blockqnn.tasks.crops import crop_and_flip, drawn_crops
@@ -44,7 +44,7 @@ class Segmentation(Task):
     measures = (Measure("mean_iou", "mean IoU"), Measure("pixel_accuracy"))
     output = "maps"
     outputs = "classes of pixels"
-    datasets = (MASK_FOLDER,)
+    readers = MappingProxyType({MASK_FOLDER: Reader(load_masks, usual_mask_shape)})
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         """
@@ -53,19 +53,22 @@ class Segmentation(Task):
         """
         self._names = tuple(names)
 
-    def load_data(self, dataset: str, data_dir: Path | None, **options: Any) -> ImageData:
-        shape = options.get("image_shape")
-        options.pop("workers", None)
-        return load_targets(
-            dataset,
-            data_dir,
-            read={MASK_FOLDER: lambda folder: load_masks(folder, shape)},
-            adapt=_own_masks,
-            **options,
-        )
-
-    def image_shape(self, dataset: str, data_dir: Path) -> tuple[int, int, int] | None:
-        return usual_mask_shape(data_dir) if dataset == MASK_FOLDER else None
+    def own_targets(
+        self, what: str, part: LabelledImages, names: Sequence[str] | None
+    ) -> tuple[np.ndarray, Sequence[str]]:
+        masks, size = part.labels, part.images.shape[2:]
+        if masks.dtype.kind not in "biu" or masks.shape[1:] != size:
+            raise DataError(
+                f"{what} must be integers of shape (N, {size[0]}, {size[1]}), the images', got "
+                f"{masks.dtype} {masks.shape}"
+            )
+        if masks.min() < 0 or masks.max() > IGNORED:
+            raise DataError(
+                f"{what} must be from 0 to {IGNORED}, which is no class, got {masks.min()} to "
+                f"{masks.max()}"
+            )
+        names = output_names(what, names, class_count(masks), "classes", spare=True)
+        return masks.astype(np.uint8), names
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         logits, labels = _resized(outputs, targets), targets.long()
@@ -130,29 +133,6 @@ def _resized(outputs: Tensor, targets: Tensor) -> Tensor:
     if outputs.shape[2:] == size:
         return outputs
     return F.interpolate(outputs, size=size, mode="bilinear", align_corners=False)
-
-
-def _own_masks(
-    what: str, part: LabelledImages, names: Sequence[str] | None
-) -> tuple[np.ndarray, Sequence[str]]:
-    masks, size = part.labels, part.images.shape[2:]
-    if masks.dtype.kind not in "biu" or masks.shape[1:] != size:
-        raise DataError(
-            f"{what} must be integers of shape (N, {size[0]}, {size[1]}), the images', got "
-            f"{masks.dtype} {masks.shape}"
-        )
-    if masks.min() < 0 or masks.max() > IGNORED:
-        raise DataError(
-            f"{what} must be from 0 to {IGNORED}, which is no class, got {masks.min()} to "
-            f"{masks.max()}"
-        )
-    classes = class_count(masks)
-    names = names or [str(number) for number in range(classes)]
-    if len(names) < classes:
-        raise DataError(
-            f"{what} have classes up to {classes - 1}, and there are {len(names)} names"
-        )
-    return masks.astype(np.uint8), names
 
 
 SEGMENTATION = Segmentation()

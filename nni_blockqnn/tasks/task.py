@@ -14,12 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data import ImageData
-from nni_blockqnn.data.targets import load_targets
+from nni_blockqnn.data.targets import LabelledImages, Reader, as_they_are, load_targets
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.network.spec import NetworkSpec
 
@@ -76,7 +77,8 @@ class Task(Protocol):
         outputs: what the network's outputs are, in the plural; default "outputs".
         network: fields of :class:`NetworkSpec` that its networks need whatever their size, such as
             poolings of the stem; default none. The frame follows from `output`.
-        datasets: names of data sets that it knows beside ``module:function``; default none.
+        readers: what reads the data sets that it knows by name, beside ``module:function``; default
+            none.
         final_recipe: the recipe of ``blockqnn train`` if none is given; default "final".
         augment: how a batch is changed where the recipe augments; default None: random crops and
             flips of the images, which leave the targets as they are. Otherwise a method that takes
@@ -89,9 +91,14 @@ class Task(Protocol):
     output: Literal["vector", "maps"] = "vector"
     outputs: str = "outputs"
     network: Mapping[str, Any] = MappingProxyType({})
-    datasets: tuple[str, ...] = ()
+    readers: Mapping[str, Reader] = MappingProxyType({})
     final_recipe: str = "final"
     augment: Augment | None = None
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of the data sets that it knows."""
+        return tuple(self.readers)
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -132,8 +139,8 @@ class Task(Protocol):
         limit: int | None = None,
         workers: int = 0,
     ) -> ImageData:
-        """The data, as :func:`nni_blockqnn.data.load_dataset` has it; by default what a function
-        ``module:function`` returns, with any array of a row for each image as its labels.
+        """The data, as :func:`nni_blockqnn.data.load_dataset` has it; by default what one of
+        `readers` reads, or a function ``module:function`` returns.
 
         Raises:
             DataError: naming what is wrong and what to do.
@@ -147,7 +154,25 @@ class Task(Protocol):
             validation_images=validation_images,
             seed=seed,
             limit=limit,
+            readers=self.readers,
+            adapt=self.own_targets,
         )
+
+    def own_targets(
+        self, what: str, part: LabelledImages, names: Sequence[str] | None
+    ) -> tuple[np.ndarray, Sequence[str]]:
+        """The targets that a function ``module:function`` returned, as this task has them, and a
+        name for each of the network's outputs; by default any array, with an output a column.
+
+        Args:
+            what: the beginning of a message.
+            part: images (N, C, H, W) and the targets as they came, a row for each.
+            names: that the function gave; None if it gave none.
+
+        Raises:
+            DataError: naming what is wrong with them.
+        """
+        return as_they_are(what, part, names)
 
     def image_shape(self, dataset: str, data_dir: Path) -> tuple[int, int, int] | None:
         """What the images of a data set are like, before anything brings them to a network's input.
@@ -155,13 +180,13 @@ class Task(Protocol):
         ``blockqnn search`` asks, to choose an input of about that proportion and not larger.
 
         Returns:
-            (channels, height, width) that suits most of them; by default None: they have one size,
-            which :meth:`load_data` finds if no `image_shape` is given.
+            (channels, height, width) that suits most of them, as the `readers` say; None if they
+            have one size, which :meth:`load_data` finds if no `image_shape` is given.
 
         Raises:
             DataError: as :meth:`load_data`.
         """
-        return None
+        return self.readers[dataset].usual_shape(data_dir) if dataset in self.readers else None
 
     def score_of(self, judged: Tensor, targets: Tensor) -> float:
         """The score of images, as :meth:`measure` has it, for intervals: it is asked for a thousand

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
 from nni_blockqnn.data import DataError, ImageData
-from nni_blockqnn.data.targets import LabelledImages, load_targets
+from nni_blockqnn.data.targets import LabelledImages, output_names
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.tasks.task import Measured, Task
 
@@ -36,8 +36,7 @@ class Regression(Task):
     outputs = "numbers"
 
     def load_data(self, dataset: str, data_dir: Path | None, **options: Any) -> ImageData:
-        options.pop("workers", None)
-        data = load_targets(dataset, data_dir, **options)
+        data = super().load_data(dataset, data_dir, **options)
         largest = float(data.train.labels.abs().max())
         if largest <= _LARGEST_NUMBER:
             return data
@@ -74,9 +73,16 @@ class MultiLabel(Task):
     measures = (Measure("macro_f1", "macro F1"), Measure("exact_match"))
     outputs = "classes, any number an image"
 
-    def load_data(self, dataset: str, data_dir: Path | None, **options: Any) -> ImageData:
-        options.pop("workers", None)
-        return load_targets(dataset, data_dir, adapt=_zeros_and_ones, **options)
+    def own_targets(
+        self, what: str, part: LabelledImages, names: Sequence[str] | None
+    ) -> tuple[np.ndarray, Sequence[str]]:
+        targets = part.labels
+        if targets.ndim != 2 or not np.isin(targets, (0, 1)).all():
+            raise DataError(
+                f"{what} must be 0 or 1 for each class, of shape (N, classes), got {targets.dtype} "
+                f"{targets.shape}"
+            )
+        return targets.astype(np.uint8), output_names(what, names, targets.shape[1], "classes")
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         losses = F.binary_cross_entropy_with_logits(outputs, targets.float(), reduction="none")
@@ -103,21 +109,6 @@ class MultiLabel(Task):
 def _rows(targets: Tensor) -> Tensor:
     """(B, D) of (B,) or (B, D)."""
     return targets.float().view(len(targets), -1)
-
-
-def _zeros_and_ones(
-    what: str, part: LabelledImages, names: Sequence[str] | None
-) -> tuple[np.ndarray, Sequence[str]]:
-    targets = part.labels
-    if targets.ndim != 2 or not np.isin(targets, (0, 1)).all():
-        raise DataError(
-            f"{what} must be 0 or 1 for each class, of shape (N, classes), got {targets.dtype} "
-            f"{targets.shape}"
-        )
-    names = names or [str(number) for number in range(targets.shape[1])]
-    if len(names) != targets.shape[1]:
-        raise DataError(f"{what} have {targets.shape[1]} classes, and there are {len(names)} names")
-    return targets.astype(np.uint8), names
 
 
 REGRESSION, MULTI_LABEL = Regression(), MultiLabel()
