@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("nni", "system")]
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "nni", "system")]
 
 from cluster import Cluster, Host, cluster  # noqa: E402
 from nni_shell import Nni, Running, kill, shell, write_config  # noqa: E402

@@ -31,7 +31,7 @@ from nni_blockqnn.automl.request import Request
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of
 from nni_blockqnn.common.checks import is_number
-from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.files import write_configuration
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.data.outline import Outline
 from nni_blockqnn.exchange.finalists import (
@@ -96,7 +96,7 @@ def write_finals(folder: SearchFolder, request: Request, outline: Outline, resul
     if finals.further:
         further = Further(results.experiment.id, finals.more, finals.again, FINAL_SEEDS)
     text = _configuration(folder, config, space, recipe, further)
-    write_whole(folder.finalists.with_suffix(".yml"), text)
+    write_configuration(folder.finalists.with_suffix(".yml"), text)
     write_finalists(folder.finalists, space)  # last: who finds it finds the other as well
     return epochs
 

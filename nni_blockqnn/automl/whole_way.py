@@ -30,7 +30,7 @@ from nni_blockqnn.automl.configuration import configuration, plan_lines
 from nni_blockqnn.automl.display import Display
 from nni_blockqnn.automl.plan import Plan, make_plan
 from nni_blockqnn.automl.request import Request, RequestError
-from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.files import write_configuration, write_whole
 from nni_blockqnn.data.outline import Outline
 from nni_blockqnn.results.experiment import Results, read_results
 from nni_blockqnn.trials.training import task_facts
@@ -55,7 +55,7 @@ def initialise(request: Request, output: Path, tell: Callable[[str], None]) -> P
     plan = make_plan(request, tell)
     folder.claim(request, plan.outline.fingerprint, _expected(plan))
     try:
-        write_whole(folder.config, configuration(plan))
+        write_configuration(folder.config, configuration(plan))
     finally:
         folder.release()
     return plan
@@ -103,7 +103,7 @@ def run(request: Request, output: Path, display: Display, port: int | None = Non
         if plan is not None:
             for line in plan_lines(plan):
                 display.say(line)
-            write_whole(folder.config, configuration(plan))
+            write_configuration(folder.config, configuration(plan))
         answer = _stages(request, outline, folder, display, port)
         answer = replace(answer, seconds=max(answer.seconds, time.monotonic() - began))
         write_whole(folder.answer, answer.to_json())

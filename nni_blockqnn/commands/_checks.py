@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,7 @@ def check_config(path: Path, port: int | None, *, with_time: bool = False) -> Ch
     for check in checks:
         findings.extend(check(config))
     findings.extend(_check_port(config, port))
+    findings.extend(_check_secrets(config, path))
     hosts = check_hosts(config, path, port)
     findings.extend(findings_of(hosts, config))
     return Checks(findings, hosts)
@@ -115,6 +117,20 @@ def _check_training_service(config: Any) -> Iterator[Finding]:
             "training service",
             "the machines need this one's address, and NNI tells them localhost; write "
             f"nniManagerIp: {get_ipv4_address()}",
+        )
+
+
+def _check_secrets(config: Any, path: Path) -> Iterator[Finding]:
+    """A file with a password is its owner's alone, as SSH wants it of keys."""
+    services = training_services(config)
+    machines = [one for service in services for one in getattr(service, "machine_list", None) or ()]
+    is_secret = any(machine.password or machine.ssh_passphrase for machine in machines)
+    if is_secret and os.name == "posix" and path.stat().st_mode & 0o077:
+        yield Finding(
+            "warning",
+            "configuration",
+            f"{path} holds a password, and other users of this machine can read it: "
+            f"chmod 600 {shlex.quote(str(path))}",
         )
 
 

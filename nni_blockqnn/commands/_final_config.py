@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from nni_blockqnn.commands._templates import template
-from nni_blockqnn.common.files import write_whole
+from nni_blockqnn.common.files import write_configuration
 from nni_blockqnn.common.json_text import read_json
 from nni_blockqnn.common.messages import shown
 from nni_blockqnn.exchange.finalists import FINALISTS_TUNER, Further
@@ -106,7 +106,7 @@ def write_config(
         )
     text = _with_further(text, further)
     trials += 0 if further is None else further.trainings
-    write_whole(path, _with_line(text, f"maxTrialNumber: {trials}"))
+    write_configuration(path, _with_line(text, f"maxTrialNumber: {trials}"))
     return Written(path, data, is_kept)
 
 

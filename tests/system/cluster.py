@@ -119,7 +119,9 @@ def _host(directory: Path, net: str, number: int) -> Iterator[Host]:
             finally:
                 host.kill_all()
     finally:
-        _ip("netns", "del", name)  # and the link with it
+        # the namespace takes the link with it, but not before its last process is gone
+        subprocess.run([str(require("ip")), "link", "del", name], capture_output=True)
+        _ip("netns", "del", name)
 
 
 def _ip(*arguments: str) -> None:

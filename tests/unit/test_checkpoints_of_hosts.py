@@ -92,7 +92,7 @@ class Hosts:
         environments = self.homes[address] / "nni-experiments" / ID / "environments"
         folder = environments / f"remote-worker{worker}" / "trials" / trial
         folder.mkdir(parents=True, exist_ok=True)
-        return TrialFiles(folder, TASK, ["--dataset", "cifar100"])
+        return TrialFiles(folder, TASK, {"dataset": "cifar100"})
 
     def train(self, address: str, worker: int, epoch: int, trial: str = TRIAL) -> Path:
         """Leave a checkpoint; that of a later epoch is younger."""

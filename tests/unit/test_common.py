@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from nni_blockqnn.common.checks import is_integer, is_number
-from nni_blockqnn.common.files import replaced, write_whole
+from nni_blockqnn.common.files import replaced, write_configuration, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -76,3 +77,28 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
     os.close(reader)
     assert pipe.is_fifo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "target"]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("machineList:\n- {host: a, user: me, password: secret}\n", 0o600),
+        ('{"machineList": [{"sshPassphrase": "secret"}]}\n', 0o600),
+        ("# a web UI without a password\ntrialConcurrency: 1\n", 0o644),
+    ],
+)
+def test_a_configuration_with_a_password_is_its_owners_alone(
+    tmp_path: Path, text: str, mode: int
+) -> None:
+    path = tmp_path / "search.yml"
+    before = os.umask(0o022)
+    try:
+        write_configuration(path, "trialConcurrency: 1\n")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        path.with_name("search.yml.tmp").write_text("what a kill left")
+        write_configuration(path, text)
+    finally:
+        os.umask(before)
+    assert path.read_text(encoding="utf-8") == text
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert [*tmp_path.iterdir()] == [path]

@@ -91,6 +91,24 @@ def test_hosts_that_are_ready(
     assert [way.address for way in asked] == ["10.0.0.1"]
 
 
+@pytest.mark.filterwarnings("ignore:SSH password will be exposed")
+def test_a_password_in_a_file_that_others_can_read(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts_are(monkeypatch, *[replace(own_facts(None), free=2**40)] * 2)
+    said = "holds a password, and other users of this machine can read it: chmod 600"
+    machine = {"host": "10.0.0.2", "user": "me", "password": "secret"}
+    machines = [machine, machine | {"host": "10.0.0.3"}]
+    service = {"platform": "remote", "reuseMode": False, "machineList": machines}
+    path = write(trainingService=service)
+    path.chmod(0o640)
+    assert cli.main(["check", "--no-estimate", str(path)]) == 0
+    assert f"{path} {said} {path}" in capsys.readouterr().out
+    path.chmod(0o600)
+    assert cli.main(["check", "--no-estimate", str(path)]) == 0
+    assert said not in capsys.readouterr().out
+
+
 def test_a_fault_is_said_in_the_table_in_words_and_to_programs(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
