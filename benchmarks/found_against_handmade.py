@@ -25,7 +25,7 @@ from nsc_bench.ground import HAND_MADE
 from nsc_bench.make_table import append, mend
 from nsc_bench.setups import GROUNDS, SETUPS
 from verdict.report import LARGER_SEEDS, larger_markdown, markdown
-from verdict.searches import ARMS, pick, record, search
+from verdict.searches import ARMS, WELL_VALIDATED, pick, record, search
 from verdict.trainings import Trainings
 
 from nni_blockqnn import Block
@@ -40,13 +40,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", choices=GROUNDS, default="cifar10")
     parser.add_argument("--data-dir", type=Path, help="where the data set's files lie")
     parser.add_argument("--output", type=Path, default=RESULTS / "found_against_handmade")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="default: those of the data set")
     parser.add_argument("--seeds", type=int, default=3, help="searches of each kind")
     parser.add_argument("--seeds-from", type=int, default=0, help="the first one's seed")
     parser.add_argument("--trials", type=int, default=100, help="of a search, at most 200")
     parser.add_argument("--larger", action="store_true", help="train picks in a larger network")
     parser.add_argument("--report", action="store_true", help="print what there is")
     options = parser.parse_args(arguments)
+    arms = options.arms or arms_of(options.dataset)
     torch.set_num_threads(1)
     verdict = Verdict(options.dataset, options.data_dir, options.output / options.dataset)
     if options.report:
@@ -55,17 +56,24 @@ def main(arguments: list[str] | None = None) -> None:
             print("\n".join(larger_markdown(verdict.searches(), verdict.larger, REFERENCES)))
         return
     if options.larger:
-        verdict.train_larger(options.arms)
+        verdict.train_larger(arms)
         return
     for seed in range(options.seeds_from, options.seeds_from + options.seeds):
-        for arm in options.arms:
+        for arm in arms:
             verdict.run(arm, seed, options.trials)
+
+
+def arms_of(dataset: str) -> list[str]:
+    """The searches that the data set has images for."""
+    well = f"{dataset}_validated" in SETUPS
+    return [arm for arm in ARMS if well or arm not in WELL_VALIDATED]
 
 
 class Verdict:
     """The searches of one data set and the long trainings of their picks."""
 
     def __init__(self, dataset: str, data_dir: Path | None, folder: Path) -> None:
+        self._name = dataset
         early, final, self._larger = GROUNDS[dataset]
         self._data_dir, self._folder = data_dir, folder
         self._early, self.final = self._trainings(early), self._trainings(final)
@@ -78,6 +86,11 @@ class Verdict:
         return Trainings(SETUPS[name], self._data_dir, self._folder / f"{name}.jsonl", known)
 
     @cached_property
+    def _validated(self) -> Trainings:
+        """The short ones, validated on more images."""
+        return self._trainings(f"{self._name}_validated")
+
+    @cached_property
     def larger(self) -> Trainings | None:
         """In the larger network; None if there are none yet."""
         has_begun = (self._folder / f"{self._larger}.jsonl").exists()
@@ -86,7 +99,8 @@ class Verdict:
     def run(self, arm: str, seed: int, trials: int) -> None:
         done = {(line["arm"], line["seed"]): line for line in self.searches()}
         if (arm, seed) not in done:
-            made, tried = search(arm, seed, trials, self._early, self.final)
+            early = self._validated if arm in WELL_VALIDATED else self._early
+            made, tried = search(arm, seed, trials, early, self.final)
             done[arm, seed] = record(arm, seed, tried, pick(arm, made, self.final))
             append(self._searches, done[arm, seed])
             print(time.strftime("%H:%M:%S"), arm, seed, done[arm, seed]["pick"], flush=True)

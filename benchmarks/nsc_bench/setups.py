@@ -99,6 +99,28 @@ def _cifar10(data_dir: Path | None) -> ImageData:
     )
 
 
+@cache
+def unused_images(data_dir: Path | None) -> Split:
+    """20,000 of CIFAR-10's training images, 16x16, that no other setup has used."""
+    used = _cifar10(data_dir)
+    every = load_dataset("image-folder", data_dir, image_shape=(3, 16, 16), validation="test").train
+    assert isinstance(every, Split)
+    assert isinstance(used.train, Split)
+    assert isinstance(used.valid, Split)
+    seen = {image.numpy().tobytes() for part in (used.train, used.valid) for image in part.images}
+    pool = every.images
+    order = np.random.default_rng(0).permutation(len(every))
+    rows = [row for row in order if pool[row].numpy().tobytes() not in seen]
+    return every.select(torch.tensor(rows[:20_000]))
+
+
+@cache
+def _well_validated(data_dir: Path | None) -> ImageData:
+    """The early stop's training images, but 10,000 others to validate on."""
+    valid = unused_images(data_dir).select(torch.arange(10_000))
+    return replace(_early(_cifar10(data_dir)), valid=valid)
+
+
 def _early(data: ImageData) -> ImageData:
     """2,000 of the training images; the same validation images."""
     assert isinstance(data.train, Split)
@@ -152,6 +174,12 @@ SETUPS = {
     ),
     **_ground("fashion_mnist_full", "fashion_mnist, 14x14", _fashion_mnist, (1, 14, 14), 750_000),
 }
+
+SETUPS["cifar10_validated"] = replace(
+    SETUPS["cifar10"],
+    name="CIFAR-10 (a JPEG copy, 30.5 dB), 16x16, 2,000 training and 10,000 validation images",
+    load=_well_validated,
+)
 
 GROUNDS = {
     name: (name, f"{name}_long", f"{name}_large") for name in ("cifar10", "fashion_mnist_full")
