@@ -101,9 +101,9 @@ def write_finals(folder: SearchFolder, request: Request, outline: Outline, resul
     return epochs
 
 
-def final_epochs(config: Mapping[str, Any]) -> int:
-    """The epochs of the finalists' trainings, as their configuration says."""
-    return int(trial_option(trial_arguments(config) or [], "--epochs", "0"))
+def trial_epochs(config: Mapping[str, Any]) -> int:
+    """The epochs of an experiment's trials, as its configuration says, or the recipe's own."""
+    return int(trial_option(trial_arguments(config) or [], "--epochs", "12"))
 
 
 def _best(results: Results) -> list[TrialResult]:
@@ -157,7 +157,7 @@ def _trial_part(config: Mapping[str, Any], data: Data) -> Part:
     """The images of the search's trials, whose options a user may have changed."""
     arguments = trial_arguments(config) or []
     limit = int(trial_option(arguments, "--limit", str(data.images)))
-    part = data.part(limit)
+    part = data.part(limit, trial_epochs(config))
     validated = int(trial_option(arguments, "--validation-images", "0"))
     if validated or part.limit is None:
         return part._replace(validated=validated or part.validated)
@@ -198,11 +198,11 @@ def _time_left(
 
 def _pace(trial: TrialResult, results: Results, part: Part) -> float:
     """Seconds for one image of one epoch; by all of the trial's time if it does not say more."""
+    epochs = trial_epochs(results.experiment.config)
     seconds = trial.metric.get("epoch_seconds")
     if is_number(seconds) and seconds > 0:
-        return float(seconds) / part.work
-    epochs = int(trial_option(trial_arguments(results.experiment.config) or [], "--epochs", "12"))
-    return max((trial.seconds or 0.0) - SETUP_SECONDS, 1.0) / (epochs * part.work)
+        return float(seconds) * epochs / part.steps(epochs)
+    return max((trial.seconds or 0.0) - SETUP_SECONDS, 1.0) / part.steps(epochs)
 
 
 def _configuration(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from nni_blockqnn.automl._chosen import Winner
-from nni_blockqnn.automl._finals import final_epochs
+from nni_blockqnn.automl._finals import trial_epochs
 from nni_blockqnn.automl._folder import Expected
 from nni_blockqnn.automl.display import Display
 from nni_blockqnn.automl.request import Request
@@ -72,7 +72,7 @@ class FinalsProgress(_ExperimentProgress):
         self._say_address(results, url)
         config = results.experiment.config
         finalists = int(config.get("maxTrialNumber") or len(results.trials))
-        total = finalists * final_epochs(config)
+        total = finalists * trial_epochs(config)
         curves = learning_curves(results.experiment).values()
         done = min(sum(curve[-1][0] for curve in curves), total)
         if self._begun_at is None:

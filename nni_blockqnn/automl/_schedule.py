@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nni_blockqnn.automl.request import Request, RequestError
 from nni_blockqnn.data.outline import Outline
+from nni_blockqnn.trials.training import WATCHED_IMAGES
 
 SETUP_SECONDS = 6.0
 """Of each trial: NNI starts the next one after 3 s, and it loads PyTorch and the data."""
@@ -28,9 +29,11 @@ _FEWEST_IMAGES, _FEWEST_OF_A_CLASS = 1_000, 20
 """That a trial trains on, if there are so many."""
 _FEWEST_FINAL_IMAGES, _FEWEST_FINAL_OF_A_CLASS = 5_000, 50
 """That a finalist trains on, if there are so many."""
-_FEWEST_VALIDATED = 1_000
-"""Where a training does not use all images, and there are ten times so many: a tenth of 1,000 would
-tell accuracies apart by 10 points at best."""
+_FEWEST_VALIDATED, _MOST_VALIDATED = 1_000, 10_000
+_MOST_VALIDATED_SHARE, _MOST_VALIDATED_WORK = 0.2, 0.15
+"""Images that a training is validated on which does not use all: of the training images, and of the
+time that its steps take. So many tell good blocks apart that a tenth of the limit does not
+(docs/search_quality.md)."""
 _VALIDATED = 1 / 3
 """A forward pass takes about a third of a training step's time."""
 FEWEST_FINAL_EPOCHS, MOST_FINAL_EPOCHS = 4, 300
@@ -69,14 +72,17 @@ class Data:
     def of(cls, outline: Outline) -> Data:
         return cls(outline.trained, len(outline.counts), outline.validated)
 
-    def part(self, images: int | None) -> Part:
-        """The images of a training that uses so many; None for all."""
+    def part(self, images: int | None, epochs: int) -> Part:
+        """The images of a training that uses so many, None for all, and takes so many epochs."""
         if images is None or images >= self.images:
             held_out = 0 if self.validated else round(HELD_OUT * self.images)
             return Part(None, self.images - held_out, self.validated or held_out)
-        available = self.validated or round(HELD_OUT * self.images)
-        validated = max(1, min(available, max(_FEWEST_VALIDATED, round(HELD_OUT * images))))
-        return Part(images, images, validated)
+        available = self.validated or round(_MOST_VALIDATED_SHARE * self.images)
+        affordable = round(_MOST_VALIDATED_WORK * epochs * images / _VALIDATED)
+        wanted = max(_FEWEST_VALIDATED, min(_MOST_VALIDATED, affordable))
+        validated = max(1, min(available, wanted))
+        left = self.images if self.validated else self.images - validated
+        return Part(images, min(images, left), validated)
 
 
 class Part(NamedTuple):
@@ -85,17 +91,21 @@ class Part(NamedTuple):
     Attributes:
         limit: as of its `--limit`; None if it uses all.
         trained: images that it trains on.
-        validated: images that it is validated on after each epoch.
+        validated: images that it is validated on: after each epoch if it uses all images,
+            otherwise after the last, and after the others on a sample of them.
     """
 
     limit: int | None
     trained: int
     validated: int
 
-    @property
-    def work(self) -> float:
-        """What an epoch takes, in the time of one image's training step."""
-        return self.trained + _VALIDATED * self.validated
+    def steps(self, epochs: int) -> float:
+        """What a training takes, in the time of one image's training step."""
+        sample = self.validated
+        if self.limit is not None:
+            sample = min(sample, WATCHED_IMAGES)
+        validated = (epochs - 1) * sample + self.validated
+        return epochs * self.trained + _VALIDATED * validated
 
     @property
     def options(self) -> list[str]:
@@ -217,7 +227,7 @@ def _schedule(
     if chosen is None:
         return None
     epochs, part, trials = chosen
-    trial = SETUP_SECONDS + epochs * part.work * pace
+    trial = SETUP_SECONDS + part.steps(epochs) * pace
     searching = trials * trial / at_a_time
 
     def time_of(finals: Finals) -> LongTime:
@@ -255,7 +265,7 @@ def _trials(
     """Epochs, images and number of the search's trials; None if the seconds do not allow any."""
     for least, fewest_epochs in _ENOUGH:
         for epochs, part in _fidelities(data):
-            trial = SETUP_SECONDS + epochs * part.work * pace
+            trial = SETUP_SECONDS + part.steps(epochs) * pace
             trials = int(seconds / trial * at_a_time)
             if epochs >= fewest_epochs and trials >= (request.trials or least):
                 return epochs, part, request.trials or min(trials, _MOST_TRIALS)
@@ -306,7 +316,7 @@ class LongTime:
 
     def needed(self, epochs: int, part: Part, data: Data) -> tuple[float, float]:
         """Seconds of the finalists' trainings, some at a time, and of those on all data in turn."""
-        of_finals = [SETUP_SECONDS + epochs * part.work * pace for pace in self.finals]
+        of_finals = [SETUP_SECONDS + part.steps(epochs) * pace for pace in self.finals]
         gain = _ALL_CORES_GAIN if self.at_a_time > 1 else 1.0
         of_winners = (epochs * data.images * pace * gain for pace in self.winners)
         return _makespan(of_finals, self.at_a_time), sum(of_winners)
@@ -345,7 +355,7 @@ def _final_parts(data: Data, trial: Part) -> list[Part]:
     fewest = max(
         trial.limit or data.images, _FEWEST_FINAL_IMAGES, _FEWEST_FINAL_OF_A_CLASS * data.classes
     )
-    return [data.part(count) for count in _halved(data.images, fewest)]
+    return [data.part(count, ENOUGH_FINAL_EPOCHS) for count in _halved(data.images, fewest)]
 
 
 def _fidelities(data: Data) -> list[tuple[int, Part]]:
@@ -355,7 +365,7 @@ def _fidelities(data: Data) -> list[tuple[int, Part]]:
     # fewer epochs of more images say more than many epochs of the fewest
     found += [(epochs, count) for epochs in _EPOCHS[1:] for count in images[-2:]]
     ordered = sorted(set(found), key=lambda one: -one[0] * one[1])
-    return [(epochs, data.part(count)) for epochs, count in ordered]
+    return [(epochs, data.part(count, epochs)) for epochs, count in ordered]
 
 
 def _halved(images: int, fewest: int) -> list[int]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nni_blockqnn.automl._chosen import read_winners, write_winners
 from nni_blockqnn.automl._experiments import Stage, carry_out, check_results, run_lost_again
-from nni_blockqnn.automl._finals import final_epochs, write_finals
+from nni_blockqnn.automl._finals import trial_epochs, write_finals
 from nni_blockqnn.automl._folder import Expected, SearchFolder
 from nni_blockqnn.automl._outlines import look_at
 from nni_blockqnn.automl._outputs import export_winner, write_outputs
@@ -177,7 +177,7 @@ def _finalists_trained(folder: SearchFolder, display: Display, port: int | None)
     check_results(results)
     write_winners(folder, results)
     display.say(
-        f"{len(results.trials)} finalists are trained {final_epochs(results.experiment.config)} "
+        f"{len(results.trials)} finalists are trained {trial_epochs(results.experiment.config)} "
         "epochs; the best one on validation images is trained on all training images"
     )
     return results

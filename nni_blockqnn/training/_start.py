@@ -33,6 +33,7 @@ class Plan:
 
     Attributes:
         task: as it knows the data.
+        sample: of the validation images, for all epochs but the last; None to take all of them.
         micro_batch: images that a process's network sees at once; steps come after whole batches.
         chance: score of a constant answer.
         on_epoch: called after each epoch.
@@ -43,6 +44,7 @@ class Plan:
     recipe: Recipe
     training: Batches | StreamedBatches
     validation: Batches | StreamedBatches
+    sample: Batches | StreamedBatches | None
     chance: float
     device: torch.device
     precision: str
@@ -140,9 +142,9 @@ class Start:
         (learning_rate,) = self._schedule.get_last_lr()
         loss = self._fit()
         self._schedule.step()
-        found = measured(
-            *(plan.task, self.network, plan.validation, plan.micro_batch, plan.precision)
-        )
+        sample = plan.sample if epoch < plan.recipe.epochs else None
+        validation = plan.validation if sample is None else sample
+        found = measured(plan.task, self.network, validation, plan.micro_batch, plan.precision)
         seconds = time.perf_counter() - began
         rate = float(learning_rate)
         return EpochResult(
@@ -150,6 +152,7 @@ class Start:
             top5_accuracy=found.values.get("top5_accuracy"),
             class_accuracies=found.of_outputs,
             measured=dict(found.values),
+            sampled=sample is not None,
         )
 
     def _fit(self) -> float:

@@ -57,8 +57,8 @@ class TrainingArguments:
         validation: "holdout" (default) validates on 10 % of the training set, "test" on the test
             set.
         validation_images: held out instead, of all training images and beside `limit`, or used of
-            the data's own validation set; default None, a tenth of `limit` or of all, or all of
-            the data's own.
+            the data's own validation set; 1,000 of them validate all epochs but the last. Default
+            None, a tenth of `limit` or of all, or all of the data's own, after every epoch.
         limit: training images used, a stratified sample; default None, all. Those held out are
             among them unless `validation_images` are given.
         workers: processes that decode images, 1024 at most; 0 decodes in the training's own

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nni_blockqnn.data import ImageData
+from nni_blockqnn.data import AnySplit, ImageData
 from nni_blockqnn.tasks import CLASSIFICATION, Task
 from nni_blockqnn.training._graphs import check_graphs
 from nni_blockqnn.training._start import Plan, Start
@@ -38,6 +38,7 @@ def train(
     on_epoch: Callable[[EpochResult], None] | None = None,
     checkpoint: Checkpoint | None = None,
     keep_best: bool = False,
+    sample: AnySplit | None = None,
     precision: str = "fp32",
     deterministic: bool = False,
     cuda_graphs: bool = False,
@@ -67,6 +68,8 @@ def train(
             precision, with the same result.
         keep_best: end with the weights of the epoch of the best validation accuracy, the latest of
             several; not for a validation set that is the test set.
+        sample: of the validation images, on which all epochs but the last are validated; default
+            None, on all.
         precision: "fp32", "tf32" or "bf16" (docs/training.md).
         deterministic: hold cuDNN to the same kernels at each run, where it would take the fastest.
         cuda_graphs: record the network's passes over a batch once and replay them, which spares a
@@ -88,7 +91,7 @@ def train(
     check_precision(precision, device)
     if cuda_graphs:
         check_graphs(device, world)
-    _check_shares(world, data, recipe)
+    _check_shares(world, data if sample is None else replace(data, valid=sample), recipe)
     saved = world.of_first(checkpoint.load() if checkpoint and world.first else None)
     if saved and saved["precision"] != precision:
         saved = None
@@ -97,6 +100,9 @@ def train(
             task = task.knowing(data.class_names, data.facts)
             training = batches_of(data.train, data.mean, data.std, device, world, task.augment)
             validation = batches_of(data.valid, data.mean, data.std, device, world)
+            few = None
+            if sample is not None:
+                few = batches_of(sample, data.mean, data.std, device, world)
         whole = world.largest_share(recipe.batch_size)
         # a checkpoint may be of fewer processes, a machine may have less memory than the others
         chosen = saved["micro_batch"] if saved else micro_batch
@@ -105,6 +111,7 @@ def train(
             recipe=recipe,
             training=training,
             validation=validation,
+            sample=few,
             chance=task.chance(data),
             device=device,
             precision=precision,

@@ -28,6 +28,7 @@ class EpochResult:
             another task the first measure of each key point and so on.
         measured: all that the task measured there, by its measures' names; empty if an earlier
             version trained.
+        sampled: whether all this was measured on a sample of the validation set.
     """
 
     epoch: int
@@ -39,6 +40,7 @@ class EpochResult:
     top5_accuracy: float | None = None
     class_accuracies: tuple[float | None, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    sampled: bool = False
 
     @property
     def balanced_accuracy(self) -> float:
@@ -81,5 +83,9 @@ class TrainingResult:
 
 
 def best_epoch(epochs: list[EpochResult]) -> EpochResult:
-    """The epoch of the best accuracy, the latest of several: its learning rate is the smallest."""
-    return max(reversed(epochs), key=lambda epoch: epoch.accuracy)
+    """The epoch of the best accuracy, the latest of several: its learning rate is the smallest.
+
+    Of those that were validated on a sample, and those on all images, only the latter count.
+    """
+    whole = [epoch for epoch in epochs if not epoch.sampled] or epochs
+    return max(reversed(whole), key=lambda epoch: epoch.accuracy)

@@ -272,7 +272,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--validation-images",
         type=integer_from(1),
         metavar="N",
-        help="hold out so many instead, of all training images and beside those of --limit",
+        help="hold out so many instead, of all training images and beside those of --limit; 1,000 "
+        "of them validate all epochs but the last",
     )
     group.add_argument(
         "--limit", type=integer_from(1), help="train on so many images only, stratified"

@@ -13,7 +13,7 @@ from nni_blockqnn.data import AnySplit, ImageData
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.training import ALONE, Recipe, TrainingArguments, train
-from nni_blockqnn.trials.training import prepare
+from nni_blockqnn.trials.training import prepare, sample_of
 
 _FIRST_IMAGES = 4
 """Of the first step, which also loads what PyTorch loads late and warms the caches."""
@@ -65,7 +65,10 @@ def training_seconds(
     rounds = _ROUNDS if images > first else 1
     an_image = min(seconds_of(images) / images for _ in range(rounds))
     epochs = arguments.chosen_recipe().epochs
-    return epochs * an_image * (len(data.train) + _VALIDATED * len(data.valid))
+    validated = epochs * len(data.valid)
+    if (sample := sample_of(data, arguments)) is not None:
+        validated = (epochs - 1) * len(sample) + len(data.valid)
+    return an_image * (epochs * len(data.train) + _VALIDATED * validated)
 
 
 def _affordable(in_time: float, first: int, batch_size: int, there_are: int) -> int:

@@ -37,7 +37,7 @@ from nni_blockqnn.training.memory import fitting_micro_batch
 from nni_blockqnn.training.results import best_epoch
 from nni_blockqnn.training.weights import save_network
 
-_WATCHED_IMAGES = 1_000
+WATCHED_IMAGES = 1_000
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,7 @@ def run_training(
         on_epoch=on_epoch,
         checkpoint=checkpoint,
         keep_best=keep_best and not on_test,
+        sample=sample_of(data, arguments),
         precision=arguments.precision,
         deterministic=arguments.deterministic,
         cuda_graphs=arguments.cuda_graphs,
@@ -263,7 +264,15 @@ def data_facts(data: ImageData) -> dict[str, Any]:
     return facts
 
 
+def sample_of(data: ImageData, arguments: TrainingArguments) -> AnySplit | None:
+    """What all epochs but the last are validated on where there may be many validation images; None
+    for all of them."""
+    if arguments.validation_images is None or len(data.valid) <= WATCHED_IMAGES:
+        return None
+    return watched_images(data.valid)
+
+
 def watched_images(split: AnySplit) -> AnySplit:
     """A sample of at most 1,000 images, spread over the split, to watch a training by."""
-    count = min(_WATCHED_IMAGES, len(split))
+    count = min(WATCHED_IMAGES, len(split))
     return split.select(torch.arange(count) * len(split) // count)  # files are sorted by class

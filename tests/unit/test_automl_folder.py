@@ -13,7 +13,7 @@ import yaml
 from test_experiments import final, make_experiment
 
 from nni_blockqnn.automl._chosen import by_cost, read_winners, write_winners
-from nni_blockqnn.automl._finals import final_epochs, write_finals
+from nni_blockqnn.automl._finals import trial_epochs, write_finals
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._sizing import cost_name
 from nni_blockqnn.automl._winners import winner_arguments
@@ -236,7 +236,7 @@ def test_finalists_are_the_best_found_and_the_hand_made(folder: SearchFolder) ->
     assert [one.level for one in check_tuner(config)] == ["ok", "ok"]
     assert config.max_trial_number == 3
     written = {"trialCommand": config.trial_command}
-    assert final_epochs(written) == epochs >= 4
+    assert trial_epochs(written) == epochs >= 4
     arguments = winner_arguments(written)
     assert (arguments.dataset, arguments.data_dir) == ("digits", Path("/my data"))
     assert (arguments.seed, arguments.limit, arguments.threads) == (3, None, None)

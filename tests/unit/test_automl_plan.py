@@ -306,12 +306,12 @@ def test_whatever_is_given_some_hours_are_enough(given: dict[str, int], pace: fl
 
 def test_affordable_epochs_fill_the_time() -> None:
     time = LongTime(300, [1e-3] * 5, [1e-3] * 3, at_a_time=2)
-    whole = IMAGES.part(None)
+    whole = IMAGES.part(None, 12)
     epochs = time.affordable_epochs(whole, IMAGES)
     assert sum(time.needed(epochs, whole, IMAGES)) <= 300
     assert sum(time.needed(epochs + 1, whole, IMAGES)) > 300
     assert replace(time, seconds=-5).affordable_epochs(whole, IMAGES) == 0
-    assert time.affordable_epochs(IMAGES.part(700), IMAGES) > epochs
+    assert time.affordable_epochs(IMAGES.part(700, 12), IMAGES) > epochs
 
 
 def test_finalists_get_fewer_images_rather_than_too_few_epochs() -> None:
@@ -319,10 +319,8 @@ def test_finalists_get_fewer_images_rather_than_too_few_epochs() -> None:
     ample, short = (schedule(hour, MANY, pace, 2) for pace in (1e-4, 7e-4))
     assert ample.final_part.limit is None
     assert short.final_part.limit in (6_250, 12_500, 25_000)
-    assert short.final_part.options == [
-        f"--limit {short.final_part.limit}",
-        f"--validation-images {max(1_000, short.final_part.limit // 10)}",
-    ]
+    limit = f"--limit {short.final_part.limit}"
+    assert short.final_part.options == [limit, "--validation-images 10000"]
     assert ample.final_epochs >= 12
     assert short.final_epochs >= 12
     assert (short.part.limit or MANY.images) <= short.final_part.limit
@@ -330,24 +328,31 @@ def test_finalists_get_fewer_images_rather_than_too_few_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "images", "trained", "validated"),
+    ("data", "images", "epochs", "trained", "validated"),
     [
-        (MANY, None, 45_000, 5_000),
-        (MANY, 50_000, 45_000, 5_000),
-        (MANY, 1_000, 1_000, 1_000),  # not 100, a tenth of them
-        (MANY, 25_000, 25_000, 2_500),
-        (IMAGES, 1_000, 1_000, 144),
-        (replace(MANY, validated=10_000), None, 50_000, 10_000),
-        (replace(MANY, validated=10_000), 1_000, 1_000, 1_000),
-        (replace(MANY, validated=300), 1_000, 1_000, 300),
-        (Data(images=30, classes=3), 25, 25, 3),
+        (MANY, None, 12, 45_000, 5_000),
+        (MANY, 50_000, 12, 45_000, 5_000),
+        (MANY, 1_000, 3, 1_000, 1_350),  # not 100, a tenth of them
+        (MANY, 1_000, 1, 1_000, 1_000),
+        (MANY, 6_250, 12, 6_250, 10_000),
+        (MANY, 25_000, 12, 25_000, 10_000),
+        (IMAGES, 1_000, 12, 1_000, 288),
+        (replace(MANY, validated=20_000), None, 12, 50_000, 20_000),
+        (replace(MANY, validated=20_000), 1_000, 3, 1_000, 1_350),
+        (replace(MANY, validated=300), 1_000, 3, 1_000, 300),
+        (Data(images=30, classes=3), 25, 12, 24, 6),
     ],
 )
-def test_images_of_a_training(data: Data, images: int | None, trained: int, validated: int) -> None:
-    part = data.part(images)
+def test_images_of_a_training(
+    data: Data, images: int | None, epochs: int, trained: int, validated: int
+) -> None:
+    part = data.part(images, epochs)
     assert (part.trained, part.validated) == (trained, validated)
-    assert bool(part.options) == (trained == images)
-    assert part.work == pytest.approx(trained + validated / 3)
+    has_limit = images is not None and images < data.images
+    assert bool(part.options) == has_limit
+    sample = min(validated, 1_000) if has_limit else validated
+    validations = (epochs - 1) * sample + validated
+    assert part.steps(epochs) == pytest.approx(epochs * trained + validations / 3)
 
 
 def test_classes_of_unequal_sizes_are_rewarded_for_their_mean() -> None:

@@ -90,6 +90,20 @@ def test_a_small_network_learns_the_digits(digits: ImageData) -> None:
     assert test_accuracy > 80
 
 
+def test_epochs_before_the_last_are_validated_on_a_sample(digits: ImageData) -> None:
+    sample = digits.valid.select(torch.arange(0, len(digits.valid), 9))
+    whole = train(small_network, digits, ADAM, device=CPU, keep_best=True)
+    result = train(small_network, digits, ADAM, device=CPU, keep_best=True, sample=sample)
+    assert [epoch.sampled for epoch in result.epochs] == [True, True, True, False]
+    assert not any(epoch.sampled for epoch in whole.epochs)
+    assert [epoch.loss for epoch in result.epochs] == [epoch.loss for epoch in whole.epochs]
+    assert result.accuracy == result.best_accuracy == whole.accuracy
+    assert result.kept_epoch == 4, "a sample's accuracy says too little to choose an epoch by"
+    step = 100 / len(sample)
+    for epoch in result.epochs[:-1]:
+        assert round(epoch.accuracy / step) * step == pytest.approx(epoch.accuracy)
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(digits: ImageData) -> None:
     recipe = Recipe(
         epochs=1,

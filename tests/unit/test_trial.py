@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from nni_blockqnn.trials._files import TrialFiles
 from nni_blockqnn.trials._tensorboard import TensorBoardLog
 from nni_blockqnn.trials.arguments import TrialArguments
 from nni_blockqnn.trials.run import _network_folder, _report_epoch, block_shape, run
+from nni_blockqnn.trials.training import sample_of
 
 CODES = "[[1,1,3,0,0],[2,1,1,1,0],[3,5,0,1,2]]"
 QUICK = ["--dataset", "digits", "--epochs", "1", "--limit", "200", "--threads", "1"]
@@ -45,6 +47,18 @@ def test_the_metrics_outside_nni(capsys: pytest.CaptureFixture[str]) -> None:
     assert metric["repeats"] == 1
     assert 0 <= metric["test_accuracy"] <= 100
     assert "episode" not in metric
+
+
+def test_many_validation_images_wait_for_the_last_epoch() -> None:
+    arguments = TrainingArguments("digits", limit=200, validation_images=1_200)
+    data = arguments.load_data(NetworkSpec("digits"))
+    assert (len(data.train), len(data.valid)) == (200, 1_200)
+    sample = sample_of(data, arguments)
+    assert sample is not None
+    assert len(sample) == 1_000
+    assert sample_of(data, replace(arguments, validation_images=None)) is None
+    few = replace(arguments, validation_images=900)
+    assert sample_of(few.load_data(NetworkSpec("digits")), few) is None
 
 
 @pytest.mark.parametrize(
