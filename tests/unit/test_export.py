@@ -209,7 +209,13 @@ def assert_is_formatted(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_source_is_formatted_code(tmp_path: Path) -> None:
-    for number, (block, spec) in enumerate(cases()):
+    of_kinds = [
+        (block_with(kind, kernel), NetworkSpec("digits", frame=frame, project_input=project_input))
+        for kind, kernel in EVERY_KIND
+        for frame in FRAMES
+        for project_input in (True, False)
+    ]
+    for number, (block, spec) in enumerate([*cases(), *of_kinds]):
         (tmp_path / f"network{number}.py").write_text(network_source(block, spec))
     assert_is_formatted(tmp_path)
 
@@ -255,20 +261,15 @@ def test_the_programs_give_the_networks_logits(number: int, tmp_path: Path) -> N
 @pytest.mark.parametrize(("kind", "kernel"), EVERY_KIND)
 @pytest.mark.parametrize("frame", FRAMES)
 @torch.no_grad()
-def test_the_source_of_every_kind_is_the_networks(
-    frame: str, kind: LayerKind, kernel: int, tmp_path: Path
-) -> None:
+def test_the_source_of_every_kind_is_the_networks(frame: str, kind: LayerKind, kernel: int) -> None:
     block = block_with(kind, kernel)
     for project_input in (True, False):
         spec = NetworkSpec("digits", frame=frame, project_input=project_input)
         network = trained(block, spec)
-        source = network_source(block, spec)
-        copied = run_source(source)["Network"]()
+        copied = run_source(network_source(block, spec))["Network"]()
         copied.load_state_dict(network.state_dict())  # strict: every name and shape
         images = torch.randn(3, *spec.input_shape)
         assert_gives_the_same(copied.eval()(images), network(images))
-        (tmp_path / f"{project_input}.py").write_text(source)
-    assert_is_formatted(tmp_path)
 
 
 @pytest.mark.parametrize(("kind", "kernels"), OPTIONAL_KINDS.values(), ids=OPTIONAL_KINDS)

@@ -97,7 +97,7 @@ def test_values_and_gradients_equal_the_references(
 ) -> None:
     space = SearchSpace(encoding=encoding, extra_kinds=extra_kinds)
     rng = np.random.default_rng(FRAMES.index(frame) + 3 * project_input)
-    blocks = [*blocks, *(space.random_block(rng) for _ in range(20))]
+    blocks = [*blocks, *(space.random_block(rng) for _ in range(10))]
     for number, block in enumerate(blocks):
         convs = 1 + number % 3
         spec = NetworkSpec(

@@ -279,6 +279,7 @@ def test_codes_and_json_text_are_the_same_block(block: Block) -> None:
     st.recursive(
         st.none() | st.booleans() | st.integers(-2, 8) | st.floats() | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=3), inner),
+        max_leaves=30,
     )
 )
 def test_any_json_is_a_block_or_an_invalid_block_error(value: Any) -> None:

@@ -26,6 +26,9 @@ DIGITS = SETUPS["digits"]
 CONV = Block.parse([[1, 1, 3, 0, 0]])
 TWIN = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0]])
 
+of_small_blocks = pytest.mark.xdist_group("small_blocks")
+"""All blocks of up to four layers take seconds to list: once, in one process."""
+
 
 @pytest.fixture(scope="module")
 def data() -> ImageData:
@@ -37,6 +40,7 @@ def test_digits_are_halved(data: ImageData) -> None:
 
 
 @pytest.mark.slow
+@of_small_blocks
 def test_jobs_begin_with_the_small_blocks_and_alternate_then() -> None:
     spec = SETUPS["fashion_mnist"].spec
     first = list(islice(jobs(spec), 456 * 3 + 14))
@@ -45,6 +49,8 @@ def test_jobs_begin_with_the_small_blocks_and_alternate_then() -> None:
     assert len({job.block.key for job in first[:1368]}) == 456
 
 
+@pytest.mark.slow
+@of_small_blocks
 def test_every_function_of_four_layers_is_there_once() -> None:
     small, four = small_blocks()
     functions = {block.function_key for block in small}
@@ -130,6 +136,7 @@ def test_what_searches_trained_is_packed_with_the_seeds_that_it_has(tmp_path: Pa
     assert seed_noise(table.entries[1:2]) == 0.0
 
 
+@of_small_blocks
 def test_a_saved_table_reads_the_same_and_has_the_same_bytes(tmp_path: Path) -> None:
     table = _table(list(small_blocks()[0][:20]))
     table.save(tmp_path / "a.csv.gz")
