@@ -9,9 +9,10 @@ from nni_blockqnn.commands.whole_search import own_command, run_search
 from nni_blockqnn.common.cores import usable_cores
 
 _FOLDER = Path("blockqnn-demo")
-_HOURS = 0.25
+_HOURS = 1.0
+"""Far more than it takes, or a slow machine would refuse it."""
 _FINAL_EPOCHS = 12
-"""A given number, as that of the trials is: a slow machine takes longer and refuses nothing."""
+"""A given number, as that of the trials is: a slow machine takes longer."""
 _MOST_AT_A_TIME = 8
 """Of trials that are so few."""
 

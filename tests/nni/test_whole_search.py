@@ -24,7 +24,7 @@ from nni_blockqnn.data import Split, load_dataset
 NOTEBOOK = ROOT / "examples" / "one_command.ipynb"
 TRIALS, EPOCHS = 3, 12
 """Of the demo as it is called here; two of the trials' blocks are hand-made."""
-SAME = ("digits", "--hours", "0.25", "--gpus", "0", "--final-epochs", str(EPOCHS))
+SAME = ("digits", "--hours", "1", "--gpus", "0", "--final-epochs", str(EPOCHS))
 """What the demo asks for, beside the options below; the notebook asks for all of it."""
 OPTIONS = ("--trials", str(TRIALS), "--concurrency", "2", "-o", "found")
 
