@@ -40,6 +40,8 @@ SEARCH_TRIALS = 6
 """Those of the :class:`Search` that tests share."""
 ATTEMPTS = 5
 """To start an experiment on a machine that is too busy."""
+TOO_LATE = "did not connect in 10 seconds"
+"""What NNI says of a tuner."""
 TUNER_STARTED = "Initial search space"
 """NNI's dispatcher logs it when the manager has sent the search space."""
 DIGITS_TRIAL = "python -m nni_blockqnn.trial --dataset digits --epochs 1 --threads 1 --mu 0 --rho 0"
@@ -110,9 +112,7 @@ class Running:
             or_error=True,
         )
         errors = str(self.get("check-status")["errors"])
-        return "did not connect in 10 seconds" in errors and "Error" not in self.log(
-            "dispatcher.log"
-        )
+        return TOO_LATE in errors and "Error" not in self.log("dispatcher.log")
 
     def wait_for_end(self) -> None:
         self.wait_until(lambda: self.status() == "DONE", "the end")
@@ -160,8 +160,8 @@ class Nni:
         for _ in range(ATTEMPTS):
             port = free_port()
             started = self.run(*command, "--port", str(port))
-            if started.returncode != 0 and "Timeout, retry..." in started.stdout:
-                continue  # nnictl waits 4 s for the manager
+            if started.returncode != 0 and self._was_too_busy(started):
+                continue
             assert started.returncode == 0, started.stdout + started.stderr
             found = re.search(r"xperiment (?:ID: )?(\w{8})\b", plain(started.stdout))
             assert found, started.stdout
@@ -171,6 +171,14 @@ class Nni:
                 return running
             kill(self.processes(running.id))
         raise AssertionError(f"{ATTEMPTS} attempts to start it: {started.stdout}{started.stderr}")
+
+    def _was_too_busy(self, started: subprocess.CompletedProcess) -> bool:
+        """Whether nnictl gave up the manager after 4 s, or NNI the tuner after 10 s."""
+        late = re.search(rf"experiment (\w{{8}}) could not start: .*{TOO_LATE}", started.stderr)
+        if late is None:
+            return "Timeout, retry..." in started.stdout
+        log = self.home / "nni-experiments" / late.group(1) / "log" / "dispatcher.log"
+        return not log.exists() or "Error" not in log.read_text(encoding="utf-8")
 
     def stop(self, experiment_id: str) -> None:
         """``nnictl stop``; returns when the manager and all that it started are gone."""

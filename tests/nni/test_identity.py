@@ -15,7 +15,7 @@ from nni_shell import DIGITS_TRIAL, Nni, Running, final_metric, search_config, w
 
 from nni_blockqnn import Block
 
-TRIALS = 12
+TRIALS = 9
 DIES_EARLY = """
 import os, runpy, sys
 

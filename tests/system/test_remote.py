@@ -13,7 +13,7 @@ from addresses import answers, other_addresses
 from local_sshd import SshServer
 from nni_shell import TEMPLATES, Nni, Running, write_config
 
-TRIALS = 6
+TRIALS = 4
 FIRST_ASKS_LATER = """\
 if [ $NNI_TRIAL_SEQ_ID = 0 ]; then until [ -e ~/second_trial_is_done ]; do sleep 0.2; done; fi
 {trial}
