@@ -47,14 +47,21 @@ def described_ground(tables: Sequence[Table]) -> Iterator[str]:
         yield ""
         yield from _foretold(early, table)
         yield from _ceiling(table)
-    if longer and len(longer[0].entries) >= _ENOUGH_FOR_A_SURROGATE:
+    several = any(len(entry.accuracies) > 1 for entry in early.entries)  # or noise is not known
+    if longer and len(longer[0].entries) >= _ENOUGH_FOR_A_SURROGATE and several:
         surrogate = FinalSurrogate(early, longer[0])
         yield ""
         for what, known in (("early stop", surrogate.early), ("long training", surrogate)):
             yield (
                 f"Surrogate of the {what}, on functions that its trees have not seen: R^2 "
-                f"{known.r_squared:.2f}, Spearman {known.spearman:.2f}."
+                f"{known.r_squared:.2f}, Spearman {known.spearman:.2f}, error "
+                f"{known.typical_error:.2f} points."
             )
+        yield (
+            f"Of a block's own error in the early stop {100 * surrogate.carried:.0f} % is found "
+            f"again after the long training, which adds {surrogate.own_error:.2f} points; by "
+            f"shape alone the Spearman is {surrogate.spearman_by_shape:.2f}."
+        )
 
 
 def _kinds(early: Table) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 The early stop's surrogate knows the shape of blocks from a thousand trainings, and a straight line
 leads from what it expects to the long training's accuracy. A forest on the shapes corrects that for
-blocks which learn fast or slowly, as far as a hundred long trainings tell.
+blocks which learn fast or slowly, as far as a hundred long trainings tell. How far a block's early
+stop really lies above what its shape lets expect carries over in part, as measured.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sklearn.metrics import r2_score
 from nni_blockqnn.blocks.block import Block
 from nsc_bench.describe import seed_noise
 from nsc_bench.surrogate import Surrogate, normal
-from nsc_bench.table import Table
+from nsc_bench.table import Entry, Table
 
 _TREES = 200
 _SMALLEST_LEAF = 5
@@ -33,6 +34,8 @@ class FinalSurrogate:
 
     Attributes:
         early: the early stop's surrogate.
+        carried: how much of a block's own error there is found again after the long training.
+        own_error: standard deviation of what the long training adds to that, in points.
     """
 
     def __init__(self, early: Table, long: Table) -> None:
@@ -46,10 +49,10 @@ class FinalSurrogate:
         self.early = Surrogate(early)
         self._finals = np.array([entry.accuracy for entry in long.entries])
         blocks = [entry.block for entry in long.entries]
-        # as for any other block: not by what its own early stop made of it
         expected = self.early.unseen(blocks)
-        self._slope, self._offset = np.polyfit(expected, self._finals, 1)
-        residuals = self._finals - self._line(expected)
+        errors, left = self.early.measured_errors(_early_entries(early, long.entries))
+        self._slope, self.carried, self._offset = _plane(expected, errors, self._finals)
+        residuals = self._finals - self._line(expected) - self.carried * errors
         self._forest = ExtraTreesRegressor(
             _TREES,
             min_samples_leaf=_SMALLEST_LEAF,
@@ -58,16 +61,21 @@ class FinalSurrogate:
             oob_score=True,
             random_state=0,
         ).fit(self.early.vectors(blocks), residuals)
-        self._expected = expected
+        self._by_shape = self._line(expected) + self._forest.oob_prediction_
+        self._unseen = self._by_shape + self.carried * errors
         self._predicted: dict[str, float] = {}
         self._noise = seed_noise(long.entries)
         seeds = np.array([len(entry.accuracies) for entry in long.entries])
-        errors = np.mean((self._finals - self._unseen) ** 2 - self._noise**2 / seeds)
-        self._function_error = float(np.sqrt(max(errors, 0.0)))
+        unexplained = np.mean(
+            (self._finals - self._unseen) ** 2 - self._noise**2 / seeds - self.carried**2 * left
+        )
+        self.own_error = float(np.sqrt(max(unexplained, 0.0)))
 
     def predict(self, blocks: Sequence[Block]) -> np.ndarray:
         """(len(blocks),) expected accuracies in percent, without noise."""
-        corrections = self._forest.predict(self.early.vectors(blocks))
+        vectors = self.early.vectors(blocks).astype(np.float32)
+        trees = self._forest.estimators_  # summed as in Surrogate.predict
+        corrections = sum(tree.tree_.predict(vectors)[:, 0] for tree in trees) / len(trees)
         return self._line(self.early.predict(blocks)) + corrections
 
     def accuracy(self, block: Block, seed: int) -> float:
@@ -80,11 +88,14 @@ class FinalSurrogate:
         function = block.function_key
         if function not in self._predicted:
             self._predicted[function] = float(self.predict([block])[0])
-        return self._predicted[function] + self._function_error * normal(f"{function} long")
+        errors = self.carried * self.early.error(block)
+        errors += self.own_error * normal(f"{function} long")
+        return self._predicted[function] + errors
 
     @cached_property
     def r_squared(self) -> float:
-        """Of long trainings' means, each predicted by the trees that have not seen it."""
+        """Of long trainings' means, each predicted from the block's shape and its early stop by the
+        trees that have not seen its long training."""
         return float(r2_score(self._finals, self._unseen))
 
     @cached_property
@@ -92,9 +103,40 @@ class FinalSurrogate:
         """Rank correlation of the same."""
         return float(spearmanr(self._finals, self._unseen)[0])
 
-    @property
-    def _unseen(self) -> np.ndarray:
-        return self._line(self._expected) + self._forest.oob_prediction_
+    @cached_property
+    def spearman_by_shape(self) -> float:
+        """The same without the block's own early stop."""
+        return float(spearmanr(self._finals, self._by_shape)[0])
+
+    @cached_property
+    def typical_error(self) -> float:
+        """Root mean square of the error of what ``r_squared`` is about, in points, noise of the
+        trainings included."""
+        return float(np.sqrt(np.mean((self._finals - self._unseen) ** 2)))
 
     def _line(self, expected: np.ndarray) -> np.ndarray:
         return self._offset + self._slope * expected
+
+
+def _early_entries(early: Table, long: Sequence[Entry]) -> list[Entry]:
+    """Those of the blocks that were trained long.
+
+    Raises:
+        ValueError: if one has no early stop.
+    """
+    found = [early.find(entry.block) for entry in long]
+    if None in found:
+        missing = long[found.index(None)].block
+        raise ValueError(f"each long training needs an early stop, {missing} has none")
+    return [entry for entry in found if entry is not None]
+
+
+def _plane(expected: np.ndarray, errors: np.ndarray, finals: np.ndarray) -> tuple[float, ...]:
+    """Slopes in both and the offset, by least squares; a block's own error is never held against
+    it."""
+    columns = np.column_stack([expected, errors, np.ones_like(expected)])
+    slope, carried, offset = np.linalg.lstsq(columns, finals, rcond=None)[0]
+    if carried < 0:
+        slope, offset = np.polyfit(expected, finals, 1)
+        carried = 0.0
+    return float(slope), float(carried), float(offset)

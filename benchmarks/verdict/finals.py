@@ -9,7 +9,7 @@ from other seeds. Validation images decide.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -65,6 +65,13 @@ def _guide(search: BlockSearch, final: Trainings) -> Guide:
     return guide
 
 
+class LongTrainings(Protocol):
+    """What finals need of :class:`verdict.trainings.Trainings`."""
+
+    def line(self, block: Block, seed: int) -> dict[str, Any]:
+        """What a training gave: ``accuracy``, ``valid`` and ``seconds``."""
+
+
 class Finals:
     """Long trainings of a search's networks, and what they let expect of the others.
 
@@ -74,7 +81,7 @@ class Finals:
         spread: standard deviation of the early results.
     """
 
-    def __init__(self, early: Guide, final: Trainings) -> None:
+    def __init__(self, early: Guide, final: LongTrainings) -> None:
         self.accuracies: dict[Network, list[float]] = {}
         self.seconds = 0.0
         self.spread = 1.0
@@ -109,14 +116,14 @@ class Finals:
             if rest:
                 self.train(self.expected.rank(rest)[0])
 
-    def choice(self) -> Choice:
-        """The best of those that are trained again."""
-        again = self._best()[:AGAIN]
+    def choice(self, again_count: int = AGAIN) -> Choice:
+        """The best of those that are trained again, or of all if none is."""
+        again = self._best()[:again_count]
         for seed in range(1, _SEEDS):
             for network in again:
                 self.train(network, seed)
         best = self._best()
-        chosen = next(network for network in best if network in again)
+        chosen = next(network for network in best if network in again or not again)
         means = tuple((network[0], float(np.mean(self.accuracies[network]))) for network in best)
         return Choice(chosen[0], means, self.seconds)
 
