@@ -14,8 +14,8 @@ from nni_blockqnn.predictor.predictor import CostOf, Network
 
 _POINTS_A_FOLD = 1.2
 """By how many points the final accuracy lies higher at equal early accuracies where a network is
-e times as wide: 1.2 +- 0.4 in a linear fit to the 71 blocks of CIFAR-10 that were trained long. (Of
-weights, which differ by 9 % at one cost, the same fit says nothing: 0.0 +- 2.0.)"""
+e times as wide, with a standard error of 0.4: a linear fit to the 71 blocks of CIFAR-10 that were
+trained long. Of weights, which differ by 9 % at one cost, it says nothing (0.0, error 2.0)."""
 
 
 class Thompson(Guide):
