@@ -169,18 +169,14 @@ class Scale:
             return answer.read()
 
     def _stop_and_resume(self) -> dict[str, Any]:
-        began, done = time.monotonic(), self.finished()
+        began = time.monotonic()
         self.nni.stop(self.running.id)
-        stopped = time.monotonic()
+        stopped, done = time.monotonic(), self.finished()
         self.running = self.nni.resume(self.running, with_blockqnn=True)
-        resumed = time.monotonic()
-        while self.finished() <= done + self.concurrency:
-            time.sleep(0.2)
         return {
             "done": done,
             "stop_seconds": round(stopped - began, 1),
-            "resume_seconds": round(resumed - stopped, 1),
-            "next_trials_seconds": round(time.monotonic() - resumed, 1),
+            "resume_seconds": round(time.monotonic() - stopped, 1),
         }
 
     def _with_page_open(self) -> dict[str, Any]:
@@ -270,7 +266,7 @@ def tables(lines: Iterable[dict[str, Any]]) -> str:
     for line in lines:
         if line["kind"] in ("course", "page"):
             asked = " | ".join(
-                f"{line[request][0]:.2f}" for request in REQUESTS if request[-2] != "s"
+                f"{line[request][0]:.2f}" for request in REQUESTS if request != "metric-data-latest"
             )
             page = ", page open" if line["kind"] == "page" else ""
             rows.append(

@@ -32,6 +32,8 @@ from soak import notes  # noqa: E402
 from soak_outcome import examine  # noqa: E402
 
 HOSTS, TRIALS = 3, 18
+DISK_MEGABYTES = 120
+"""Of the host whose disk fills up; with less than 100 left, `blockqnn create` refuses."""
 COUNTED = ("finished", "lost", "twice", "mistaken", "unlisted")
 
 
@@ -148,7 +150,7 @@ def run(fault: str) -> dict[str, Any]:
 def start(hosts: Cluster, nni: Nni, folder: Path, stack: ExitStack, *, with_disk: bool) -> Search:
     host = hosts.hosts[0]
     if with_disk:
-        stack.enter_context(small_disk(host.server.home, 6))
+        stack.enter_context(small_disk(host.server.home, DISK_MEGABYTES))
     truth = folder / "truth.jsonl"
     truth.touch()
     (folder / "code").mkdir()

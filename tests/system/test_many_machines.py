@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import sys
 import venv
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from cluster import Cluster, Host
 from nni_shell import Nni, kill, write_config
 from remote_soak import remote_config, wait_for
 from small_disk import fill, small_disk
 from soak import notes
 from soak_outcome import examine
+from test_killed_training import RESIDUAL, TRAINING, final_config, pause, trials_under_way
 
 from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME, RESULT_NAME
 from nni_blockqnn.hosts.checkpoints import spread_checkpoints
 from nni_blockqnn.hosts.machine import machines_of_record
+from nni_blockqnn.training.checkpoint import SECONDS_BETWEEN
 
 TRIALS = 9
 
@@ -116,6 +120,60 @@ def test_a_checkpoint_is_brought_to_the_other_hosts(hosts: Cluster, tmp_path: Pa
     again = spread_checkpoints(machines, tmp_path / "abcd1234", CHECKPOINT_NAME, ["abcde"])
     assert (again.fetched, again.sent, again.failed) == (0, 1, {})
     assert there[2].read_bytes() == there[0].read_bytes()
+
+
+def test_a_final_training_goes_on_on_another_host(hosts: Cluster, nni: Nni, tmp_path: Path) -> None:
+    """NNI sends the copy to the next host in turn, which has never seen the trial."""
+    (tmp_path / "code").mkdir()
+    machines = [host.entry() for host in hosts.hosts[:2]]
+    config = final_config(RESIDUAL, TRAINING) | {
+        "nniManagerIp": hosts.manager,
+        "trainingService": {"platform": "remote", "reuseMode": False, "machineList": machines},
+    }
+    running = nni.create(write_config(tmp_path / "code", config), with_blockqnn=True)
+    (first,) = trials_under_way(running, 1)
+    running.wait_until(lambda: folder_of(hosts, first), "the trial's folder")
+    folder = folder_of(hosts, first)[0]
+    running.wait_until(lambda: "epoch 1:" in printed_in(folder), "the first epoch")
+    pause(processes_of_trial(first), SECONDS_BETWEEN)  # or it would be over by then
+    running.wait_until((folder / CHECKPOINT_NAME).exists, "a checkpoint")
+    assert kill(processes_of_trial(first))
+    running.wait_for_end()
+
+    sent = nni.run("blockqnn", "retry", running.id)
+    assert sent.returncode == 0, sent.stderr
+    assert "fetched 1 checkpoint of " in sent.stdout
+    assert "and made 1 copy on hosts" in sent.stdout
+    assert f"trial {first} (USER_CANCELED) is sent again and goes on from its" in sent.stdout
+    running.wait_for_end()
+    (copy,) = [job["trialJobId"] for job in running.trials("SUCCEEDED")]
+    (another,) = folder_of(hosts, copy)
+    assert another.parents[5] != folder.parents[5]  # the host's home
+    assert f"goes on from the checkpoint of trial {first}" in printed_in(another)
+    assert "epoch 1:" not in printed_in(another)
+    nni.stop(running.id)
+
+
+def folder_of(hosts: Cluster, trial: str) -> list[Path]:
+    """Where a trial has run: its folder on a host; a copied checkpoint alone is no run."""
+    environments = "nni-experiments/*/environments"
+    found = [host.server.home.glob(f"{environments}/*/trials/{trial}") for host in hosts.hosts]
+    return [path for paths in found for path in paths if (path / "trial.stdout").exists()]
+
+
+def printed_in(folder: Path) -> str:
+    """What a remote trial printed; NNI leads that of local ones elsewhere."""
+    return (folder / "trial.stdout").read_text(encoding="utf-8")
+
+
+def processes_of_trial(trial: str) -> list[psutil.Process]:
+    """On any host."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("NNI_TRIAL_JOB_ID") == trial:
+                found.append(process)
+    return found
 
 
 def check(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, dict[str, Any]]:
