@@ -10,7 +10,7 @@ for is asked for during two minutes, as if the page were open with its automatic
 
 Each finished search has a line in the output, and so has each tenth of it. What is there is not run
 again, and a search that was interrupted goes on from its experiment in FOLDER. At the end it prints
-tables of them all (docs/many_machines.md). NNI's database takes some 18 commits a trial; on a disk
+tables of them all (docs/many_machines.md). NNI's database takes 16 commits a trial; on a disk
 that takes 20 ms for one, that alone is 2 to 3 trials a second, so FOLDER may be one in memory.
 """
 
