@@ -4,7 +4,9 @@
     python -m nni_blockqnn.trial --task angles:Angles --dataset angles:turned_digits \
         --network '{"preset": "digits", "classes": 2}' --block residual --mu 0 --rho 0
 
-A search says the same in its trialCommand, and `blockqnn train` trains what it finds.
+A search says the same in its trialCommand, `blockqnn train` trains what it finds. The whole way:
+
+    blockqnn search angles:turned_digits --task angles:Angles --hours 1 -o found
 """
 
 from __future__ import annotations

@@ -18,8 +18,10 @@ from nni_blockqnn.data import ImageData
 from nni_blockqnn.model_space import build_network
 from nni_blockqnn.network.cost import Cost, estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
+from nni_blockqnn.tasks import CLASSIFICATION, Task
 from nni_blockqnn.training import Checkpoint, EpochResult, Recipe, TrainingError, train
 from nni_blockqnn.training.memory import fitting_micro_batch
+from nni_blockqnn.trials.training import task_facts
 
 EARLY_NAME, FINAL_NAME = "early-stop.jsonl", "final.jsonl"
 _CHECKPOINT_NAME = "blockqnn-training.pt"
@@ -74,6 +76,7 @@ def run_pilot(
     data: ImageData,
     device: torch.device,
     *,
+    task: Task = CLASSIFICATION,
     precision: str = "fp32",
     on_epoch: Callable[[PilotTraining, EpochResult], None],
     on_end: Callable[[PilotTraining, dict[str, Any]], None],
@@ -85,6 +88,7 @@ def run_pilot(
 
     Args:
         folder: must exist.
+        task: what the networks are for; default classification.
         on_epoch: called after each epoch.
         on_end: called with each finished training and its line, those of earlier runs first.
 
@@ -95,7 +99,7 @@ def run_pilot(
     for training in sorted(trainings, key=lambda one: one.block.key not in lines[one.log]):
         line = lines[training.log].get(training.block.key)
         if line is None:
-            line = _trained(folder, training, data, device, precision, on_epoch)
+            line = _trained(folder, training, data, device, task, precision, on_epoch)
             _append(folder / training.log, line)
             (folder / _CHECKPOINT_NAME).unlink(missing_ok=True)
         on_end(training, line)
@@ -106,6 +110,7 @@ def _trained(
     training: PilotTraining,
     data: ImageData,
     device: torch.device,
+    task: Task,
     precision: str,
     on_epoch: Callable[[PilotTraining, EpochResult], None],
 ) -> dict[str, Any]:
@@ -121,6 +126,7 @@ def _trained(
             lambda: build_network(block, spec),
             data,
             training.recipe,
+            task=task,
             device=device,
             seed=training.seed,
             on_epoch=lambda epoch: on_epoch(training, epoch),
@@ -131,6 +137,7 @@ def _trained(
     except TrainingError as error:
         return line | {"failure": str(error)}
     return line | {
+        **task_facts(task),
         "accuracy": result.accuracy,
         "best_accuracy": result.best_accuracy,
         "flops": cost.flops,

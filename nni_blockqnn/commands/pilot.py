@@ -30,9 +30,11 @@ from nni_blockqnn.commands.calibrate import (
 )
 from nni_blockqnn.data import DataError
 from nni_blockqnn.data.load import VALIDATIONS
+from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.limits import Limits
 from nni_blockqnn.space.search_space import SearchSpace
+from nni_blockqnn.tasks import Task
 from nni_blockqnn.training import (
     PRECISIONS,
     RECIPES,
@@ -43,6 +45,7 @@ from nni_blockqnn.training import (
 from nni_blockqnn.training.arguments import DEFAULT_DATA_DIR, MOST_PROCESSES
 from nni_blockqnn.trials.arguments import (
     add_dataset,
+    add_task,
     add_workers,
     default_network,
     name_or_reference,
@@ -51,7 +54,7 @@ from nni_blockqnn.trials.number_types import integer_from
 
 _MAX_LAYERS = 23
 _SHARED = (
-    *("dataset", "data_dir", "validation", "limit", "workers"),
+    *("task", "dataset", "data_dir", "validation", "limit", "workers"),
     *("batch_size", "seed", "device", "precision", "threads"),
 )
 """The options that both trainings have in common."""
@@ -94,6 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data, as of a trial")
+    add_task(group)
     add_dataset(group)
     group.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
     group.add_argument("--validation", choices=VALIDATIONS, default="holdout")
@@ -127,8 +131,7 @@ def _add_trainings(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--final-recipe",
         type=name_or_reference(tuple(RECIPES)),
-        default="final",
-        help=f"{', '.join(RECIPES)}, or module:function of your own (default: %(default)s)",
+        help=f"{', '.join(RECIPES)}, or module:function of your own (default: the task's)",
     )
     group.add_argument("--batch-size", type=int, help="of both (default: each recipe's)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
@@ -155,7 +158,11 @@ def _plan(namespace: argparse.Namespace) -> PilotPlan:
         recipe="early-stop",
         epochs=namespace.early_epochs,
     )
-    final = replace(early, recipe=namespace.final_recipe, epochs=namespace.final_epochs)
+    task = early.chosen_task()
+    _check_measure(task)
+    task.check_network(spec)
+    final_recipe = namespace.final_recipe or task.final_recipe
+    final = replace(early, recipe=final_recipe, epochs=namespace.final_epochs)
     return PilotPlan(
         namespace.blocks,
         spec,
@@ -166,6 +173,20 @@ def _plan(namespace: argparse.Namespace) -> PilotPlan:
         final.chosen_recipe(),
         final.recipe,
     )
+
+
+def _check_measure(task: Task) -> None:
+    """Check that the task's score is in percent, as mu and rho take it to be.
+
+    Raises:
+        ValueError: naming the task, its measure and what to do.
+    """
+    if (task.main.unit, task.main.direction) != ("%", "maximize"):
+        raise ValueError(
+            "a pilot weighs FLOPs and density against points of a measure in percent of which more "
+            f"is better; the task {task.name} is judged by {task.main.axis}: search it without "
+            "weights, --mu 0 --rho 0"
+        )
 
 
 def _run(folder: PilotFolder, plan: PilotPlan) -> None:
@@ -186,12 +207,14 @@ def _run(folder: PilotFolder, plan: PilotPlan) -> None:
         console.print(_announcement(folder, plan, f"{len(data.train)} images, {device}"))
         for note in data.notes:
             console.print(f"note: {note}", markup=False)
-        with _Display(console, trainings) as display:
+        task = arguments.chosen_task()
+        with _Display(console, trainings, task.main) as display:
             run_pilot(
                 folder.path,
                 trainings,
                 data,
                 device,
+                task=task,
                 precision=arguments.precision,
                 on_epoch=display.epoch,
                 on_end=display.end,
@@ -210,9 +233,10 @@ def _announcement(folder: PilotFolder, plan: PilotPlan, where: str) -> str:
 class _Display(ProgressBar):
     """A bar of the work done, with the time left; a line a training where there is no terminal."""
 
-    def __init__(self, console: Console, trainings: list[PilotTraining]) -> None:
+    def __init__(self, console: Console, trainings: list[PilotTraining], measure: Measure) -> None:
         # parts of a thousand: FLOPs may exceed what a float holds
         super().__init__(console, "pilot", 1000, TaskProgressColumn())
+        self._measure = measure
         self._count = len(trainings)
         self._work = sum(training.work for training in trainings)
         self._ended = self._done = 0
@@ -225,7 +249,7 @@ class _Display(ProgressBar):
         self.show(
             1000 * done // self._work,
             f"training {self._ended + 1}/{self._count}, epoch {epoch.epoch} of "
-            f"{training.recipe.epochs}, accuracy {epoch.accuracy:.2f} %{self._left(done)}",
+            f"{training.recipe.epochs}, {self._value(epoch.accuracy)}{self._left(done)}",
         )
 
     def end(self, training: PilotTraining, line: dict[str, Any]) -> None:
@@ -238,9 +262,12 @@ class _Display(ProgressBar):
             self.console.print(failed, markup=False)
         elif self._began is not None and not self.console.is_terminal:
             self.console.print(
-                f"training {self._ended}/{self._count}, {kind}: {line['accuracy']:.2f} %"
+                f"training {self._ended}/{self._count}, {kind}: {self._value(line['accuracy'])}"
                 f"{self._left(self._done)}"
             )
+
+    def _value(self, score: float) -> str:
+        return f"{self._measure.title} {self._measure.text(score)}"
 
     def _left(self, done: int) -> str:
         began, before = self._began or (0.0, 0)

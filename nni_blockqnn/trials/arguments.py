@@ -246,14 +246,18 @@ def add_dataset(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("data")
-    group.add_argument(
+def add_task(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
         "--task",
         type=name_or_reference(tuple(TASKS)),
         default=CLASSIFICATION.name,
         help=f"{', '.join(TASKS)}, or module:function of a task of your own (default: %(default)s)",
     )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    add_task(group)
     add_dataset(group)
     group.add_argument(
         "--data-dir",

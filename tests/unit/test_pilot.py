@@ -395,3 +395,10 @@ def test_numbers_are_refused_before_anything_is_trained(
         main([*COMMAND, "--output", str(tmp_path / "pilot"), option, value])
     assert message in capsys.readouterr().err
     assert not (tmp_path / "pilot").exists()
+
+
+def test_an_error_cannot_be_weighed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = ["--task", "regression", "--dataset", "own:numbers", "--output", str(tmp_path / "pilot")]
+    assert main([*COMMAND[:1], *task, "--network", "digits"]) == 1
+    assert "the task regression is judged by RMSE: search it without" in capsys.readouterr().err
+    assert not (tmp_path / "pilot").exists()
