@@ -11,18 +11,16 @@ from typing import Any
 import yaml
 
 from nni_blockqnn.automl._folder import SearchFolder
+from nni_blockqnn.automl._parts import HELD_OUT, Data, Part
 from nni_blockqnn.automl._recipes import final_options
 from nni_blockqnn.automl._schedule import (
     ENDS_SECONDS,
     EXPERIMENT_SECONDS,
     FEWEST_FINAL_EPOCHS,
     FINAL_SEEDS,
-    HELD_OUT,
     REFERENCES,
     SETUP_SECONDS,
-    Data,
     LongTime,
-    Part,
     choose_finals,
     ways_to_choose,
 )

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from nni_blockqnn.automl._machine import Machine
+from nni_blockqnn.automl._parts import Part
 from nni_blockqnn.automl._recipes import metric_of, trial_batch
-from nni_blockqnn.automl._schedule import FINAL_SEEDS, Part
+from nni_blockqnn.automl._schedule import FINAL_SEEDS
 from nni_blockqnn.automl._words import in_words
 from nni_blockqnn.automl.plan import Plan
 from nni_blockqnn.blocks.named import NAMED_BLOCKS

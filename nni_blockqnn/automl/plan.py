@@ -12,7 +12,8 @@ from nni_blockqnn.automl._machine import (
     seconds_an_image,
 )
 from nni_blockqnn.automl._outlines import look_at
-from nni_blockqnn.automl._schedule import ENOUGH_FINAL_EPOCHS, Data, Schedule, schedule
+from nni_blockqnn.automl._parts import ENOUGH_FINAL_EPOCHS, Data
+from nni_blockqnn.automl._schedule import Schedule, schedule
 from nni_blockqnn.automl._sizing import (
     Size,
     frontier_costs,

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from nni_blockqnn.automl._machine import Machine
+from nni_blockqnn.automl._parts import Data
 from nni_blockqnn.automl._recipes import final_options, metric_of, trial_batch
 from nni_blockqnn.automl._schedule import (
     FEWEST_FINAL_EPOCHS,
     MOST_FINAL_EPOCHS,
-    Data,
     Finals,
     LongTime,
     schedule,

@@ -22,9 +22,10 @@ from nni_blockqnn.automl._finals import write_finals
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._machine import Machine
 from nni_blockqnn.automl._outlines import look_at
+from nni_blockqnn.automl._parts import Data
 from nni_blockqnn.automl._progress import SearchProgress
 from nni_blockqnn.automl._recipes import final_options, metric_of
-from nni_blockqnn.automl._schedule import Data, schedule
+from nni_blockqnn.automl._schedule import schedule
 from nni_blockqnn.automl._sizing import comes_to_cost, smallest_input, tier_size
 from nni_blockqnn.automl._winners import winner_arguments
 from nni_blockqnn.automl.answer import Answer, answer_lines, row_of
