@@ -134,6 +134,15 @@ def target(
     return np.concatenate([seen, more]).astype(np.float32)
 
 
+def in_image(points: Any, corner: Any, scale: Any) -> Any:
+    """x and y of what is cut out as those of the image: the way back of :func:`target`.
+
+    Args:
+        points: (..., 2), NumPy's or PyTorch's; and so the others, of shapes that go with it.
+    """
+    return (points + 0.5) / scale + corner - 0.5
+
+
 def _read_all(data_dir: Path) -> dict[str, _Part]:
     """The annotations for "train", "test" and perhaps "val", of the same key points."""
     parts = {part: _read(path, data_dir, part) for part, path in _files(data_dir).items()}

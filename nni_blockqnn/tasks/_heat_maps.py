@@ -48,22 +48,25 @@ def found_points(maps: Tensor, stride: float) -> Tensor:
     height, width = maps.shape[2:]
     peak, place = maps.flatten(2).max(dim=2)
     row, column = place // width, place % width
-    across = _slope(maps, row, column, width, dim=3)
-    down = _slope(maps, row, column, height, dim=2)
+    across = _slope(maps, place, column, width, step=1)
+    down = _slope(maps, place, row, height, step=width)
     x = (column + _QUARTER * across + 0.5) * stride - 0.5
     y = (row + _QUARTER * down + 0.5) * stride - 0.5
     return torch.stack([x, y, peak], dim=2)
 
 
-def _slope(maps: Tensor, row: Tensor, column: Tensor, size: int, dim: int) -> Tensor:
-    """(B, K): the sign of the next cell less the one before; 0 at a border."""
-    at = column if dim == 3 else row
-    width = maps.shape[3]
-    step = 1 if dim == 3 else width
-    place = row * width + column
-    flat = maps.flatten(2)
+def _slope(maps: Tensor, place: Tensor, at: Tensor, size: int, step: int) -> Tensor:
+    """(B, K): the sign of the next cell less the one before; 0 at a border.
+
+    Args:
+        place: (B, K), of the cells among those of a map.
+        at: (B, K), their row or column, of `size`.
+        step: from a cell to the next in that direction.
+    """
     inner = (at > 0) & (at < size - 1)
-    safe = torch.where(inner, place, torch.full_like(place, 0))
-    after = flat.gather(2, torch.where(inner, safe + step, safe)[..., None])[..., 0]
-    before = flat.gather(2, torch.where(inner, safe - step, safe)[..., None])[..., 0]
-    return torch.sign(after - before) * inner
+    flat = maps.flatten(2)
+    after, before = (
+        flat.gather(2, torch.where(inner, place + move, place)[..., None])[..., 0]
+        for move in (step, -step)
+    )
+    return torch.sign(after - before)

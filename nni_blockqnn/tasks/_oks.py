@@ -53,6 +53,8 @@ def average_precisions(
         images: (N,) numbers of the images that the people are in. Within an image, any answer may
             be matched to any person.
     """
+    if not len(points):
+        return np.zeros(len(THRESHOLDS))
     hits, ranked = [], []
     order = np.argsort(images, kind="stable")
     for _, group in groupby(order, key=lambda row: images[row]):

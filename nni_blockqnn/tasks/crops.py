@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812, PyTorch's own name for it
 from torch import Tensor
 
+PADDING = 4
+"""Pixels on each side, of the paper's recipe."""
+
 
 def drawn_crops(
     count: int, padding: int, generator: torch.Generator, device: torch.device

@@ -10,8 +10,9 @@ from nni_blockqnn.tasks.segmentation import SEGMENTATION
 from nni_blockqnn.tasks.task import Task
 from nni_blockqnn.tasks.vectors import MULTI_LABEL, REGRESSION
 
-_OWN: tuple[Task, ...] = (CLASSIFICATION, SEGMENTATION, KEY_POINTS, REGRESSION, MULTI_LABEL)
-TASKS = {task.name: task for task in _OWN}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (CLASSIFICATION, SEGMENTATION, KEY_POINTS, REGRESSION, MULTI_LABEL)
+}
 """The tasks that this package brings, by name."""
 
 

@@ -18,6 +18,7 @@ from nni_blockqnn.data.key_points import (
     COCO,
     EXTRA_ROWS,
     default_sigmas,
+    in_image,
     load_coco,
     target,
     usual_person_shape,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _STEM_POOLS = 2
+_STRIDE = 2**_STEM_POOLS
 """Heat maps are a quarter of the input."""
 _LARGEST_TURN, _LARGEST_ZOOM = math.radians(30), 0.25
 _OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
@@ -116,21 +118,8 @@ class KeyPoints(Task):
 
     def measure(self, judged: Tensor, targets: Tensor) -> Measured:
         hits, counts = _near(judged, targets)
-        found = judged.double().numpy().reshape(len(judged), -1, 3)
-        points, more = np.split(targets.double().numpy(), [-EXTRA_ROWS], axis=1)
-        area, _, image = more[:, 0].T
-        corner, scale = more[:, 1, None, :2], more[:, 1, None, 2:]
-        rated = (points[:, :, 2] > 0).any(axis=1)
-        answers, people = (
-            ((some[:, :, :2] + 0.5) / scale + corner - 0.5)[rated] for some in (found, points)
-        )
-        precisions = average_precisions(
-            answers,
-            found[rated, :, 2].mean(axis=1),
-            np.concatenate([people, points[rated, :, 2:]], axis=2),
-            area[rated],
-            image[rated],
-            self._sigmas or default_sigmas(points.shape[1]),
+        precisions = self._precisions(
+            judged.double().numpy().reshape(len(judged), -1, 3), targets.double().numpy()
         )
         return Measured(
             {
@@ -142,6 +131,31 @@ class KeyPoints(Task):
                 100 * hit / count if count else None
                 for hit, count in zip(hits, counts, strict=True)
             ),
+        )
+
+    def _precisions(self, found: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Of OKS, at its thresholds; of people with a labelled point.
+
+        Args:
+            found: (N, K, 3), with the heights of the peaks.
+            targets: (N, K + 2, 3).
+        """
+        rated = (targets[:, :-EXTRA_ROWS, 2] > 0).any(axis=1)
+        found, points, more = (
+            found[rated],
+            targets[rated, :-EXTRA_ROWS],
+            targets[rated, -EXTRA_ROWS:],
+        )
+        area, _, image = more[:, 0].T
+        corner, scale = more[:, 1, None, :2], more[:, 1, None, 2:]
+        answers, people = (in_image(some[:, :, :2], corner, scale) for some in (found, points))
+        return average_precisions(
+            answers,
+            found[:, :, 2].mean(axis=1),
+            np.concatenate([people, points[:, :, 2:]], axis=2),
+            area,
+            image,
+            self._sigmas or default_sigmas(points.shape[1]),
         )
 
     def score_of(self, judged: Tensor, targets: Tensor) -> float:
@@ -177,24 +191,17 @@ class KeyPoints(Task):
         draw_points(image, self._found(outputs, place), self._skeleton)
 
     def _found(self, outputs: Tensor, place: Place) -> list[list[float]]:
-        ((*points,),) = found_points(outputs, _STRIDE).tolist()
-        return [
-            [
-                (x + 0.5) / place.scale + place.left - 0.5,
-                (y + 0.5) / place.scale + place.top - 0.5,
-                score,
-            ]
-            for x, y, score in points
-        ]
+        """x, y and the height of the peak of each point."""
+        points = found_points(outputs, _STRIDE)[0]
+        points[:, :2] = in_image(points[:, :2], torch.tensor([place.left, place.top]), place.scale)
+        found: list[list[float]] = points.tolist()
+        return found
 
     def _mirror(self, points: Tensor, width: int) -> Tensor:
         if len(self._order) == points.shape[1]:
             points = points[:, list(self._order)]
         x, rest = points[..., :1], points[..., 1:]
         return torch.cat([width - 1 - x, rest], dim=2)
-
-
-_STRIDE = 2**_STEM_POOLS
 
 
 def _near(judged: Tensor, targets: Tensor) -> tuple[list[int], list[int]]:

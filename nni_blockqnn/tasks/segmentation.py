@@ -22,14 +22,11 @@ from nni_blockqnn.data.masks import (
 from nni_blockqnn.data.targets import LabelledImages, Reader, output_names
 from nni_blockqnn.network.measure import Measure
 from nni_blockqnn.tasks._drawing import draw_mask
-from nni_blockqnn.tasks.crops import crop_and_flip, drawn_crops
+from nni_blockqnn.tasks.crops import PADDING, crop_and_flip, drawn_crops
 from nni_blockqnn.tasks.task import Measured, Place, Share, Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_PADDING = 4
-"""Pixels, as of :func:`nni_blockqnn.training._augment.random_crop_and_flip`."""
 
 
 class Segmentation(Task):
@@ -121,8 +118,8 @@ class Segmentation(Task):
         self, images: Tensor, targets: Tensor, generator: torch.Generator, share: Share
     ) -> tuple[Tensor, Tensor]:
         """Random crops and flips of images and masks alike; what was outside has no class."""
-        offsets, flips = drawn_crops(len(images), _PADDING, generator, images.device)
-        where = share(offsets[0]), share(offsets[1]), share(flips), _PADDING
+        offsets, flips = drawn_crops(len(images), PADDING, generator, images.device)
+        where = share(offsets[0]), share(offsets[1]), share(flips), PADDING
         # bytes wrap around: no class is 0 meanwhile, which padding brings in
         masks = crop_and_flip(share(targets)[:, None] + 1, *where)[:, 0] - 1
         return crop_and_flip(share(images), *where), masks

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nni_blockqnn.tasks.crops import crop_and_flip, drawn_crops
+from nni_blockqnn.tasks.crops import PADDING, crop_and_flip, drawn_crops
 from nni_blockqnn.training.distributed import ALONE, World
 
 __all__ = ["crop_and_flip", "random_crop_and_flip"]
 
 
 def random_crop_and_flip(
-    images: Tensor, generator: torch.Generator, padding: int = 4, world: World = ALONE
+    images: Tensor, generator: torch.Generator, padding: int = PADDING, world: World = ALONE
 ) -> Tensor:
     """Each image padded with zeros, cut back to its size at a random place, and flipped or not.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from drawn_shapes import NETWORK, write_shapes
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.calibration.pilot_blocks import spread_blocks
@@ -28,6 +29,7 @@ from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
 from nni_blockqnn.space.limits import Limits
 from nni_blockqnn.space.search_space import SearchSpace
+from nni_blockqnn.tasks import SEGMENTATION
 from nni_blockqnn.training import EARLY_STOP, FINAL, EpochResult
 
 SPACE = SearchSpace(repeats=(1,), network="digits")
@@ -395,6 +397,29 @@ def test_numbers_are_refused_before_anything_is_trained(
         main([*COMMAND, "--output", str(tmp_path / "pilot"), option, value])
     assert message in capsys.readouterr().err
     assert not (tmp_path / "pilot").exists()
+
+
+def test_a_training_of_another_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNI_BLOCKQNN_CACHE", str(tmp_path / "cache"))
+    write_shapes(tmp_path / "shapes", 20)
+    spec = NetworkSpec.from_parameter(NETWORK)
+    data = SEGMENTATION.load_data("mask-folder", tmp_path / "shapes", image_shape=spec.input_shape)
+    recipe = replace(EARLY, batch_size=8)
+    trainings = pilot_trainings(BLOCKS[:1], spec, recipe, recipe, 0)
+    values: list[float] = []
+    run_pilot(
+        tmp_path,
+        trainings,
+        data,
+        torch.device("cpu"),
+        task=SEGMENTATION,
+        on_epoch=lambda training, epoch: values.append(epoch.measured["mean_iou"]),
+        on_end=lambda training, line: None,
+    )
+    for name, value in zip(("early-stop.jsonl", "final.jsonl"), values, strict=True):
+        line = json.loads((tmp_path / name).read_text())
+        assert (line["task"], line["measure"]["name"]) == ("segmentation", "mean_iou")
+        assert line["accuracy"] == value
 
 
 def test_an_error_cannot_be_weighed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
