@@ -18,25 +18,30 @@ from PIL import Image
 from test_automl_folder import ANSWER, CONFIG, FOUND, REQUEST, ROW, experiment, metric
 from test_tasks import Brightness
 
+from nni_blockqnn.automl._chosen import Winner, read_winners, write_winners
 from nni_blockqnn.automl._finals import write_finals
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.automl._machine import Machine
 from nni_blockqnn.automl._outlines import look_at
-from nni_blockqnn.automl._parts import Data
+from nni_blockqnn.automl._outputs import export_winner, write_outputs
 from nni_blockqnn.automl._progress import SearchProgress
 from nni_blockqnn.automl._recipes import final_options, metric_of
-from nni_blockqnn.automl._schedule import schedule
+from nni_blockqnn.automl._schedule import Data, schedule
 from nni_blockqnn.automl._sizing import comes_to_cost, smallest_input, tier_size
-from nni_blockqnn.automl._winners import winner_arguments
+from nni_blockqnn.automl._winners import train_winner, winner_arguments
 from nni_blockqnn.automl.answer import Answer, answer_lines, row_of
 from nni_blockqnn.automl.configuration import configuration, plan_lines
+from nni_blockqnn.automl.found import Found
 from nni_blockqnn.automl.plan import Plan, make_plan
 from nni_blockqnn.automl.request import TIERS, Request, RequestError, difference
 from nni_blockqnn.blocks.block import Block
+from nni_blockqnn.blocks.named import NAMED_BLOCKS
+from nni_blockqnn.cli import main
 from nni_blockqnn.data import DataError, ImageArrays
 from nni_blockqnn.data.outline import Outline
+from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.network.measure import Measure
-from nni_blockqnn.results.experiment import find_experiment, read_results
+from nni_blockqnn.results.experiment import Results, find_experiment, read_results
 from nni_blockqnn.tasks import KEY_POINTS, SEGMENTATION, find_task
 from nni_blockqnn.training.evaluation import score_interval
 
@@ -335,10 +340,7 @@ def test_a_row_has_the_measures_and_the_bootstraps_interval(tmp_path: Path) -> N
     assert row.accuracy == -0.012346
 
 
-def _winner() -> Any:
-    from nni_blockqnn.automl._chosen import Winner
-    from nni_blockqnn.exchange.parameters import read_task
-
+def _winner() -> Winner:
     task = read_task({"block": FOUND, "repeats": 1, "network": "digits", "episode": 0})
     return Winner("winner", "winner", Block.parse(FOUND), task, -0.02, None)
 
@@ -362,3 +364,74 @@ def test_the_score_of_key_points_is_their_first_measure() -> None:
     score = KEY_POINTS.score_of(judged, targets)
     assert 5 < score < 95
     assert score == KEY_POINTS.score(KEY_POINTS.measure(judged, targets))
+
+
+SMALL = '{"input_shape": [1, 4, 4], "classes": 1, "filters": [8], "repeats": 1}'
+
+
+def finals_of_grey(folder: SearchFolder, request: Request) -> tuple[Results, Results]:
+    """A search and its finalists' trainings, as NNI would have left them."""
+    space = CONFIG["searchSpace"] | {"network": {"_type": "choice", "_value": [SMALL]}}
+    command = f"python -m nni_blockqnn.trial --task {OWN} --dataset {__name__}:grey --device cpu"
+    tuner = {"className": "nni_blockqnn.tuner.BlockQNNTuner"}
+    config = CONFIG | {"searchSpace": space, "trialCommand": command, "tuner": tuner}
+    residual = NAMED_BLOCKS["residual"].to_json()
+    errors = [
+        metric(number, block, score) | {"measure": ERROR.to_json(), "task": OWN}
+        for number, (block, score) in enumerate(((FOUND, -3.0), (residual, -5.0)))
+    ]
+    experiment(folder, "abcd1234", config, *errors)
+    searched = read_results(find_experiment("abcd1234"))
+    write_finals(folder, request, NUMBERS, searched)
+    written = yaml.safe_load(folder.finalists.with_suffix(".yml").read_text())
+    space = json.loads(folder.finalists.read_text())
+    experiment(folder, "efgh5678", written | {"searchSpace": space}, *errors)
+    return searched, read_results(find_experiment("efgh5678"))
+
+
+def test_what_a_search_leaves_is_in_the_tasks_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SearchFolder(tmp_path / "found")
+    folder.path.mkdir()
+    (folder.path / "search.json").write_text("{}")
+    request = Request(f"{__name__}:grey", 1.0, task=OWN, final_epochs=2)
+    searched, finals = finals_of_grey(folder, request)
+    write_winners(folder, finals)
+    arguments = winner_arguments(finals.experiment.config)
+    rows = []
+    for winner in read_winners(folder):
+        facts = train_winner(folder, winner, arguments, lambda epoch, epochs: None)
+        assert facts["test_interval"][0] <= facts["test_accuracy"] <= facts["test_interval"][1]
+        rows.append(row_of(winner, facts, 10))
+        export_winner(folder, winner)
+    assert [row.name for row in rows] == ["winner", "residual"]
+    answer = replace(ERRORS, rows=tuple(rows), tested=10)
+    write_outputs(folder, request, answer, searched, finals)
+    error = f"{rows[0].measured['grey_error']:.4g} levels"
+    assert f"| test mean error | {error} |" in (folder.path / "network" / "README.md").read_text()
+    report = (folder.path / "report.html").read_text()
+    assert "Test mean error, winner" in report
+    assert error in report
+    assert f"--task {OWN}" in (folder.path / "reproduce.sh").read_text()
+
+    found = Found(folder.path, answer)
+    assert found.measured == rows[0].measured
+    assert found.accuracy == -found.measured["grey_error"]
+    images = grey(Path()).test_images[:, None]
+    outputs = found.predict(images)
+    assert isinstance(outputs, np.ndarray)
+    assert outputs.shape == (10, 1)
+    Image.fromarray(images[0, 0]).save(tmp_path / "a.png")
+    (said,) = found.predict(tmp_path / "a.png")
+    assert said.says["outputs"] == pytest.approx(outputs[0].tolist(), abs=1e-5)  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=r"must be of shape \(N, 1, 4, 4\), got \(3, 4\)"):
+        found.predict(np.zeros((3, 4)))
+
+    command = ["predict", str(folder.path), str(tmp_path / "a.png")]
+    assert main(command) == 1
+    assert f"name it: --task {OWN}" in capsys.readouterr().err
+    assert main([*command, "--task", OWN]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"] == pytest.approx(
+        outputs[0].tolist(), abs=1e-5
+    )
