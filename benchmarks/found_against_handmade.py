@@ -86,9 +86,11 @@ class Verdict:
         return Trainings(SETUPS[name], self._data_dir, self._folder / f"{name}.jsonl", known)
 
     @cached_property
-    def _validated(self) -> Trainings:
-        """The short ones, validated on more images."""
-        return self._trainings(f"{self._name}_validated")
+    def _well_validated(self) -> tuple[Trainings, Trainings]:
+        """Short and long ones, validated on more images."""
+        names = (f"{self._name}_validated", f"{self._name}_long_validated")
+        early, final = map(self._trainings, names)
+        return early, final
 
     @cached_property
     def larger(self) -> Trainings | None:
@@ -99,9 +101,11 @@ class Verdict:
     def run(self, arm: str, seed: int, trials: int) -> None:
         done = {(line["arm"], line["seed"]): line for line in self.searches()}
         if (arm, seed) not in done:
-            early = self._validated if arm in WELL_VALIDATED else self._early
-            made, tried = search(arm, seed, trials, early, self.final)
-            done[arm, seed] = record(arm, seed, tried, pick(arm, made, self.final))
+            early, final = self._early, self.final
+            if arm in WELL_VALIDATED:
+                early, final = self._well_validated
+            made, tried = search(arm, seed, trials, early, final)
+            done[arm, seed] = record(arm, seed, tried, pick(arm, made, final))
             append(self._searches, done[arm, seed])
             print(time.strftime("%H:%M:%S"), arm, seed, done[arm, seed]["pick"], flush=True)
         blocks = [Block.parse(done[arm, seed]["pick"]), *(HAND_MADE[name] for name in REFERENCES)]

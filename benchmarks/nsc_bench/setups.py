@@ -116,9 +116,8 @@ def unused_images(data_dir: Path | None) -> Split:
 
 @cache
 def _well_validated(data_dir: Path | None) -> ImageData:
-    """The early stop's training images, but 10,000 others to validate on."""
-    valid = unused_images(data_dir).select(torch.arange(10_000))
-    return replace(_early(_cifar10(data_dir)), valid=valid)
+    """As for the long training, but 10,000 other images to validate on."""
+    return replace(_cifar10(data_dir), valid=unused_images(data_dir).select(torch.arange(10_000)))
 
 
 def _early(data: ImageData) -> ImageData:
@@ -178,6 +177,11 @@ SETUPS = {
 SETUPS["cifar10_validated"] = replace(
     SETUPS["cifar10"],
     name="CIFAR-10 (a JPEG copy, 30.5 dB), 16x16, 2,000 training and 10,000 validation images",
+    load=lambda folder: _early(_well_validated(folder)),
+)
+SETUPS["cifar10_long_validated"] = replace(
+    SETUPS["cifar10_long"],
+    name="CIFAR-10 (a JPEG copy, 30.5 dB), 16x16, 5,000 training, 10,000 validation, 10,000 test",
     load=_well_validated,
 )
 

@@ -24,13 +24,15 @@ ARMS: dict[str, dict[str, Any]] = {
     "predictor, then finals": _PREDICTOR,
     "random, validated on 10,000": {"agent": "random"},
     "predictor, validated on 10,000": _PREDICTOR,
+    "random, validated on 10,000, then finals": {"agent": "random"},
+    "predictor, validated on 10,000, then finals": _PREDICTOR,
     "predictor, finals on the way": _PREDICTOR | {"predictor": "verdict.corrected:CorrectedGuide"},
 }
 """Arguments of :class:`BlockSearch`. The predictor's candidates must not depend on how busy the
 machine is."""
-WELL_VALIDATED = {"random, validated on 10,000", "predictor, validated on 10,000"}
-"""Their short trainings are validated on more images (CIFAR-10 alone)."""
-WITH_FINALS = {"predictor, then finals", "random, then finals"}
+WELL_VALIDATED = {arm for arm in ARMS if "validated on 10,000" in arm}
+"""Their trainings are validated on more images (CIFAR-10 alone)."""
+WITH_FINALS = {arm for arm in ARMS if arm.endswith("then finals")}
 """Their pick is chosen by :mod:`verdict.finals`."""
 
 _TRAINING_SEED = 0
