@@ -25,6 +25,7 @@ CONFIG_NAME = "search.yml"
 _SLACK = 1.1
 """By which a search may take longer than expected before NNI starts no more trials."""
 _WIDTH = 96
+_FEWEST_BEFORE_PREDICTION = 10
 
 
 def configuration(plan: Plan) -> str:
@@ -170,13 +171,20 @@ tuner:
     preset: tuned
     budget: {found.trials}   # as maxTrialNumber
     seed: {plan.request.seed}
-    predictor: wl   # chooses which blocks are worth a training
+    predictor: wl   # chooses which blocks are worth a training, after as many drawn by chance
+    candidates: {{first_results: {_drawn_by_chance(found.trials)}}}
     match: {{flops: {plan.size.flops}}}   # every network costs the same, by its filters
     start_blocks: [residual, inception]   # hand-made blocks first, in the same race
     optimize_mode: maximize
 trainingService:
 {_service(machine)}
 """
+
+
+def _drawn_by_chance(trials: int) -> int:
+    """Half of the trials, so that the long trainings have blocks of many kinds to choose from; the
+    predictor asks for ten."""
+    return max(_FEWEST_BEFORE_PREDICTION, trials // 2)
 
 
 def _most_seconds(plan: Plan) -> int:

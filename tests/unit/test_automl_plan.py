@@ -408,6 +408,13 @@ def test_the_configuration_says_what_was_chosen_and_why() -> None:
     assert len(plan_lines(plan)) == 9
 
 
+@pytest.mark.parametrize(("trials", "by_chance"), [(8, 10), (33, 16), (400, 200)])
+def test_half_of_the_blocks_are_drawn_by_chance(trials: int, by_chance: int) -> None:
+    written = yaml.safe_load(configuration(plan_of(DIGITS, trials=trials, hours=30.0)))
+    arguments = written["tuner"]["classArgs"]
+    assert (arguments["predictor"], arguments["candidates"]) == ("wl", {"first_results": by_chance})
+
+
 def test_a_search_of_given_trials_may_take_all_the_hours() -> None:
     def most_seconds(**asked: Any) -> float:
         text = configuration(plan_of(DIGITS, **asked))
