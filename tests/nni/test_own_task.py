@@ -50,7 +50,7 @@ def test_a_search_names_the_tasks_error_and_its_direction(nni: Nni, tmp_path: Pa
         assert row["low"] < row["accuracy"] < row["high"] < 0
         assert row["balanced_accuracy"] is None
     with (tmp_path / "found" / "trials.csv").open(newline="") as file:
-        assert all(-90 < float(trial["reward"]) < 0 for trial in csv.DictReader(file))
+        assert all(-180 < float(trial["reward"]) < 0 for trial in csv.DictReader(file))
     assert f"--task {TASK}" in (tmp_path / "found" / "finalists.yml").read_text()
     assert f"--task {TASK}" in (tmp_path / "found" / "reproduce.sh").read_text()
     assert "Test angle error, winner" in (tmp_path / "found" / "report.html").read_text()
