@@ -160,7 +160,7 @@ def test_names_of_files_may_be_of_any_bytes(tmp_path: Path) -> None:
 
 
 def test_the_images_watched_are_of_all_classes(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_WATCHED_IMAGES", 9)
+    monkeypatch.setattr(training, "WATCHED_IMAGES", 9)
     for split in (loaded(tree).train, load_dataset("digits", None).train):
         watched = training.watched_images(split)
         assert len(watched) == 9

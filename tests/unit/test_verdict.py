@@ -28,7 +28,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, int]]:
 
     def training(job: Job, setup: Setup, data: object) -> dict[str, Any]:
         block = job.block.to_json()
-        done[f"{setup.scored} {block}", job.seed] += 1
+        done[f"{setup.name} {block}", job.seed] += 1
         value = layers_reward(job.block)
         line = {"kind": job.kind, "block": block, "seed": job.seed, "width": 1, "seconds": 36.0}
         if setup.scored == "test":
