@@ -74,8 +74,12 @@ def manager_started(experiment: Experiment) -> float:
 
     0 if its tuner does not run on this machine.
     """
-    tuners = [process for process in psutil.process_iter() if _is_tuner(process, experiment)]
-    return min((process.create_time() for process in tuners), default=0.0)
+    started = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            if _is_tuner(process, experiment):
+                started.append(process.create_time())
+    return min(started, default=0.0)
 
 
 def _end_manager(experiment: Experiment) -> None:

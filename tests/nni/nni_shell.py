@@ -262,11 +262,24 @@ def kill(processes: list[psutil.Process]) -> bool:
 def of_home(home: Path) -> Iterator[psutil.Process]:
     """All processes whose HOME this is."""
     for process in psutil.process_iter():
-        try:
-            if process.environ().get("HOME") == str(home):
-                yield process
-        except psutil.Error:
-            continue
+        if variable(process, "HOME") == str(home):
+            yield process
+
+
+def runs(process: psutil.Process, argument: str) -> bool:
+    """Whether its command has this argument."""
+    try:
+        return argument in process.cmdline()
+    except psutil.Error:  # gone, or another user's
+        return False
+
+
+def variable(process: psutil.Process, name: str) -> str | None:
+    """One of the environment that the process was started with."""
+    try:
+        return process.environ().get(name)
+    except psutil.Error:  # gone, or another user's
+        return None
 
 
 def search_config(max_layers: int, trials: int, **changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from nni_shell import Search, of_home
+from nni_shell import Search, of_home, runs
 
 MODULE = "nni_blockqnn.trials.resident"
 OF_THE_RUN = ("startup_seconds", "training_seconds", "seconds", "episode")
@@ -38,7 +38,7 @@ def test_a_forked_trial_has_the_numbers_of_a_process_of_its_own(
 
 def test_the_worker_ends_with_its_search(search: Search) -> None:
     def workers() -> list[Any]:
-        return [each for each in of_home(search.nni.home) if MODULE in each.cmdline()]
+        return [each for each in of_home(search.nni.home) if runs(each, MODULE)]
 
     search.running.wait_until(lambda: not workers(), "the worker's end")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from nni_shell import Nni, Running, kill, write_config
+from nni_shell import Nni, Running, kill, variable, write_config
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
@@ -115,7 +115,7 @@ def processes_of(nni: Nni, running: Running, trial_id: str) -> list[psutil.Proce
     return [
         process
         for process in nni.processes(running.id)
-        if process.environ().get("NNI_TRIAL_JOB_ID") == trial_id
+        if variable(process, "NNI_TRIAL_JOB_ID") == trial_id
     ]
 
 

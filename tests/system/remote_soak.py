@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 from cluster import Cluster, Host
-from nni_shell import WAITING_SECONDS
+from nni_shell import WAITING_SECONDS, variable
 from soak import notes, soak_config
 
 
@@ -49,6 +49,6 @@ def wait_for(
 
 def is_on(pid: int, host: Host) -> bool:
     try:
-        return psutil.Process(pid).environ().get("HOME") == str(host.server.home)
-    except psutil.Error:
+        return variable(psutil.Process(pid), "HOME") == str(host.server.home)
+    except psutil.NoSuchProcess:
         return False

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import venv
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from cluster import Cluster, Host
-from nni_shell import Nni, kill, write_config
+from nni_shell import Nni, kill, variable, write_config
 from remote_soak import remote_config, wait_for
 from small_disk import fill, small_disk
 from soak import notes
@@ -168,12 +167,7 @@ def printed_in(folder: Path) -> str:
 
 def processes_of_trial(trial: str) -> list[psutil.Process]:
     """On any host."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get("NNI_TRIAL_JOB_ID") == trial:
-                found.append(process)
-    return found
+    return [one for one in psutil.process_iter() if variable(one, "NNI_TRIAL_JOB_ID") == trial]
 
 
 def check(nni: Nni, config: Path, hosts: Cluster) -> dict[Host, dict[str, Any]]:
