@@ -17,9 +17,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from json_lines import append, read_lines
 from nsc_bench.setups import SETUPS, Setup
 
 from nni_blockqnn import BlockQNNTuner, build_network
@@ -33,7 +35,9 @@ ENCODINGS = ("pcc", "separate")
 MAX_FLOPS = 1_500_000
 
 
-def search(encoding: str, seed: int, trials: int, setup: Setup, data: ImageData) -> Iterator[str]:
+def search(
+    encoding: str, seed: int, trials: int, setup: Setup, data: ImageData
+) -> Iterator[dict[str, Any]]:
     """A line for each trial of one search."""
     tuner = BlockQNNTuner(seed=seed, budget=trials, limits={"max_flops": MAX_FLOPS})
     tuner.update_search_space(
@@ -48,7 +52,7 @@ def search(encoding: str, seed: int, trials: int, setup: Setup, data: ImageData)
         identity = {name: parameters[name] for name in ("episode", "block")}
         tuner.receive_trial_result(trial, parameters, identity | {"default": accuracy})
         record = {"encoding": encoding, "seed": seed, "trial": trial, "accuracy": accuracy}
-        yield json.dumps(record | {"block": parameters["block"]}) + "\n"
+        yield record | {"block": parameters["block"]}
 
 
 def _accuracy(parameters: dict, setup: Setup, data: ImageData) -> float:
@@ -68,10 +72,8 @@ def _accuracy(parameters: dict, setup: Setup, data: ImageData) -> float:
 def read() -> dict[tuple[str, int], list[float]]:
     """The accuracies of each search, in order."""
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
-    if TRAINED.exists():
-        for line in TRAINED.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            found[record["encoding"], record["seed"]].append(record["accuracy"])
+    for record in read_lines(TRAINED):
+        found[record["encoding"], record["seed"]].append(record["accuracy"])
     return found
 
 
@@ -104,14 +106,12 @@ def main() -> None:
     os.environ.pop("NNI_CHECKPOINT_DIRECTORY", None)
     setup = SETUPS["digits"]
     data = setup.load(None)
-    TRAINED.parent.mkdir(exist_ok=True)
     complete = {which for which, curve in read().items() if len(curve) == arguments.trials}
     for seed in range(arguments.seeds):
         for encoding in ENCODINGS:
             if (encoding, seed) not in complete:
                 lines = list(search(encoding, seed, arguments.trials, setup, data))
-                with TRAINED.open("a", encoding="utf-8") as file:
-                    file.writelines(lines)
+                append(TRAINED, *lines)
                 print(f"{encoding}, seed {seed}: done", flush=True)
 
 

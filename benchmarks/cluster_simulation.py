@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import heapq
 import itertools
-import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from arena.full_space import load_full
 from arena.objectives import Objective
+from json_lines import append, read_lines
 from nsc_bench.table import load_table
 
 from nni_blockqnn import Block, BlockQNNTuner
@@ -262,9 +262,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     output: Path = arguments.output
-    lines = (
-        [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
-    )
+    lines = read_lines(output)
     objective = load_full(ARENA).objective
     wanted = {"trials": arguments.trials, "preset": arguments.preset}
     ways = itertools.product(range(arguments.seeds), arguments.slots, (False, True))
@@ -275,8 +273,7 @@ def main() -> None:
                 objective, slots, arguments.trials, seed, barrier=barrier, preset=arguments.preset
             )
             lines.append(line_of(outcome, key))
-            with output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(lines[-1]) + "\n")
+            append(output, lines[-1])
     print("\n".join(table([line for line in lines if wanted.items() <= line.items()])))
 
 

@@ -12,7 +12,8 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from nsc_bench.make_table import read_lines, working_file
+from json_lines import read_lines
+from nsc_bench.make_table import working_file
 from nsc_bench.table import load_table
 
 from nni_blockqnn.blocks.block import Block

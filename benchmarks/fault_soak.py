@@ -9,7 +9,6 @@ there already are not run again. At the end it prints a table of them all (docs/
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -19,6 +18,8 @@ from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+
+from json_lines import append, read_lines
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "nni"))
@@ -82,13 +83,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/fault_soak.jsonl")
     arguments = parser.parse_args()
     output: Path = arguments.output
-    done = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
+    done = read_lines(output)
     known = {(line["seed"], line["number"]) for line in done}
     for number, fault in experiments(arguments.kills):
         if (arguments.seed, number) not in known:
             done.append(run(number, fault, arguments.seed))
-            with output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[-1]) + "\n")
+            append(output, done[-1])
     print(table(line for line in done if line["seed"] == arguments.seed))
     print(f"{platform.machine()}, {os.cpu_count()} CPUs")
 

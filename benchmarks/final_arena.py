@@ -20,7 +20,7 @@ from arena.final_choices import choices_of, read_choices
 from arena.final_report import draw, markdown
 from arena.final_searches import ARENA, REFERENCE, SEARCHES, Task, play, read, record
 from arena.full_space import load_full
-from nsc_bench.make_table import append, mend
+from json_lines import append
 
 PLAYED = Path(__file__).with_name("partial") / "final_arena.jsonl"
 CHOSEN = Path(__file__).with_name("results") / "final_arena.jsonl"
@@ -33,8 +33,8 @@ def play_all(tasks: Iterable[Task]) -> None:
     # the surrogates are many small objects, which the collector would look through all the time
     gc.collect()
     gc.freeze()
-    played = read(_mended(PLAYED))
-    chosen = {choice.key for choice in read_choices(_mended(CHOSEN))}
+    played = read(PLAYED)
+    chosen = {choice.key for choice in read_choices(CHOSEN)}
     for task in tasks:
         if task not in played:
             line = record(task, play(task))
@@ -42,14 +42,6 @@ def play_all(tasks: Iterable[Task]) -> None:
             played[task] = line["blocks"]
         for choice in choices_of(task, played[task], chosen):
             append(CHOSEN, choice._asdict())
-
-
-def _mended(file: Path) -> Path:
-    """Without a line that was cut short."""
-    file.parent.mkdir(exist_ok=True)
-    file.touch()
-    mend(file)
-    return file
 
 
 def main(arguments: list[str] | None = None) -> None:

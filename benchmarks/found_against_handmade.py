@@ -14,15 +14,14 @@ tables of ``docs/search_quality.md``. DIR is as :mod:`nsc_bench.make_ground` wan
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from json_lines import append, read_lines
 from nsc_bench.ground import HAND_MADE
-from nsc_bench.make_table import append, mend
 from nsc_bench.setups import GROUNDS, SETUPS
 from verdict.report import LARGER_SEEDS, larger_markdown, markdown
 from verdict.searches import ARMS, WELL_VALIDATED, pick, record, search
@@ -78,8 +77,6 @@ class Verdict:
         self._data_dir, self._folder = data_dir, folder
         self._early, self.final = self._trainings(early), self._trainings(final)
         self._searches = folder / "searches.jsonl"
-        self._searches.touch()
-        mend(self._searches)
 
     def _trainings(self, name: str) -> Trainings:
         known = RESULTS / "nsc_ground" / f"{name}.jsonl"
@@ -128,9 +125,7 @@ class Verdict:
 
     def searches(self) -> list[dict]:
         """Those that are finished."""
-        return [
-            json.loads(line) for line in self._searches.read_text(encoding="utf-8").splitlines()
-        ]
+        return read_lines(self._searches)
 
 
 if __name__ == "__main__":

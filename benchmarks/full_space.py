@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from json_lines import append, read_lines
 from nni_blockqnn.q_learning._schedule import EpsilonSchedule
 from nsc_bench.surrogate import Surrogate
 from nsc_bench.table import load_table
@@ -161,10 +162,7 @@ def _cell(values: list[float]) -> str:
 
 
 def read() -> dict[Search, dict[str, Any]]:
-    if not RESULTS.exists():
-        return {}
-    lines = map(json.loads, RESULTS.read_text(encoding="utf-8").splitlines())
-    return {Search(**line["search"]): line for line in lines}
+    return {Search(**line["search"]): line for line in read_lines(RESULTS)}
 
 
 def main() -> None:
@@ -186,8 +184,7 @@ def main() -> None:
             if search in read():
                 continue
             played = summary(play(search, surrogate, table.spec))
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"search": search._asdict()} | played) + "\n")
+            append(RESULTS, {"search": search._asdict()} | played)
             print(f"{agent}, seed {seed}: best {played['top1'][-1]:.2f} %", flush=True)
 
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from json_lines import append, read_lines
 from scipy.stats import t as student_t
 
 from nni_blockqnn import Block, BlockSearch, NetworkSpec, SearchSpace
 from nni_blockqnn.blocks.named import NAMED_BLOCKS
-from nni_blockqnn.common.files import write_whole
 from nni_blockqnn.exchange.parameters import TrialTask
 from nni_blockqnn.network.equal_cost import CostTarget, equal_cost
 from nni_blockqnn.training import TrainingArguments
@@ -75,13 +75,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _known_pick(folder: Path) -> Block | None:
     """What was trained long already, so that a later version's search need not find it anew."""
-    found = [one for one in _lines(folder / "finals.jsonl") if one["name"] == "found"]
+    found = [one for one in read_lines(folder / "finals.jsonl") if one["name"] == "found"]
     return Block.parse(found[0]["block"]) if found else None
 
 
 def search(path: Path, data_dir: Path) -> Block:
     """The search's pick; trials that were recorded are told again and not trained."""
-    known = _lines(path)
+    known = read_lines(path)
     found = BlockSearch(
         SPACE,
         seed=0,
@@ -97,7 +97,7 @@ def search(path: Path, data_dir: Path) -> Block:
             spec = NetworkSpec.from_parameter(NETWORK).with_width(asked.width or 0)
             trained = _trained(TrialTask(asked.block, spec, asked.episode), arguments)
             record = {"block": asked.block.to_json(), "width": asked.width, **_measured(trained)}
-            _append(path, record)
+            append(path, record)
             known.append(record)
             print(f"trial {at + 1}: PCKh {record['pckh']:.2f} %", flush=True)
         assert known[at]["block"] == asked.block.to_json(), "recorded by another version"
@@ -107,7 +107,7 @@ def search(path: Path, data_dir: Path) -> Block:
 
 def final(path: Path, name: str, block: Block, seed: int, data_dir: Path) -> None:
     """Train long and test, unless that is recorded."""
-    if any((one["name"], one["seed"]) == (name, seed) for one in _lines(path)):
+    if any((one["name"], one["seed"]) == (name, seed) for one in read_lines(path)):
         return
     spec = equal_cost(block, NetworkSpec.from_parameter(NETWORK), TARGET)
     assert spec is not None, f"{name} cannot cost {TARGET.value}"
@@ -115,17 +115,17 @@ def final(path: Path, name: str, block: Block, seed: int, data_dir: Path) -> Non
     trained = _trained(TrialTask(block, spec, None), arguments)
     cost = {"width": spec.filters[0], "flops": TARGET.of_network(block, spec)}
     record = {"name": name, "seed": seed, "block": block.to_json(), **cost, **_measured(trained)}
-    _append(path, record)
+    append(path, record)
     print(f"{name}, seed {seed}: PCKh {record['pckh']:.2f} %", flush=True)
 
 
 def report(folder: Path) -> Iterator[str]:
     finals: dict[str, list[dict[str, Any]]] = {}
-    for line in _lines(folder / "finals.jsonl"):
+    for line in read_lines(folder / "finals.jsonl"):
         finals.setdefault(line["name"], []).append(line)
     randoms = [name for name in finals if name.startswith("random")]
     best = max(randoms, key=lambda name: _mean(finals[name], "pckh"), default=None)
-    yield f"After {len(_lines(folder / 'search.jsonl'))} trials:\n"
+    yield f"After {len(read_lines(folder / 'search.jsonl'))} trials:\n"
     yield "| block | MFLOPs | PCKh@0.5 | found has more by | OKS-AP | trainings |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for name, lines in finals.items():
@@ -165,7 +165,7 @@ def _interval(values: list[float]) -> str:
 
 
 def _others() -> dict[str, Block]:
-    picks = [line for line in _lines(TRANSFERRED) if line["arm"] == "predictor, then finals"]
+    picks = [line for line in read_lines(TRANSFERRED) if line["arm"] == "predictor, then finals"]
     blocks = {"hourglass module": HOURGLASS, **NAMED_BLOCKS}
     blocks["found on CIFAR-10"] = Block.parse(picks[0]["pick"])
     rng = np.random.default_rng(1)
@@ -208,18 +208,6 @@ def _figures() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _append(path: Path, record: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [*_lines(path), record]
-    write_whole(path, "".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 if __name__ == "__main__":

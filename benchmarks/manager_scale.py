@@ -17,7 +17,6 @@ that takes 20 ms for one, that alone is 2 to 3 trials a second, so FOLDER may be
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sqlite3
 import statistics
@@ -35,6 +34,7 @@ from typing import Any
 
 import psutil
 import yaml
+from json_lines import append, read_lines
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "nni"))
@@ -303,14 +303,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=results)
     arguments = parser.parse_args()
     output: Path = arguments.output
-    lines = (
-        [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
-    )
+    lines = read_lines(output)
 
     def write(line: dict[str, Any]) -> None:
         lines.append(line)
-        with output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append(output, line)
         print(line, flush=True)
 
     for trials in arguments.trials:

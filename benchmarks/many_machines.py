@@ -11,7 +11,6 @@ not run again. At the end it prints a table of them all (docs/many_machines.md).
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -20,6 +19,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from json_lines import append, read_lines
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("", "nni", "system")]
@@ -179,12 +180,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=results)
     arguments = parser.parse_args()
     output: Path = arguments.output
-    done = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
+    done = read_lines(output)
     for fault in arguments.faults:
         if fault not in [line["fault"] for line in done]:
             done.append(run(fault))
-            with output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[-1]) + "\n")
+            append(output, done[-1])
             print(done[-1], flush=True)
     print(table(done))
 

@@ -12,7 +12,6 @@ the first is all that a search could expect. A line a training goes to
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from json_lines import append, read_lines
 from nsc_bench.setups import SETUPS, Setup
 
 from nni_blockqnn import SearchSpace, build_network, estimate_cost
@@ -104,20 +104,17 @@ def run(setup: Setup, data: ImageData, count: int, device: torch.device) -> None
             record = {"setup": setup.name, "device": device.type, **arm._asdict()}
             record["block"] = block.to_json()
             record["accuracy"] = accuracy(block, arm, setup, data, device)
-            with TRAINED.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            append(TRAINED, record)
         print(f"{number} of {count} blocks", flush=True)
 
 
 def read() -> dict[tuple[str, str, Arm], dict[str, float]]:
     """Accuracies by block, of each setup, kind of device and arm."""
     found: dict[tuple[str, str, Arm], dict[str, float]] = defaultdict(dict)
-    if TRAINED.exists():
-        for line in TRAINED.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            arm = Arm(record["precision"], record["seed"])
-            key = (record["setup"], record["device"], arm)
-            found[key][record["block"]] = record["accuracy"]
+    for record in read_lines(TRAINED):
+        arm = Arm(record["precision"], record["seed"])
+        key = (record["setup"], record["device"], arm)
+        found[key][record["block"]] = record["accuracy"]
     return found
 
 

@@ -24,6 +24,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from json_lines import append, read_lines
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "nni"))
 
@@ -156,16 +158,14 @@ def main() -> None:
     default = Path(__file__).with_name("results") / "search_kills.jsonl"
     parser.add_argument("--output", type=Path, default=default)
     options = parser.parse_args()
-    options.output.touch()
-    lines = [json.loads(line) for line in options.output.read_text().splitlines()]
+    lines = read_lines(options.output)
     done = {(line["round"], line["killed in"]) for line in lines}
     for round_number in range(options.rounds):
         for moment in (WHOLE, *MOMENTS):
             if (round_number, moment) not in done:
                 line = {"round": round_number, "killed in": moment} | run(moment)
                 lines.append(line)
-                with options.output.open("a", encoding="utf-8") as output:
-                    print(json.dumps(line), file=output)
+                append(options.output, line)
                 print(json.dumps(line), flush=True)
     print(f"{os.cpu_count()} cores; {' '.join(COMMAND)}\n\n{table(lines)}")
 

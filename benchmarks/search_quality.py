@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from arena.full_space import FULL_ARENAS, FullArena, load_full
@@ -23,8 +24,9 @@ from arena.lineup import ABLATIONS, BUDGET_FREE, players
 from arena.objectives import Objective
 from arena.play import play
 from arena.report import draw_curves, markdown
-from arena.results import Results, Task, line_of, read
+from arena.results import Results, Task, read, record
 from arena.tables import ARENAS, Arena, load
+from json_lines import append
 
 BUDGETS = (50, 100, 200, 500, 1_000)
 IN_FLIGHT = 8
@@ -49,13 +51,13 @@ def tasks(
                     yield Task(arena.name, objective, name, budget, seed)
 
 
-def run(task: Task) -> str:
+def run(task: Task) -> dict[str, Any]:
     objective = _objectives(task.arena)[task.objective]
     rng = np.random.default_rng([task.seed, 7])
     make = (players(_loaded(task.arena).by_size) | ABLATIONS)[task.player]
     player = make(objective, task.seed, task.budget, rng)
     played = play(player, objective, task.budget, IN_FLIGHT, rng)
-    return line_of(task, played.regrets(objective))
+    return record(task, played.regrets(objective))
 
 
 @cache
@@ -68,17 +70,18 @@ def _loaded(arena: str) -> Arena | FullArena:
 
 
 def play_all(todo: list[Task], jobs: int) -> None:
-    PLAYED.parent.mkdir(exist_ok=True)
-    with PLAYED.open("a", encoding="utf-8") as file, ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs) as pool:
         for number, line in enumerate(pool.map(run, todo, chunksize=4), 1):
-            file.write(line)
-            file.flush()
+            append(PLAYED, line)
             if number % 100 == 0:
                 print(f"{number} of {len(todo)} searches", flush=True)
 
 
 def report() -> None:
-    results = Results(read(PLAYED))
+    played = read(PLAYED)
+    if not played:
+        raise SystemExit(f"nothing was played yet, or {PLAYED} is missing")
+    results = Results(played)
     print("\n".join(markdown(results, ALL_ARENAS, BUDGETS)))
     IMAGES.mkdir(exist_ok=True)
     for arena in ALL_ARENAS:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import yaml
+from json_lines import append, read_lines
 
 from nni_blockqnn import SearchSpace
 from nni_blockqnn.bridge import launch
@@ -229,22 +230,15 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
-    known = _lines(options.output)
+    known = read_lines(options.output)
     if not options.report:
         done = {line["variant"] for line in known}
         for name in (name for name in options.variants if name not in done):
             trials = run(VARIANTS[name], options.seconds, options.trials)
             known.append({"variant": name, "seconds": options.seconds, "trials": trials})
-            with options.output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(known[-1]) + "\n")
+            append(options.output, known[-1])
     print(table(known))
     return 0
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ killed and started again. DIR is as :mod:`nsc_bench.make_ground` wants it.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from nsc_bench.make_table import append, mend
+from json_lines import append, read_lines
 from nsc_bench.setups import SETUPS, Setup, unused_images
 from scipy.stats import spearmanr
 from torch import Tensor, nn
@@ -53,8 +52,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "validation_size.jsonl")
     parser.add_argument("--report", action="store_true", help="print what there is")
     options = parser.parse_args()
-    options.output.touch()
-    mend(options.output)
     lines = _read(options.output)
     truth = known_accuracies()
     if not options.report:
@@ -152,8 +149,7 @@ def _correlation(values: np.ndarray, finals: np.ndarray) -> str:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     """The trainings of a working file."""
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if "block" in line]
+    return [line for line in read_lines(path) if "block" in line]
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ trainings, and of the long ones on the validation images.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from json_lines import read_lines
 from nsc_bench.setups import Setup
 from nsc_bench.surrogate import normal
 from verdict.finals import Finals
@@ -226,8 +226,4 @@ def _cost(block: Block, repeats: int) -> Cost:
 
 
 def read_choices(path: Path) -> list[Choice]:
-    """Of a file whose last line may be cut short."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [Choice(**json.loads(line)) for line in lines if line.endswith("\n")]
+    return [Choice(**line) for line in read_lines(path)]

@@ -6,10 +6,11 @@ Trials run one after the other, as in ``found_against_handmade.py``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from json_lines import read_lines
 
 from arena.full_space import FullArena, load_full
 from nni_blockqnn import Block, BlockSearch
@@ -83,12 +84,7 @@ def record(task: Task, trials: Iterator[Trial]) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[Task, list[str]]:
-    """The blocks of each search, of a file whose last line may be cut short."""
-    if not path.exists():
-        return {}
-    found = {}
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            record = json.loads(line)
-            found[Task(*(record[name] for name in Task._fields))] = record["blocks"]
-    return found
+    """The blocks of each search."""
+    return {
+        Task(*(line[name] for name in Task._fields)): line["blocks"] for line in read_lines(path)
+    }

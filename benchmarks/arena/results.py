@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from json_lines import read_lines
 
 from arena.lineup import BUDGET_FREE
 from arena.play import Regret
@@ -29,25 +29,19 @@ Changes = list[list[float]]
 
 
 def read(path: Path) -> dict[Task, Changes]:
-    """Of a file whose last line may be cut short."""
-    if not path.exists():
-        return {}
-    found = {}
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            record = json.loads(line)
-            found[Task(*(record[name] for name in Task._fields))] = record["regrets"]
-    return found
+    return {
+        Task(*(line[name] for name in Task._fields)): line["regrets"] for line in read_lines(path)
+    }
 
 
-def line_of(task: Task, regrets: Iterable[Regret]) -> str:
+def record(task: Task, regrets: Iterable[Regret]) -> dict[str, Any]:
     changes: Changes = []
     before = None
     for trial, regret in enumerate(regrets, 1):
         if regret != before:
             changes.append([trial, *(round(part, 6) for part in regret)])
         before = regret
-    return json.dumps(task._asdict() | {"regrets": changes}) + "\n"
+    return task._asdict() | {"regrets": changes}
 
 
 class Results:

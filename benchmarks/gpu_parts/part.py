@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from json_lines import append, read_lines
 
 from nni_blockqnn.training.memory import free_memory
 
@@ -70,7 +69,7 @@ def run_part(part: Part, setting: Setting, seconds: float) -> bool:
     """
     path = setting.folder / f"{part.name}.jsonl"
     finished = results(path)
-    begun = Counter(line["case"] for line in _lines(path) if line.get("begun"))
+    begun = Counter(line["case"] for line in read_lines(path) if line.get("begun"))
     deadline = time.monotonic() + seconds
     for case in part.cases(setting):
         if case.name in finished:
@@ -78,10 +77,10 @@ def run_part(part: Part, setting: Setting, seconds: float) -> bool:
         if time.monotonic() > deadline:
             return False
         if begun[case.name] >= _MOST_BEGINNINGS:
-            _append(path, {"case": case.name, "failed": "it ended its process, twice"})
+            append(path, {"case": case.name, "failed": "it ended its process, twice"})
             continue
-        _append(path, {"case": case.name, "begun": True})  # it may end this process
-        _append(path, {"case": case.name, **_measured(case)})
+        append(path, {"case": case.name, "begun": True})  # it may end this process
+        append(path, {"case": case.name, **_measured(case)})
         if setting.device.type == "cuda":
             free_memory(setting.device)
         print(f"{part.name}: {case.name}", flush=True)
@@ -92,7 +91,7 @@ def results(path: Path) -> dict[str, Row]:
     """What is measured, by the names of the cases."""
     return {
         line["case"]: {name: value for name, value in line.items() if name != "case"}
-        for line in _lines(path)
+        for line in read_lines(path)
         if not line.get("begun")
     }
 
@@ -103,17 +102,3 @@ def _measured(case: Case) -> Row:
     except Exception as error:  # whatever one case meets, the others are measured
         (first, *_) = str(error).splitlines() or [""]
         return {"failed": f"{type(error).__name__}: {first}"}
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError):  # cut short by a kill
-                yield json.loads(line)
-
-
-def _append(path: Path, line: Row) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * torn + json.dumps(line) + "\n")

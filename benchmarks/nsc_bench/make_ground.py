@@ -9,7 +9,6 @@ the first training that is not there.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,10 +16,11 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
+from json_lines import append, read_lines
 
 from nni_blockqnn.blocks.block import Block
 from nsc_bench.ground import EARLY_CYCLES, LONG_BLOCKS, Cycle, Known, next_cycle
-from nsc_bench.make_table import append, job_name, read_lines, resume, trained
+from nsc_bench.make_table import job_name, resume, trained
 from nsc_bench.plan import Job
 from nsc_bench.setups import GROUNDS, SETUPS
 
@@ -78,12 +78,7 @@ class Ground:
             number += 1
 
     def _planned(self) -> list[Cycle]:
-        if not self._plan.exists():
-            return []
-        text = self._plan.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last line short
-        self._plan.write_text(whole, encoding="utf-8")
-        return [_read(json.loads(line)) for line in whole.splitlines()]
+        return [_read(line) for line in read_lines(self._plan)]
 
     def _known(self, stage: int) -> list[Known]:
         """Blocks that are trained, those that diverged left out, in the order of their training."""

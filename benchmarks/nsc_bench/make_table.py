@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock
+from json_lines import append, read_lines
 
 from nni_blockqnn.data import ImageData, Split
 from nni_blockqnn.model_space import build_network
@@ -106,20 +106,6 @@ def _measured(job: Job, spec: NetworkSpec, setup: Setup, data: ImageData) -> dic
     }
 
 
-def append(output: Path, line: dict[str, Any]) -> None:
-    """Add a line to a working file, on the disk."""
-    with output.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_lines(output: Path) -> Iterator[dict]:
-    """The setup's line, then the trainings; a line that a kill cut short is left out."""
-    with output.open(encoding="utf-8") as file:
-        yield from (json.loads(line) for line in file if line.endswith("\n"))
-
-
 def resume(output: Path, setup: Setup) -> set[tuple[str, int]]:
     """Names of the trainings that are there; brings the file to the end of a line.
 
@@ -128,18 +114,10 @@ def resume(output: Path, setup: Setup) -> set[tuple[str, int]]:
     """
     if not output.exists() or not output.read_bytes().count(b"\n"):
         output.write_text(json.dumps({"setup": setup.described()}) + "\n", encoding="utf-8")
-    mend(output)
     header, *lines = read_lines(output)
     if header["setup"] != setup.described():
         raise ValueError(f"{output} was made with {header['setup']}: move it away to begin anew")
     return _names(lines)
-
-
-def mend(file: Path) -> None:
-    """Cut off a last line that a kill left without its end."""
-    content = file.read_bytes()
-    if not content.endswith(b"\n"):
-        os.truncate(file, content.rfind(b"\n") + 1)
 
 
 def _names(lines: Iterable[dict]) -> set[tuple[str, int]]:

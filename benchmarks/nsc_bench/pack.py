@@ -12,10 +12,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from json_lines import read_lines
+
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.network.cost import estimate_cost
 from nsc_bench.ground import SEARCHED
-from nsc_bench.make_table import read_lines, working_file
+from nsc_bench.make_table import working_file
 from nsc_bench.plan import SEEDS
 from nsc_bench.setups import SETUPS, Setup
 from nsc_bench.table import MOST_SEEDS, Entry, Table, table_path

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from json_lines import append, read_lines
 from nsc_bench.ground import SEARCHED
-from nsc_bench.make_table import append, read_lines, resume, trained
+from nsc_bench.make_table import resume, trained
 from nsc_bench.plan import Job
 from nsc_bench.setups import Setup
 

@@ -12,6 +12,7 @@ from arena.final_choices import BEST_TRIED, Choice, choices_of, read_choices
 from arena.final_report import Arm, Finals, draw, markdown
 from arena.final_searches import ARENA, Task, play
 from arena.full_space import load_full
+from json_lines import read_lines
 from nsc_bench.surrogate import Surrogate
 
 from nni_blockqnn import SearchSpace
@@ -32,12 +33,12 @@ def _short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_search_goes_on_where_it_was_stopped_and_is_the_same_again(tmp_path: Path) -> None:
     arguments = ["--searches", "random", "predictor", "--trials", "12", "--seeds", "2"]
     final_arena.main(arguments)
-    whole = final_arena.PLAYED.read_bytes()
-    assert len(whole.splitlines()) == 4
-    lines = whole.splitlines(keepends=True)
+    whole = read_lines(final_arena.PLAYED)
+    assert len(whole) == 4
+    lines = final_arena.PLAYED.read_bytes().splitlines(keepends=True)
     final_arena.PLAYED.write_bytes(b"".join(lines[:2]) + lines[2][:40])
     final_arena.main(arguments)
-    assert final_arena.PLAYED.read_bytes() == whole
+    assert read_lines(final_arena.PLAYED) == whole
     chosen = read_choices(final_arena.CHOSEN)
     assert len(chosen) == 4 * len(WANTED)
     final_arena.main(arguments)

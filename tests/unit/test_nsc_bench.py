@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from json_lines import read_lines
 from nsc_bench.describe import seed_noise
 from nsc_bench.features import features
-from nsc_bench.make_table import make, read_lines
+from nsc_bench.make_table import make
 from nsc_bench.pack import packed
 from nsc_bench.plan import MAX_ACTIVATIONS, MAX_FLOPS, SEEDS, jobs, large_blocks, small_blocks
 from nsc_bench.setups import SETUPS
@@ -80,7 +81,7 @@ def test_a_killed_making_goes_on_with_what_is_missing(tmp_path: Path, data: Imag
     assert [_outcome(line) for line in read_lines(killed)] == [
         _outcome(line) for line in read_lines(whole)
     ]
-    assert len(killed.read_text().splitlines()) == 5
+    assert len(read_lines(killed)) == 5
 
 
 def test_a_making_that_died_at_once_begins_anew(tmp_path: Path, data: ImageData) -> None:

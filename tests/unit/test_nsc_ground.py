@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from json_lines import read_lines
 from nsc_bench import make_ground, setups
 from nsc_bench.describe_ground import described_ground
 from nsc_bench.final_surrogate import FinalSurrogate
@@ -20,7 +21,6 @@ from nsc_bench.ground import (
     Known,
     next_cycle,
 )
-from nsc_bench.make_table import read_lines
 from nsc_bench.pack import packed
 from nsc_bench.setups import SETUPS, Setup
 from nsc_bench.table import MOST_SEEDS, Entry, Table, load_table
@@ -111,7 +111,7 @@ def _lines(folder: Path) -> list[list[object]]:
     return [
         [line.get(name) for name in names]
         for file in sorted(folder.glob("d*.jsonl"))
-        for line in [*read_lines(file)][1:]
+        for line in read_lines(file)[1:]
     ]
 
 
@@ -124,7 +124,7 @@ def test_a_killed_making_goes_on_where_it_was(ground: dict[str, Setup], tmp_path
             file.write('{"kind": "uni')  # cut short while it was written
     make_ground.Ground("d", None, killed).make(limit=1)
     assert _lines(killed) == _lines(whole)
-    assert (killed / "plan.jsonl").read_bytes() == (whole / "plan.jsonl").read_bytes()
+    assert read_lines(killed / "plan.jsonl") == read_lines(whole / "plan.jsonl")
     assert len(_lines(whole)) == 3
 
     table = packed([whole / "d.jsonl"], ground["d"])

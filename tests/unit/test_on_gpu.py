@@ -122,7 +122,7 @@ def test_a_part_is_interrupted_before_it_is_killed(
 ) -> None:
     """Or the NNI experiment that it has started would go on."""
     monkeypatch.setattr(on_gpu, "STOP_SECONDS", 0.5 if not said else 60)
-    code = "import time\nprint('begun', flush=True)\ntry:\n    time.sleep(60)\n"
+    code = "import time\ntry:\n    print('begun', flush=True)\n    time.sleep(60)\n"
     code += f"except KeyboardInterrupt:\n    {at_interrupt}"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
