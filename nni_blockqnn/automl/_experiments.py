@@ -15,6 +15,7 @@ import yaml
 from nni_blockqnn.automl._folder import SearchFolder
 from nni_blockqnn.bridge import launch, resuming
 from nni_blockqnn.bridge.customized_trials import add_trials
+from nni_blockqnn.bridge.database import read_trials
 from nni_blockqnn.bridge.experiments import (
     Experiment,
     ExperimentNotFoundError,
@@ -41,7 +42,7 @@ _GRACE_SECONDS = 60.0
 _IDLE_POLLS = 5
 """After so many polls without a running trial, NNI asks the tuner for no more."""
 _QUEUED_POLLS = 90
-"""The same where a resume has queued trials; those that an earlier one has queued never run."""
+"""The same where the resume has queued trials, which NNI is about to run."""
 _UNANSWERED_POLLS = 30
 """After so many in turn, a manager that is still there is taken for dead. Each takes some 10 s."""
 _MOST_RESUMES = 5
@@ -196,10 +197,18 @@ def _follow(experiment: Experiment, launched: launch.Launched, watch: Watch) -> 
         watch(results, launched.url)
         given_up = status == TUNER_NO_MORE_TRIAL and not any(map(results.statuses.get, UNDER_WAY))
         idle_polls = idle_polls + 1 if given_up else 0
-        patience = _QUEUED_POLLS if results.statuses.get(ADD_RESUMED) else _IDLE_POLLS
+        patience = _QUEUED_POLLS if given_up and _has_queued(results) else _IDLE_POLLS
         if status not in EXPERIMENT_RUNS or idle_polls >= patience:
             return status
         time.sleep(_POLL_SECONDS)
+
+
+def _has_queued(results: Results) -> bool:
+    """Whether the manager that runs has queued trials; those that an earlier one had never run."""
+    if not results.statuses.get(ADD_RESUMED):
+        return False
+    since = resuming.manager_started(results.experiment)
+    return any(trial.is_queued(since) for trial in read_trials(results.experiment.directory))
 
 
 def check_results(results: Results) -> None:

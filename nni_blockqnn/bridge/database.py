@@ -82,6 +82,13 @@ class Trial:
     started: float | None = None
     ended: float | None = None
 
+    def is_queued(self, since: float) -> bool:
+        """Whether a resume has queued it for a manager that was started then, which will run it.
+
+        An earlier manager has forgotten its queue.
+        """
+        return self.status == ADD_RESUMED and self.taken_up >= since
+
 
 @dataclass(frozen=True)
 class Metric:

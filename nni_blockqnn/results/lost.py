@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nni_blockqnn.bridge.database import Trial, TrialRequest, read_requests, read_trials
-from nni_blockqnn.bridge.statuses import ADD_RESUMED, EARLY_STOPPED, SUCCEEDED, UNDER_WAY
+from nni_blockqnn.bridge.statuses import EARLY_STOPPED, SUCCEEDED, UNDER_WAY
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.results.experiment import Experiment, TrialResult, read_results
 
@@ -36,7 +36,7 @@ def find_lost(experiment: Experiment, since: float | None) -> list[Trial]:
 
 def _is_settled(trial: Trial, since: float | None) -> bool:
     """Whether it runs, will run, or was stopped on purpose."""
-    waits = trial.status == ADD_RESUMED and since is not None and trial.taken_up >= since
+    waits = since is not None and trial.is_queued(since)
     stopped = trial.cancelled or trial.status == EARLY_STOPPED
     return waits or stopped or trial.status in UNDER_WAY
 

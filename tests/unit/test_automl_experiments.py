@@ -201,20 +201,23 @@ def test_one_that_gave_up_says_why(stage: Any) -> None:
         check_results(replace(results, trials=()))
 
 
-def test_trials_that_a_resume_has_queued_are_waited_for(
-    stage: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by_this_manager", [True, False])
+def test_trials_that_the_resume_has_queued_are_waited_for(
+    stage: Any, monkeypatch: pytest.MonkeyPatch, by_this_manager: bool
 ) -> None:
-    """NNI says that the tuner has no more, before it runs those again that a kill has cut off."""
+    """NNI says that the tuner has no more, before it runs those again that a kill has cut off.
+
+    Those that an earlier manager has queued never run.
+    """
     nni = FakeNni(*["TUNER_NO_MORE_TRIAL"] * 8, "RUNNING", "DONE")
     run = stage(nni)
-    read = _experiments.read_results
-
-    def with_queued(experiment: Any) -> Results:
-        return replace(read(experiment), statuses={"ADD_RESUMED": 1})
-
-    monkeypatch.setattr(_experiments, "read_results", with_queued)
+    queued_ms = 50_000
+    events = [(queued_ms, "killed", "ADD_RESUMED")]
+    make_experiment(Path.home() / "nni-experiments", events=events, config=SEARCH)
+    started = queued_ms / 1_000 + (-1 if by_this_manager else 1)
+    monkeypatch.setattr(_experiments.resuming, "manager_started", lambda experiment: started)
     run()
-    assert nni.statuses == []
+    assert len(nni.statuses) == (0 if by_this_manager else 5)
 
 
 @pytest.mark.parametrize(
