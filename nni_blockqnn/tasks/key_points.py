@@ -39,7 +39,8 @@ _STRIDE = 2**_STEM_POOLS
 """Heat maps are a quarter of the input."""
 _LARGEST_TURN, _LARGEST_ZOOM = math.radians(30), 0.25
 _OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
-_WORD = re.compile(r"[a-zA-Z]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""One of "left_eye", "Left eye", "leftEye" or "LEye"."""
 
 
 class KeyPoints(Task):
@@ -222,17 +223,19 @@ def _pckh(hits: Sequence[int], counts: Sequence[int]) -> float:
 def mirrored(names: Sequence[str]) -> list[int]:
     """For each key point the number of the one on the other side, its own if it has none.
 
-    Sides are words in the names: left and right, or l and r ("left_knee", "r_ankle").
+    Sides are words in the names: left and right, or l and r ("left_knee", "r ankle", "RightEye").
     """
-    places = {name: number for number, name in enumerate(names)}
-    return [places.get(_other_side(name), number) for name, number in places.items()]
+    places = {name.lower(): number for number, name in enumerate(names)}
+    return [places.get(_other_side(name), number) for number, name in enumerate(names)]
 
 
 def _other_side(name: str) -> str:
-    def opposite(word: re.Match[str]) -> str:
-        return _OPPOSITE.get(word[0], word[0])
+    """In small letters."""
 
-    return _WORD.sub(opposite, name)
+    def opposite(word: re.Match[str]) -> str:
+        return _OPPOSITE.get(word[0].lower(), word[0])
+
+    return _WORD.sub(opposite, name).lower()
 
 
 def _moved(images: Tensor, targets: Tensor, angle: Tensor, zoom: Tensor) -> tuple[Tensor, Tensor]:

@@ -190,6 +190,11 @@ def test_sides_are_told_by_words() -> None:
     assert mirrored(["nose", "left_eye", "right_eye"]) == [0, 2, 1]
     assert mirrored(["r ankle", "l ankle", "lower_neck"]) == [1, 0, 2]
     assert mirrored(["left_only", "pelvis"]) == [0, 1]
+    assert mirrored(["Left Eye", "Right Eye", "LEFT_EAR", "RIGHT_EAR"]) == [1, 0, 3, 2]
+    assert mirrored(["leftKnee", "rightKnee", "LHip", "RHip", "AnkleL", "AnkleR"]) == [
+        *(1, 0, 3, 2, 5, 4)
+    ]
+    assert mirrored(["elbow", "rib", "Lap", "rap", "bowl", "bowr"]) == [0, 1, 2, 3, 4, 5]
 
 
 def some_people(seed: int) -> dict[str, np.ndarray]:
