@@ -118,7 +118,7 @@ class Connection:
                 assert channel is not None
                 channel.settimeout(seconds)
                 yield opened
-        except (paramiko.SSHException, EOFError, TimeoutError) as error:
+        except (paramiko.SSHException, paramiko.SFTPError, EOFError, TimeoutError) as error:
             raise HostError("command", f"SFTP broke off: {_said(error)}") from None
 
     def python(self, arguments: str) -> str:

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class Facts:
         cuda: how many GPUs PyTorch can use there; None if it was not asked.
         pip_error: why NNI's own ``pip install`` would fail there, None if it would not.
         way_back: why the host cannot reach the manager, None if it can or was not asked.
+        chatter: the first line that its shell prints before the output of any command.
+        sftp_error: why no files can be copied over SFTP, None if they can or nobody tried.
     """
 
     python: str
@@ -81,6 +83,8 @@ class Facts:
     cuda: int | None = None
     pip_error: str | None = None
     way_back: str | None = None
+    chatter: str = ""
+    sftp_error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -138,9 +142,19 @@ def _inspect(machine: Machine, asked: Mapping[str, Any]) -> Host:
     try:
         with connect(machine) as connection:
             address = connection.own_address
-            return Host(machine, _look(connection, asked), own_address=address)
+            facts = replace(_look(connection, asked), sftp_error=_sftp_error(connection))
+            return Host(machine, facts, own_address=address)
     except HostError as error:
         return Host(machine, error=error, own_address=address)
+
+
+def _sftp_error(connection: Connection) -> str | None:
+    try:
+        with connection.sftp() as sftp:
+            sftp.normalize(".")
+    except (HostError, OSError) as error:
+        return str(error)
+    return None
 
 
 def _look(connection: Connection, asked: Mapping[str, Any]) -> Facts:
@@ -148,14 +162,15 @@ def _look(connection: Connection, asked: Mapping[str, Any]) -> Facts:
     source = Path(_probe.__file__).read_bytes()
     ran = connection.run(connection.python(f"- {request}"), [source], seconds=_LOOK_SECONDS)
     try:
-        told = json.loads(ran.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
+        *chatter, answer = ran.stdout.splitlines()
+        told = json.loads(answer)
+    except ValueError:
         version = connection.run(connection.python("--version"))
         if version.code != 0:
             raise HostError("command", "there is no Python 3 on its PATH") from None
         found = version.stdout.strip() or version.stderr.strip()
         raise HostError("command", f"its {found} does not work: {ran.last_line}") from None
-    return _facts(told, _ahead(connection))
+    return replace(_facts(told, _ahead(connection)), chatter=next(iter(chatter), ""))
 
 
 def _ahead(connection: Connection) -> float:
@@ -163,7 +178,7 @@ def _ahead(connection: Connection) -> float:
     before = time.time()
     ran = connection.run(connection.python("-c 'import time; print(time.time())'"))
     after = time.time()
-    theirs = float(ran.stdout)
+    theirs = float(ran.stdout.splitlines()[-1])
     return theirs - after if theirs > after else min(0.0, theirs - before)
 
 

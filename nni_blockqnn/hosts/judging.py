@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nni_blockqnn.common.messages import counted
+from nni_blockqnn.common.messages import counted, shown
 from nni_blockqnn.hosts.inspection import Data, DataPlace, Facts, Host
 
 COLUMNS = ("login", "Python", "packages", "GPUs", "data", "disk", "clock", "way back")
@@ -65,6 +65,7 @@ def faults_of(host: Host, wanted: Wanted, all_hosts: Sequence[Host] = ()) -> lis
     assert host.facts is not None
     facts = host.facts
     return [
+        *_shell_faults(facts),
         *_python_faults(host, facts, wanted),
         *_package_faults(facts, wanted),
         *_gpu_faults(host, facts, wanted, all_hosts),
@@ -108,6 +109,20 @@ def _login_fault(host: Host) -> Fault:
         way = f": ssh-copy-id -i {public} {port}{machine.user}@{machine.host}" if key else ""
         return Fault("login", "failure", "refused", f"refuses the login: {error}{way}")
     return Fault("Python", "failure", "broken", f"{error}: {_python_advice(host)}")
+
+
+def _shell_faults(facts: Facts) -> Iterator[Fault]:
+    """NNI reads what commands print, and copies files by SFTP."""
+    silence = "its ~/.bashrc, or the like, must print nothing where nobody types"
+    if facts.chatter:
+        message = f"its shell prints {shown(facts.chatter)} before all answers to NNI: {silence}"
+        yield Fault("login", "failure", "talks", message)
+    elif facts.sftp_error is not None:
+        message = (
+            f"gives no SFTP, by which NNI copies files ({facts.sftp_error}): its sshd_config needs "
+            "the line Subsystem sftp internal-sftp"
+        )
+        yield Fault("login", "failure", "no SFTP", message)
 
 
 def _python_advice(host: Host) -> str:

@@ -98,7 +98,9 @@ def _install(connection: Connection, wheel: Path, own: Facts, facts: Facts) -> I
     if facts.code == own.code and not different:
         yield f"nni-blockqnn, {_versions(own)} are there already"
         return
-    folder = _sh(connection, "mktemp -d").stdout.strip()
+    made = _sh(connection, "mktemp -d")
+    _must(made, "mktemp -d")
+    folder = shlex.quote(made.stdout.splitlines()[-1])
     target = f"{folder}/{wheel.name}"
     try:
         _must(_sh(connection, f"cat > {target}", [wheel.read_bytes()]), "copying the wheel")

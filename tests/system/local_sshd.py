@@ -41,10 +41,14 @@ class SshServer:
 
 @contextmanager
 def sshd(
-    directory: Path, address: str = "127.0.0.1", within: Sequence[str] = ()
+    directory: Path,
+    address: str = "127.0.0.1",
+    within: Sequence[str] = (),
+    sftp: str = "Subsystem sftp internal-sftp",
 ) -> Iterator[SshServer]:
     """
     Args:
+        sftp: the line of sshd_config that offers it.
         within: what starts the server where the address is, such as `nsenter --net=FILE --`.
     """
     program = require("sshd")
@@ -65,7 +69,7 @@ def sshd(
         "StrictModes no\n"
         "UsePAM no\n"
         "PasswordAuthentication no\n"
-        "Subsystem sftp internal-sftp\n"
+        f"{sftp}\n"
         # NNI's worker says pip install --upgrade nni first; here nothing is to be downloaded.
         f"SetEnv HOME={home} PIP_NO_INDEX=1 OMP_NUM_THREADS=1{path}\n"
     )

@@ -44,6 +44,8 @@ def test_nothing_is_wrong_with_a_host_like_this_one() -> None:
 @pytest.mark.parametrize(
     ("changes", "column", "level", "said"),
     [
+        ({"chatter": "hi", "sftp_error": "x"}, "login", "failure", "its shell prints 'hi' before"),
+        ({"sftp_error": "EOF"}, "login", "failure", "gives no SFTP, by which NNI copies"),
         ({"executable": "/usr/bin/python3"}, "Python", "failure", "so NNI takes /usr/bin/python3"),
         ({"python": "3.9.2"}, "Python", "failure", "must be the directory of a Python 3.10 to"),
         ({"python": "3.12.1"}, "Python", "warning", "has Python 3.12.1, this machine 3.11.7"),
