@@ -210,7 +210,7 @@ def test_a_killed_worker_ends_its_trials_by_name(trials: Trials) -> None:
     output, errors = light.communicate(timeout=PATIENCE_SECONDS)
     assert (light.returncode, output) == (1, "trial failed: its resident worker was killed\n")
     assert output in errors
-    assert is_gone(pid)
+    wait_until(lambda: is_gone(pid))
     assert len(list(trials.sockets.glob("*.sock"))) == 1  # nobody listens there any more
     assert trials.worker() != worker
 
@@ -278,6 +278,5 @@ def test_trials_leave_nothing_in_the_worker(trials: Trials) -> None:
         started = [trials.start("x = bytearray(10_000_000)") for _ in range(4)]
         assert [light.wait(PATIENCE_SECONDS) for light in started] == [0] * 4
     assert trials.worker() == worker
-    wait_until(lambda: worker.num_fds() <= files)
-    assert worker.children() == []
+    wait_until(lambda: worker.num_fds() <= files and worker.children() == [])
     assert worker.memory_info().rss < memory + 2**20
