@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import final, make_experiment
+from made_experiments import final, make_experiment
 
 from nni_blockqnn.automl import _experiments
 from nni_blockqnn.automl._experiments import (

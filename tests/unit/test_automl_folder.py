@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from test_experiments import final, make_experiment
+from made_experiments import final, make_experiment
 
 from nni_blockqnn.automl._chosen import by_cost, read_winners, write_winners
 from nni_blockqnn.automl._finals import trial_epochs, write_finals

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from test_experiments import final, make_experiment
+from made_experiments import final, make_experiment
 
 from nni_blockqnn import cli
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from drawn_blocks import BRANCHES, ONE_LAYER
 from drawn_blocks import RESIDUAL as RESIDUAL_BLOCK
+from made_experiments import ONE_CONV, RESIDUAL, final, make_experiment, write_list
 from made_results import chart_stub, search, trial
-from test_experiments import ONE_CONV, RESIDUAL, final, make_experiment, write_list
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.reports._compare_charts import best_curve, final_chart, fronts_chart

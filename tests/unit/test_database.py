@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import make_experiment
+from made_experiments import make_experiment
 
 from nni_blockqnn.bridge.database import (
     Metric,

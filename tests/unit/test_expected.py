@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_experiments import final, make_experiment
+from made_experiments import final, make_experiment
 
 from nni_blockqnn import Block, SearchSpace
 from nni_blockqnn.cli import main

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import ONE_CONV, final, make_experiment, write_list
+from made_experiments import ONE_CONV, final, make_experiment, write_list
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._config_file import load_config

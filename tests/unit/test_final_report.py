@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment, write_list
+from made_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment, write_list
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS, name_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import nni
 import pytest
-from test_experiments import make_experiment
+from made_experiments import make_experiment
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.exchange.finalists import finalists_space, grid_of

@@ -11,8 +11,8 @@ from typing import Any
 import nni
 import numpy as np
 import pytest
+from made_experiments import final, make_experiment
 from test_expected import _finals
-from test_experiments import final, make_experiment
 
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.cli import main

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from made_experiments import ONE_CONV, RESIDUAL, final, make_experiment, write_list
 from made_results import report
 from made_results import search as results_to_report
 from made_results import trial as trial_to_report
-from test_experiments import ONE_CONV, RESIDUAL, final, make_experiment, write_list
 
 from nni_blockqnn.blocks.block import Block, parse_block
 from nni_blockqnn.blocks.named import NAMED_BLOCKS

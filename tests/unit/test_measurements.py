@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import (
+from made_experiments import (
     ONE_CONV,
     RESIDUAL,
     THE_SAME_RENUMBERED,

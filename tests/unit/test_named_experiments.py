@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_experiments import final, make_experiment, write_list
+from made_experiments import final, make_experiment, write_list
 
 from nni_blockqnn.bridge.experiments import (
     ExperimentNotFoundError,

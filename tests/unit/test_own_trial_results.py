@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, make_experiment, write_list
+from made_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, make_experiment, write_list
 
 from nni_blockqnn.cli import main
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment
+from made_experiments import ONE_CONV, RESIDUAL, TWO_BRANCHES, final, make_experiment
 
 from nni_blockqnn.bridge.customized_trials import made_before
 from nni_blockqnn.bridge.database import Trial

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn_blocks import ONE_LAYER
+from made_experiments import ONE_CONV, final, make_experiment, write_list
 from made_results import search, trial
-from test_experiments import ONE_CONV, final, make_experiment, write_list
 
 from nni_blockqnn.bridge.experiments import Experiment
 from nni_blockqnn.predictor.predictor import Network, Predictor

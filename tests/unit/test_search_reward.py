@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import ONE_CONV, final, results_of
+from made_experiments import ONE_CONV, final, results_of
 
 from nni_blockqnn.reports.report import write_report
 from nni_blockqnn.results.experiment import Results

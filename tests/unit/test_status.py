@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from test_experiments import ONE_CONV, RESIDUAL, final, make_experiment, write_list
+from made_experiments import ONE_CONV, RESIDUAL, final, make_experiment, write_list
 
 from nni_blockqnn.bridge import managers
 from nni_blockqnn.cli import main

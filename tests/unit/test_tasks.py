@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_experiments import final, make_experiment
+from made_experiments import final, make_experiment
 from torch import Tensor
 
 from nni_blockqnn.cli import main

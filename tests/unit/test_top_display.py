@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_experiments import ONE_CONV, RESIDUAL, final, make_experiment
+from made_experiments import ONE_CONV, RESIDUAL, final, make_experiment
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._console import TableConsole
