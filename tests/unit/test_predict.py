@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from found_searches import ANSWER, ROW
 from PIL import Image
-from test_automl_folder import ANSWER, ROW
 
 import nni_blockqnn
 from nni_blockqnn.automl.found import Found

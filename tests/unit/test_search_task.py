@@ -14,8 +14,8 @@ import pytest
 import torch
 import yaml
 from drawn_shapes import write_shapes
+from found_searches import ANSWER, CONFIG, FOUND, REQUEST, ROW, experiment, metric
 from PIL import Image
-from test_automl_folder import ANSWER, CONFIG, FOUND, REQUEST, ROW, experiment, metric
 from test_tasks import Brightness
 
 from nni_blockqnn.automl._chosen import Winner, read_winners, write_winners
