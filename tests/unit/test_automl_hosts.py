@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from test_automl_plan import DIGITS, plan_of
+from search_plans import DIGITS, plan_of
 
 from nni_blockqnn.automl._hosts import Host, read_hosts
 from nni_blockqnn.automl._machine import Machine, machine_for

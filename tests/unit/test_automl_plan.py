@@ -1,17 +1,15 @@
-"""What a search is planned to do: budgets, sizes, hours, and the configuration of it."""
+"""What a search is planned to do in its hours, and the configuration of it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from search_plans import CIFAR, DIGITS, PHOTOS, plan_of
 
-from nni_blockqnn.automl._machine import Machine
 from nni_blockqnn.automl._parts import Data
 from nni_blockqnn.automl._recipes import final_options, metric_of, trial_batch
 from nni_blockqnn.automl._schedule import (
@@ -21,26 +19,11 @@ from nni_blockqnn.automl._schedule import (
     LongTime,
     schedule,
 )
-from nni_blockqnn.automl._sizing import (
-    Size,
-    comes_to_cost,
-    cost_name,
-    frontier_costs,
-    input_size,
-    size_of_flops,
-    smaller_sizes,
-    tier_size,
-)
 from nni_blockqnn.automl._winners import winner_arguments
 from nni_blockqnn.automl.configuration import configuration, plan_lines
-from nni_blockqnn.automl.plan import Plan
 from nni_blockqnn.automl.request import (
-    TIERS,
-    Budget,
     Request,
     RequestError,
-    difference,
-    parse_budget,
 )
 from nni_blockqnn.commands._config_file import load_config
 from nni_blockqnn.commands._tuner_checks import check_budget, check_tuner
@@ -48,180 +31,8 @@ from nni_blockqnn.data.outline import Outline
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.results.trial_command import trial_arguments, trial_option
 
-DIGITS = Outline(
-    "digits", Path("/data"), tuple("0123456789"), (144,) * 10, 0, 359, (1, 8, 8), (), ""
-)
-CIFAR = replace(DIGITS, dataset="cifar10", counts=(5_000,) * 10, image_shape=(3, 32, 32))
-PHOTOS = replace(
-    DIGITS,
-    dataset="image-folder",
-    data_dir=Path("/my photos/it's #1"),
-    class_names=("cat", "dog", "frog"),
-    counts=(400, 90, 60),
-    image_shape=(3, 480, 640),
-    notes=("6 files in cat are not read: .heic",),
-    is_resized=True,
-)
-CPU = Machine(gpus=0, at_a_time=2, threads=1)
 IMAGES = Data(images=1_438, classes=10)
 MANY = Data(images=50_000, classes=10)
-
-
-def plan_of(outline: Outline, **asked: object) -> Plan:
-    request = Request(**({"data": "x", "hours": 1.0} | asked))
-    size, pace = tier_size(outline, "small"), 1e-3
-    costs = frontier_costs(size.spec, size.flops) if request.frontier else (size.flops,)
-    scales = [cost / size.flops for cost in costs]
-    found = schedule(request, Data.of(outline), pace, 2, scales)
-    return Plan(request, outline, CPU, size, found, pace)
-
-
-@pytest.mark.parametrize(
-    ("text", "budget"),
-    [
-        ("auto", Budget("auto")),
-        ("medium", Budget("tier", "medium")),
-        ("40M", Budget("flops", 40_000_000)),
-        ("1.5G", Budget("flops", 1_500_000_000)),
-        ("350k", Budget("flops", 350_000)),
-        ("40000000", Budget("flops", 40_000_000)),
-        ("2ms", Budget("latency", 2.0)),
-        ("0.5 ms", Budget("latency", 0.5)),
-    ],
-)
-def test_budgets(text: str, budget: Budget) -> None:
-    assert parse_budget(text) == budget
-
-
-@pytest.mark.parametrize("text", ["", "huge", "40 M", "-4M", "0", "0M", "0ms", "2s", "4e7", "nan"])
-def test_a_wrong_budget_says_what_is_allowed(text: str) -> None:
-    with pytest.raises(RequestError, match=r"budget must be auto, small, .* 40M .*2ms, got "):
-        parse_budget(text)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("hours", value) for value in (0, -1, float("nan"), float("inf"), True, "2", 10**6)),
-        *(("trials", value) for value in (0, -3, 2.5, True)),
-        *(("concurrency", value) for value in (0, 10**9)),
-        *(("gpus", value) for value in (-1, 0.5)),
-        *(("seed", value) for value in (-1, 2**32, 1.0)),
-        ("finalists", 0),
-        ("final_epochs", 0),
-        ("budget", "tiny"),
-        ("frontier", 1),
-    ],
-)
-def test_a_wrong_request_names_the_field(field: str, value: object) -> None:
-    with pytest.raises(RequestError, match=f"^{field} must be "):
-        Request(**({"data": "digits", "hours": 1.0} | {field: value}))
-
-
-def test_requests_differ_in_what_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    request = Request("photos", 2.0)
-    assert request.to_json()["data"] == str(tmp_path / "photos")
-    assert json.loads(json.dumps(request.to_json())) == request.to_json()
-    same = Request(str(tmp_path / "photos"), 2)
-    assert difference(request.to_json(), same.to_json()) == ""
-    other = difference(request.to_json(), replace(request, hours=3.0).to_json())
-    assert other == "hours was 2.0, now it is 3.0"
-    earlier = {name: value for name, value in request.to_json().items() if name != "frontier"}
-    assert difference(earlier, request.to_json()) == ""  # of a version that did not know it
-    other = difference(earlier, replace(request, frontier=True).to_json())
-    assert other == "frontier was False, now it is True"
-
-
-def test_the_name_of_a_data_set_is_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "digits").mkdir()
-    assert Request("digits", 1.0).to_json()["data"] == "digits"
-    assert Request("./digits", 1.0).to_json()["data"] == str(tmp_path / "digits")
-
-
-@pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
-def test_hand_made_blocks_come_to_the_cost_of_every_tier(outline: Outline) -> None:
-    sizes = [tier_size(outline, tier) for tier in TIERS]
-    assert all(map(comes_to_cost, sizes))
-    assert [size.flops for size in sizes] == sorted(size.flops for size in sizes)
-    for size in sizes:
-        assert size.spec.classes == outline.classes
-        assert size.of_block("inception").filters[0] < size.of_block("residual").filters[0]
-
-
-@pytest.mark.parametrize("flops", [5_000_000, 40_000_000, 400_000_000])
-@pytest.mark.parametrize("outline", [CIFAR, PHOTOS], ids=lambda one: one.dataset)
-def test_a_cost_in_numbers_is_kept(outline: Outline, flops: int) -> None:
-    size = size_of_flops(outline, flops)
-    assert size.flops == flops
-    assert comes_to_cost(size)
-
-
-def test_a_cost_that_no_network_has_is_refused_with_those_that_are_possible() -> None:
-    with pytest.raises(RequestError, match=r"budget 10,000 .* digits .* nearest .* is 88,000"):
-        size_of_flops(DIGITS, 10_000)
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "side", "expected"),
-    [
-        (480, 640, 32, (28, 36)),  # keeps its proportion and about 32 x 32 pixels
-        (640, 480, 32, (36, 28)),
-        (500, 450, 32, (32, 32)),  # nearly square
-        (20, 20, 32, (20, 20)),  # is not enlarged
-        (19, 21, 32, (16, 20)),
-        (8, 8, 64, (8, 8)),
-        (3, 3, 64, (3, 3)),
-        (10, 1_000, 32, (3, 320)),
-    ],
-)
-def test_the_input_is_about_a_square_of_the_side(
-    height: int, width: int, side: int, expected: tuple[int, int]
-) -> None:
-    assert input_size(height, width, side) == expected
-
-
-@pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
-def test_where_time_is_short_networks_cost_less(outline: Outline) -> None:
-    small = tier_size(outline, "small")
-    sizes = smaller_sizes(outline, small)
-    costs = [small.flops, *(size.flops for size in sizes)]
-    assert len(costs) >= 5
-    assert all(below <= 0.8 * above for above, below in pairwise(costs))
-    assert costs[-1] <= small.flops / 3
-    assert all(map(comes_to_cost, sizes))
-    pools = [size.spec.stem_pools for size in sizes]
-    assert pools == [0 if outline is DIGITS else 1] * len(sizes)
-
-
-@pytest.mark.parametrize("outline", [DIGITS, CIFAR, PHOTOS], ids=lambda one: one.dataset)
-@pytest.mark.parametrize("tier", TIERS)
-def test_a_frontier_has_a_smaller_and_a_larger_cost(outline: Outline, tier: str) -> None:
-    size = tier_size(outline, tier)
-    own, smaller, larger = frontier_costs(size.spec, size.flops)
-    assert own == size.flops
-    assert size.flops / 4.2 <= smaller <= 1.05 * size.flops / 2
-    assert 1.9 * size.flops <= larger <= 4.2 * size.flops
-    assert comes_to_cost(replace(size, flops=smaller))
-    assert comes_to_cost(replace(size, flops=larger))
-
-
-def test_a_frontier_without_networks_is_refused() -> None:
-    size = replace(tier_size(DIGITS, "small"), flops=9_000)
-    with pytest.raises(RequestError, match=r"frontier: .* no smaller networks of 0\.5 to 0\.25"):
-        frontier_costs(size.spec, size.flops)
-
-
-@pytest.mark.parametrize(
-    ("cost", "name"), [(170_000, "170k"), (40_000_000, "40M"), (1_500_000_000, "1.5G"), (88, "88")]
-)
-def test_a_cost_is_named_as_a_budget_is(cost: int, name: str) -> None:
-    assert cost_name(cost) == name
-    assert parse_budget(name) == Budget("flops", cost)
 
 
 def test_a_frontier_takes_from_the_hours_of_the_search() -> None:
@@ -234,11 +45,6 @@ def test_a_frontier_takes_from_the_hours_of_the_search() -> None:
     assert f"frontier: finalists and winners at {costs} multiply-accumulates each" in (
         configuration(frontier).replace("\n#     ", " ")
     )
-
-
-def test_images_of_one_pixel_are_refused() -> None:
-    with pytest.raises(RequestError, match=r"640x1 pixels .* too few for a network"):
-        tier_size(replace(PHOTOS, image_shape=(3, 1, 640)), "small")
 
 
 def test_more_hours_give_longer_and_more_trials() -> None:
@@ -437,8 +243,3 @@ def test_any_folder_can_be_named(name: str, tmp_path: Path) -> None:
     words = trial_arguments(yaml.safe_load(text))
     assert words is not None
     assert trial_option(words, "--data-dir", "") == f"/photos/{name}"
-
-
-def test_a_size_says_its_network() -> None:
-    size = Size("given", '{"preset": "digits", "filters": [12, 24]}', 340_000)
-    assert size.spec.filters == (12, 24)
