@@ -1,4 +1,4 @@
-"""The agent learns from whole searches, whatever the unit of its rewards."""
+"""The agent learns in whole searches, whatever the unit of its rewards."""
 
 from __future__ import annotations
 

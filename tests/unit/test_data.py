@@ -1,4 +1,4 @@
-"""What `load_dataset` makes of digits and Fashion-MNIST, and how it splits them; test_data_cache.py has the cache."""
+"""What `load_dataset` makes of digits and of Fashion-MNIST's files, and how images are split."""
 
 from __future__ import annotations
 
