@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
 
@@ -10,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from hand_made_blocks import EVERY_LAYER, EVERY_SEPARATE_LAYER, RESIDUAL, UNEQUAL_ADD
 from kind_blocks import EVERY_KIND, block_with
 from plain_block import unshare
+from reference_network import Reference
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -24,42 +25,6 @@ from nni_blockqnn.model_space._layers import Add
 from nni_blockqnn.network.spec import FRAMES, PRESETS, NetworkSpec
 from nni_blockqnn.network.widths import block_widths
 from nni_blockqnn.space.search_space import SearchSpace
-
-RESIDUAL = Block.parse([[1, 4, 0, 0, 0], [2, 1, 3, 1, 0], [3, 1, 3, 2, 0], [4, 5, 0, 1, 3]])
-"""The right block of the paper's Fig. 2."""
-UNEQUAL_ADD = Block.parse([[1, 1, 1, 0, 0], [2, 2, 3, 1, 0], [3, 6, 0, 1, 2], [4, 5, 0, 2, 3]])
-"""A convolution (F), a max pooling of it (F), both concatenated (2F), and pooling + concat."""
-EVERY_LAYER = Block.parse(
-    [
-        [1, 4, 0, 0, 0],
-        [2, 1, 5, 1, 0],
-        [3, 2, 3, 1, 0],
-        [4, 3, 3, 2, 0],
-        [5, 6, 0, 2, 3],
-        [6, 5, 0, 3, 5],
-        [7, 2, 1, 6, 0],
-        [8, 6, 0, 5, 7],
-        [9, 5, 0, 5, 8],
-        [10, 3, 1, 4, 0],
-    ]
-)
-"""Each type and kernel, adds of several widths, and two leaves."""
-
-
-EVERY_SEPARATE_LAYER = Block.parse(
-    [
-        [1, 9, 0, 0, 0],
-        [2, 1, 3, 1, 0],
-        [3, 8, 0, 2, 0],
-        [4, 1, 1, 3, 0],
-        [5, 6, 0, 2, 4],
-        [6, 9, 0, 5, 0],
-        [7, 5, 0, 3, 6],
-        [8, 8, 0, 4, 0],
-    ],
-    encoding="separate",
-)
-"""Convolutions without batch norm and with one far behind, an add of two widths, two leaves."""
 
 
 @pytest.mark.slow
@@ -303,12 +268,6 @@ def test_pooling_of_kernel_1_and_identity_return_their_input(pooling: int) -> No
     assert module(images) is images
 
 
-def test_every_repetition_has_weights_of_its_own() -> None:
-    spec = NetworkSpec("digits", repeats=2)
-    first, second = build_network(RESIDUAL, spec).get_submodule("stage1").children()
-    assert not torch.equal(first.layers["2"].conv.weight, second.layers["2"].conv.weight)
-
-
 @pytest.mark.parametrize("block", [EVERY_LAYER, EVERY_SEPARATE_LAYER])
 @pytest.mark.parametrize("frame", FRAMES)
 def test_gradient_flows_to_every_parameter(frame: str, block: Block) -> None:
@@ -322,50 +281,6 @@ def test_gradient_flows_to_every_parameter(frame: str, block: Block) -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
-
-
-def test_msra_initialisation() -> None:
-    torch.manual_seed(0)
-    spec = NetworkSpec(input_shape=(3, 8, 8), classes=500, filters=(32, 128), repeats=1)
-    network = build_network(RESIDUAL, spec)
-    conv = network.get_parameter("stage2.block1.layers.2.conv.weight")  # 128 x 128 x 3 x 3
-    entry = network.get_parameter("stage2.block1.project_input.conv.weight")  # 128 x 32 x 1 x 1
-    linear = network.get_parameter("head.linear.weight")  # 500 x 128
-    assert conv.mean().abs() < 1e-3
-    assert conv.std().item() == pytest.approx(math.sqrt(2 / (128 * 9)), rel=0.02)
-    assert entry.std().item() == pytest.approx(math.sqrt(2 / 128), rel=0.05)  # outputs, not inputs
-    assert linear.std().item() == pytest.approx(math.sqrt(2 / 128), rel=0.02)  # inputs
-    assert not network.get_parameter("head.linear.bias").any()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert (module.weight == 1).all()
-            assert not module.bias.any()
-
-
-def test_msra_initialisation_of_depthwise_convolutions() -> None:
-    torch.manual_seed(0)
-    block = Block.parse([[1, 11, 5, 0, 0]], extra_kinds=["separable"])
-    network = build_network(block, NetworkSpec("cifar10", repeats=1))
-    weight = network.get_parameter("stage3.block1.layers.1.depthwise.weight")  # 128 x 1 x 5 x 5
-    assert weight.std().item() == pytest.approx(math.sqrt(2 / 25), rel=0.05)
-
-
-def test_msra_initialisation_of_the_convolutional_head() -> None:
-    torch.manual_seed(0)
-    network = build_network(RESIDUAL, NetworkSpec("cifar100", repeats=1, frame="nin"))
-    weight = network.get_parameter("head.conv.weight")  # 100 x 128 x 1 x 1
-    assert weight.std().item() == pytest.approx(math.sqrt(2 / 100), rel=0.03)
-    assert not network.get_parameter("head.conv.bias").any()
-
-
-def test_a_seed_makes_the_weights_reproducible() -> None:
-    def weights(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        network = build_network(UNEQUAL_ADD, NetworkSpec("digits"))
-        return nn.utils.parameters_to_vector(network.parameters())
-
-    assert torch.equal(weights(1), weights(1))
-    assert not torch.equal(weights(1), weights(2))
 
 
 def test_channels_last_gives_the_same_logits() -> None:
@@ -411,116 +326,3 @@ def _with_all_weights_random(network: nn.Module, seed: int) -> nn.Module:
     for parameter in network.parameters():
         nn.init.normal_(parameter)
     return network.double()
-
-
-class Reference:
-    """The network once more, with functions only, from the paper and docs; training mode."""
-
-    def __init__(self, network: nn.Module, block: Block, spec: NetworkSpec) -> None:
-        self.weights = dict(network.named_parameters())
-        self.block = block
-        self.spec = spec
-
-    def logits(self, x: Tensor) -> Tensor:
-        spec = self.spec
-        for number in range(1, spec.stem_convs + 1):
-            x = self.conv_bn(x if number == 1 else F.relu(x), f"stem.conv{number}")
-            if number <= spec.stem_pools:
-                x = F.max_pool2d(x, 2)
-        downwards: list[Tensor] = []
-        for stage, filters in enumerate(spec.filters, 1):
-            if stage > 1:
-                x = F.max_pool2d(x, 2)
-            for number in range(1, spec.repeats + 1):
-                x = self.framed_block(x, filters, f"stage{stage}.block{number}")
-            if spec.frame == "nin":
-                x = self.pcc(self.pcc(x, f"stage{stage}.nin1"), f"stage{stage}.nin2")
-            downwards.append(x)
-        if spec.frame == "upsample":
-            x = self.way_up(downwards)
-        x = F.relu(x)
-        if spec.frame == "upsample":
-            return F.conv2d(x, self.weights["head.conv.weight"], self.weights["head.conv.bias"])
-        if spec.frame == "nin":
-            maps = F.conv2d(x, self.weights["head.conv.weight"], self.weights["head.conv.bias"])
-            return maps.mean((2, 3))
-        features = x.mean((2, 3))
-        return features @ self.weights["head.linear.weight"].T + self.weights["head.linear.bias"]
-
-    def way_up(self, downwards: list[Tensor]) -> Tensor:
-        x = downwards[-1]
-        for stage in range(len(downwards) - 1, 0, -1):
-            filters, skip = self.spec.filters[stage - 1], downwards[stage - 1]
-            x = x if x.shape[1] == filters else self.pcc(x, f"up{stage}.deep")
-            skip = skip if skip.shape[1] == filters else self.pcc(skip, f"up{stage}.skip")
-            # nearest: row i of H is row floor(i h / H) of h
-            rows, columns = (
-                torch.arange(size) * small // size
-                for size, small in zip(skip.shape[2:], x.shape[2:], strict=True)
-            )
-            x = x[:, :, rows][:, :, :, columns] + skip
-            for number in range(1, self.spec.repeats + 1):
-                x = self.framed_block(x, filters, f"up{stage}.stage.block{number}")
-        return x
-
-    def framed_block(self, x: Tensor, filters: int, name: str) -> Tensor:
-        if self.spec.frame != "residual":
-            return self.block_output(x, filters, name)
-        y = self.block_output(x, filters, f"{name}.block")
-        return y + (x if x.shape == y.shape else self.pcc(x, f"{name}.shortcut"))
-
-    def block_output(self, x: Tensor, filters: int, name: str) -> Tensor:
-        if self.spec.project_input and x.shape[1] != filters:
-            x = self.pcc(x, f"{name}.project_input")
-        maps = {0: x}
-        read = set()
-        for index, layer_type, kernel, pred1, pred2 in self.block.codes[:-1]:
-            a, b, layer = maps[pred1], maps[pred2], f"{name}.layers.{index}"
-            read |= {pred1, pred2}
-            if layer_type == 1 and self.block.encoding == "separate":
-                maps[index] = F.conv2d(a, self.weights[f"{layer}.weight"], padding="same")
-            elif layer_type == 1:
-                maps[index] = self.pcc(a, layer)
-            elif layer_type == 2:
-                maps[index] = F.max_pool2d(a, kernel, 1, kernel // 2)
-            elif layer_type == 3:
-                inside = F.avg_pool2d(torch.ones_like(a), kernel, 1, kernel // 2)
-                maps[index] = F.avg_pool2d(a, kernel, 1, kernel // 2) / inside
-            elif layer_type == 4:
-                maps[index] = a
-            elif layer_type == 8:
-                maps[index] = F.relu(a)
-            elif layer_type == 9:
-                maps[index] = self.batch_norm(a, layer)
-            elif layer_type == 11:
-                maps[index] = self.separable(a, layer)
-            elif layer_type == 5:
-                if a.shape != b.shape:
-                    a = a if a.shape[1] == filters else self.pcc(a, f"{layer}.pred1")
-                    b = b if b.shape[1] == filters else self.pcc(b, f"{layer}.pred2")
-                maps[index] = a + b
-            else:
-                maps[index] = torch.cat((a, b), dim=1)
-        return torch.cat([maps[index] for index in maps if index not in read], dim=1)
-
-    def separable(self, x: Tensor, name: str) -> Tensor:
-        x = F.relu(x)
-        depthwise = self.weights[f"{name}.depthwise.weight"]
-        # each channel by itself, and the channels mixed by a matrix
-        planes = [F.conv2d(x[:, [c]], depthwise[[c]], padding="same") for c in range(x.shape[1])]
-        pointwise = self.weights[f"{name}.pointwise.weight"][:, :, 0, 0]
-        mixed = torch.einsum("oc,bchw->bohw", pointwise, torch.cat(planes, dim=1))
-        return self.batch_norm(mixed, f"{name}.bn")
-
-    def pcc(self, x: Tensor, name: str) -> Tensor:
-        return self.conv_bn(F.relu(x), name)
-
-    def conv_bn(self, x: Tensor, name: str) -> Tensor:
-        x = F.conv2d(x, self.weights[f"{name}.conv.weight"], padding="same")
-        return self.batch_norm(x, f"{name}.bn")
-
-    def batch_norm(self, x: Tensor, name: str) -> Tensor:
-        mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), False, keepdim=True)
-        x = (x - mean) / (variance + 1e-5).sqrt()
-        scale, shift = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        return x * scale[:, None, None] + shift[:, None, None]
