@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from made_experiments import final, make_experiment
-from torch import Tensor
+from other_tasks import Brightness
 
 from nni_blockqnn.cli import main
 from nni_blockqnn.commands._console import TableConsole
@@ -32,26 +32,6 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "own_task"
 NETWORK = json.dumps({"input_shape": [1, 4, 4], "classes": 1, "filters": [8], "repeats": 1})
 OWN = ["--task", f"{__name__}:Brightness", "--dataset", f"{__name__}:grey", "--network", NETWORK]
 SHORT = ["--epochs", "3", "--batch-size", "32", "--learning-rate", "0.03", "--threads", "1"]
-
-
-class Brightness(Task):
-    """The mean of an image's pixels, from 0 to 1; the error is in grey levels."""
-
-    name = "brightness"
-    measures = (
-        Measure("grey_error", "mean error", "levels", "minimize"),
-        Measure("near", "within 16 levels"),
-    )
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs[:, 0] - targets).square().sum()
-
-    def judge(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return 255 * (outputs - targets[:, None]).abs()
-
-    def measure(self, judged: Tensor, targets: Tensor) -> Measured:
-        near = 100 * (judged < 16).double().mean().item()
-        return Measured({"grey_error": judged.double().mean().item(), "near": near})
 
 
 def grey(data_dir: Path) -> ImageArrays:
