@@ -40,9 +40,6 @@ def split_of_images(folder: Path, images: list[Image.Image], size: int) -> Strea
     return StreamedSplit(ClassFolders("test", ""), folder, names, labels, (3, size, size), 0)
 
 
-# --- commands ---------------------------------------------------------------------------------
-
-
 def command(root: Path, network: dict, output: Path, *arguments: str) -> int:
     data = ("--dataset", "imagenet", "--data-dir", str(root), "--network", json.dumps(network))
     options = ("--epochs", "2", "--batch-size", "8", "--threads", "1", "--output", str(output))

@@ -15,8 +15,6 @@ from nni_blockqnn.q_learning.settings import (
 )
 from nni_blockqnn.space.search_space import SearchSpace
 
-# --- learning
-
 
 def _convolutions(block: Block) -> float:
     """20 percent for each 3x3 convolution, up to 5."""

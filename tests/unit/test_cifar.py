@@ -23,9 +23,6 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NNI_BLOCKQNN_CACHE", str(tmp_path / "cache"))
 
 
-# --- CIFAR ------------------------------------------------------------------------------------
-
-
 def cifar_batch(count: int, labels_key: str, *, bytes_keys: bool = True, seed: int = 0) -> dict:
     rng = np.random.default_rng(seed)
     batch = {

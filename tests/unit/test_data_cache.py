@@ -52,9 +52,6 @@ def rewrite_in_place(path: Path, content: bytes) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-# --- the cache --------------------------------------------------------------------------------
-
-
 def test_a_warm_load_equals_the_cold_one_and_reads_no_source(source: Path, cache: Path) -> None:
     batch = source / "cifar-100-python" / "train"
     with warnings.catch_warnings():

@@ -15,9 +15,6 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NNI_BLOCKQNN_CACHE", str(tmp_path / "cache"))
 
 
-# --- image folders ----------------------------------------------------------------------------
-
-
 def write_images(
     root: Path, splits: dict[str, int], *, classes: str = "ab", mode: str = "RGB"
 ) -> None:

@@ -21,8 +21,6 @@ from nni_blockqnn.training import (
 from nni_blockqnn.training.evaluation import measured
 from nni_blockqnn.trials.run import run
 
-# --- top 5 ------------------------------------------------------------------------------------
-
 
 class Logits(nn.Module):
     """The same logits for each image: the largest for class 7, then 3, 90, 12, 55, 1."""

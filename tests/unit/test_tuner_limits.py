@@ -13,8 +13,6 @@ from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.network.cost import estimate_cost
 from nni_blockqnn.network.spec import NetworkSpec
 
-# --- limits
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(

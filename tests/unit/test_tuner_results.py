@@ -12,8 +12,6 @@ from playing import Experiment, layers_reward, metric, network_of, space, tuner
 from nni_blockqnn.blocks.block import Block
 from nni_blockqnn.tuner import BlockQNNTuner
 
-# --- results
-
 
 @pytest.mark.parametrize("in_result", [True, False])
 def test_the_metric_decides_whatever_the_parameter_id(in_result: bool) -> None:
@@ -174,9 +172,6 @@ def test_a_strange_metric_counts_and_survives_a_restart(
     played.tuner.receive_trial_result(0, parameters, metric(parameters) | extra)
     assert [result.episode for result in played.tuner.history] == [0]
     assert tuner().history == played.tuner.history
-
-
-# --- helpers
 
 
 def _rewards(made: BlockQNNTuner) -> dict[int, float]:

@@ -12,8 +12,6 @@ from playing import Experiment, metric, network_of, space, tuner
 from nni_blockqnn.exchange.parameters import read_task
 from nni_blockqnn.q_learning.q_agent import QAgent
 
-# --- the search space changes
-
 
 def test_a_smaller_space_while_running() -> None:
     made = tuner()
