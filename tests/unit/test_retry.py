@@ -185,13 +185,13 @@ def test_what_waits_before_a_copy_is_counted() -> None:
 class Trials:
     """The folders of an experiment's trials."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, experiment: Path) -> None:
+        self.folder = experiment / "environments" / "local-env" / "trials"
         self._written = 0
 
     def files(self, trial: str, block: str = "a") -> TrialFiles:
-        folder = self._folder / trial
-        folder.mkdir(exist_ok=True)
+        folder = self.folder / trial
+        folder.mkdir(parents=True, exist_ok=True)
         return TrialFiles(folder, {"block": block}, ["--dataset", "digits"])
 
     def write(self, trial: str, epoch: int, block: str = "a") -> Path:
@@ -209,7 +209,7 @@ def test_a_copy_goes_on_from_the_newest_checkpoint_of_its_own_task(tmp_path: Pat
     trials.write("foreign", 7, block="b")
     trials.write("broken", 9).write_bytes(b"no checkpoint")
     copy = trials.files("copy")
-    assert copy.inherit_checkpoint() == tmp_path / "newer"
+    assert copy.inherit_checkpoint() == trials.folder / "newer"
     assert copy.checkpoint.load() == {"epoch": 5}
     copy.write_result({"default": 1.0})
     assert trials.files("newer").checkpoint.load() == {"epoch": 5}  # it is not the copy's to remove
