@@ -28,10 +28,10 @@ demo: $(INSTALLED)
 
 install: $(DEV_INSTALLED)
 
-# Experiments mostly wait, two at a time; the rest goes on in what they leave of the processor. It must
-# not take more: NNI gives its manager four seconds to start, and its tuner ten.
+# Experiments mostly wait, two at a time; all the rest goes on in what they leave of the processor. It
+# must not take more: NNI gives its manager four seconds to start, and its tuner ten.
 test: $(DEV_INSTALLED)
-	$(MAKE) --jobs 2 --output-sync=target --keep-going experiments check unit
+	$(MAKE) --jobs 3 --output-sync=target --keep-going experiments check unit
 
 quick: $(DEV_INSTALLED)
 	$(PYTEST) -m "not slow" -n 2

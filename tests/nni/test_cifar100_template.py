@@ -40,7 +40,7 @@ def test_it_trains_as_it_stands(offline: Nni) -> None:
 
 
 def test_the_check_says_what_is_missing(offline: Nni) -> None:
-    checked = offline.run("blockqnn", "check", TEMPLATE)
+    checked = offline.run("blockqnn", "check", "--no-estimate", TEMPLATE)
     assert checked.returncode == 1
     (failure,) = failures(checked.stdout)
     assert "cifar100" in failure
@@ -51,7 +51,7 @@ def test_the_check_says_what_is_missing(offline: Nni) -> None:
 def test_the_check_misses_a_gpu_that_is_asked_for(offline: Nni, tmp_path: Path) -> None:
     write_archive(offline.home / ARCHIVE)
     config = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8")) | {"trialGpuNumber": 1}
-    checked = offline.run("blockqnn", "check", write_config(tmp_path, config))
+    checked = offline.run("blockqnn", "check", "--no-estimate", write_config(tmp_path, config))
     assert checked.returncode == 1
     (failure,) = failures(checked.stdout)
     assert "trialGpuNumber is 1, but PyTorch sees 0 GPUs here" in failure

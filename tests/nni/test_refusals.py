@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nni_shell import Nni, search_config, write_config
+from nni_shell import DIGITS_TRIAL, Nni, search_config, write_config
 
 from nni_blockqnn import Block
 
@@ -44,7 +44,9 @@ def test_blockqnn_create_refuses_before_anything_starts(nni: Nni, tmp_path: Path
 
 def test_an_exhausted_space_ends_the_search(nni: Nni, tmp_path: Path) -> None:
     """Six blocks of one layer compute different functions."""
-    running = nni.create(write_config(tmp_path, search_config(2, 20)))
+    running = nni.create(
+        write_config(tmp_path, search_config(2, 20, trialCommand=f"{DIGITS_TRIAL} --resident"))
+    )
     running.wait_until(running.is_given_up, "the tuner to have no more blocks")
     assert set(running.statuses().values()) == {"SUCCEEDED"}
     blocks = [Block.parse(event["block"]) for event in running.journal("result")]

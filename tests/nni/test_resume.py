@@ -14,7 +14,7 @@ TRIALS = 9
 def test_resume_goes_on_where_the_search_ended(nni: Nni, tmp_path: Path) -> None:
     """Of a search for another task than classification: only its trial's command is another."""
     write_shapes(tmp_path / "shapes", 60)
-    own = f"--task segmentation --dataset mask-folder --data-dir {tmp_path / 'shapes'}"
+    own = f"--task segmentation --dataset mask-folder --data-dir {tmp_path / 'shapes'} --resident"
     config = search_config(5, TRIALS, trialCommand=DIGITS_TRIAL.replace("--dataset digits", own))
     config["searchSpace"]["network"]["_value"] = [NETWORK]
     running = nni.create(write_config(tmp_path, config), with_blockqnn=True)

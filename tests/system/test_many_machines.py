@@ -15,7 +15,14 @@ from remote_soak import remote_config, wait_for
 from small_disk import fill, small_disk
 from soak import notes
 from soak_outcome import examine
-from test_killed_training import RESIDUAL, TRAINING, final_config, pause, trials_under_way
+from test_killed_training import (
+    EPOCHS,
+    RESIDUAL,
+    TRAINING,
+    final_config,
+    pause,
+    trials_under_way,
+)
 
 from nni_blockqnn.exchange.kept_results import CHECKPOINT_NAME, RESULT_NAME
 from nni_blockqnn.hosts.checkpoints import spread_checkpoints
@@ -125,7 +132,8 @@ def test_a_final_training_goes_on_on_another_host(hosts: Cluster, nni: Nni, tmp_
     """NNI sends the copy to the next host in turn, which has never seen the trial."""
     (tmp_path / "code").mkdir()
     machines = [host.entry() for host in hosts.hosts[:2]]
-    config = final_config(RESIDUAL, TRAINING) | {
+    training = TRAINING.replace(f"--epochs {EPOCHS}", "--epochs 20")
+    config = final_config(RESIDUAL, training) | {
         "nniManagerIp": hosts.manager,
         "trainingService": {"platform": "remote", "reuseMode": False, "machineList": machines},
     }
