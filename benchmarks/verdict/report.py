@@ -14,7 +14,7 @@ from nni_blockqnn import Block
 from verdict.trainings import Trainings
 
 _SEEDS = range(3)
-LARGER_SEEDS = range(5)
+LARGER_SEEDS = range(4)
 _AFTER = (25, 50, 100)
 
 
