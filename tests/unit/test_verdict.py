@@ -23,7 +23,8 @@ TRIALS = 14
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, int]]:
-    """How often each training was done; they take no time, and long ones like short blocks."""
+    """How often each training was done; they take no time, and long ones like short blocks. Few
+    candidates are ranked."""
     done: Counter[tuple[str, int]] = Counter()
 
     def training(job: Job, setup: Setup, data: object) -> dict[str, Any]:
@@ -39,6 +40,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, int]]:
     for name, setup in SETUPS.items():
         monkeypatch.setitem(SETUPS, name, setup.__class__(**vars(setup) | {"load": lambda _: None}))
     monkeypatch.setattr(found_against_handmade, "RESULTS", Path("none"))
+    for arm, arguments in ARMS.items():
+        if "candidates" in arguments:
+            monkeypatch.setitem(ARMS, arm, arguments | {"candidates": {"pool": 10}})
     return done
 
 
