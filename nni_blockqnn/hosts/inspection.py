@@ -170,7 +170,8 @@ def _look(connection: Connection, asked: Mapping[str, Any]) -> Facts:
             raise HostError("command", "there is no Python 3 on its PATH") from None
         found = version.stdout.strip() or version.stderr.strip()
         raise HostError("command", f"its {found} does not work: {ran.last_line}") from None
-    return replace(_facts(told, _ahead(connection)), chatter=next(iter(chatter), ""))
+    printed = (line for line in chatter if line.strip())  # NNI strips answers too
+    return replace(_facts(told, _ahead(connection)), chatter=next(printed, ""))
 
 
 def _ahead(connection: Connection) -> float:

@@ -27,7 +27,7 @@ def test_a_shell_that_talks_is_told_from_answers(tmp_path: Path) -> None:
         silent = facts_of(server)
         assert (silent.chatter, silent.sftp_error) == ("", None)
         for name in (".bashrc", ".zshenv"):
-            (server.home / name).write_text("echo welcome to this host; echo; echo 42\n")
+            (server.home / name).write_text("echo; echo welcome to this host; echo 42\n")
         with connect(machine_of(server)) as connection:
             if not connection.run("true").stdout:
                 pytest.skip("this user's shell reads neither .bashrc nor .zshenv")
